@@ -1,0 +1,163 @@
+"""AE: the default autoencoders, one for each kind of sample, and the user's own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import keras
+from keras import layers
+
+from skaae._keras_models import check_input_shape, check_one_input_one_output, check_output_shape, copy_model, zeros
+
+SampleShape = tuple[int, ...]
+HIDDEN_UNITS = 128
+CODE_UNITS = 40
+FILTERS = (16, 32)
+KERNEL_SIZE = 4
+
+
+def build_autoencoder(
+    sample_shape: SampleShape,
+    autoencoder: keras.Model | Callable[[SampleShape], keras.Model] | None = None,
+    encoder: keras.Model | None = None,
+    decoder: keras.Model | None = None,
+    bounded: bool = False,
+) -> keras.Model:
+    """Make the autoencoder that is going to be trained; nothing that is given is changed.
+
+    Parameters
+    ----------
+    sample_shape : tuple of int
+        Shape of one sample: (n_features,), (n_timesteps, n_channels) or (height, width, n_channels).
+    autoencoder : keras.Model, callable or None, default=None
+        A model, of which a copy is returned, or ``callable(sample_shape) -> keras.Model``.
+    encoder, decoder : keras.Model or None, default=None
+        Two models instead of one; copies of both are chained.
+    bounded : bool, default=False
+        Whether X lies in [0, 1]: the default autoencoder then ends in a sigmoid.
+
+    Returns
+    -------
+    autoencoder : keras.Model
+        Built, from `sample_shape` to `sample_shape`.
+
+    Raises
+    ------
+    ValueError
+        If both or only half of an autoencoder are given, or if the shapes do not fit.
+    TypeError
+        If what is given, or what the callable returns, is no Keras model or cannot be copied.
+
+    Examples
+    --------
+    >>> from skaae._autoencoders import build_autoencoder
+    >>> build_autoencoder((8, 8, 1)).output_shape
+    (None, 8, 8, 1)
+    """
+    _check_one_way(autoencoder, encoder, decoder)
+    if encoder is not None:
+        return _chain(sample_shape, encoder, decoder)
+    if autoencoder is None:
+        return default_autoencoder(sample_shape, bounded)
+    if not isinstance(autoencoder, keras.Model):
+        autoencoder = _call_factory(autoencoder, sample_shape)
+    return _checked(copy_model(autoencoder, "autoencoder"), sample_shape)
+
+
+def default_autoencoder(sample_shape: SampleShape, bounded: bool = False) -> keras.Model:
+    """Build the default autoencoder for rows, sequences or images.
+
+    Parameters
+    ----------
+    sample_shape : tuple of int
+        (n_features,): Dense. (n_timesteps, n_channels): Conv1D. (height, width, n_channels): Conv2D.
+    bounded : bool, default=False
+        End in a sigmoid (X in [0, 1]) instead of a linear layer.
+
+    Returns
+    -------
+    autoencoder : keras.Model
+
+    Raises
+    ------
+    ValueError
+        If a sample has no or more than three dimensions.
+    """
+    activation = "sigmoid" if bounded else "linear"
+    inputs = keras.Input(sample_shape, name="sample")
+    match len(sample_shape):
+        case 1:
+            outputs = _dense(inputs, activation)
+        case 2:
+            outputs = _convolutional(inputs, activation, layers.Conv1D, layers.Conv1DTranspose, layers.Cropping1D)
+        case 3:
+            outputs = _convolutional(inputs, activation, layers.Conv2D, layers.Conv2DTranspose, layers.Cropping2D)
+        case _:
+            raise ValueError(
+                f"X has samples of shape {sample_shape}. Rows (n_features,), sequences (n_timesteps, n_channels) or "
+                f"images (height, width, n_channels) are wanted; for anything else give `autoencoder`."
+            )
+    return keras.Model(inputs, outputs, name="autoencoder")
+
+
+def _dense(inputs: keras.KerasTensor, activation: str) -> keras.KerasTensor:
+    n_features = inputs.shape[-1]
+    hidden = layers.Dense(HIDDEN_UNITS, activation="relu", name="encoder")(inputs)
+    code = layers.Dense(max(2, n_features // 2), name="code")(hidden)
+    hidden = layers.Dense(HIDDEN_UNITS, activation="relu", name="decoder")(code)
+    return layers.Dense(n_features, activation=activation, name="reconstruction")(hidden)
+
+
+def _convolutional(inputs, activation, convolution, transposed, cropping) -> keras.KerasTensor:
+    """Two strided convolutions, a dense code, and the same way back; what the strides round up is cropped."""
+    *size, n_channels = inputs.shape[1:]
+    options = {"strides": 2, "padding": "same"}
+    hidden = inputs
+    for level, filters in enumerate(FILTERS):
+        hidden = convolution(filters, KERNEL_SIZE, activation="relu", name=f"encoder_{level}", **options)(hidden)
+    code = layers.Dense(CODE_UNITS, name="code")(layers.Flatten(name="flatten")(hidden))
+    smallest = hidden.shape[1:]
+    hidden = layers.Dense(math.prod(smallest), activation="relu", name="decoder")(code)
+    hidden = layers.Reshape(smallest, name="unflatten")(hidden)
+    hidden = transposed(FILTERS[-1], KERNEL_SIZE, activation="relu", name="decoder_0", **options)(hidden)
+    hidden = transposed(n_channels, KERNEL_SIZE, activation=activation, name="decoder_1", **options)(hidden)
+    surplus = tuple((0, found - wanted) for found, wanted in zip(hidden.shape[1:-1], size, strict=True))
+    return cropping(surplus if len(surplus) > 1 else surplus[0], name="reconstruction")(hidden)
+
+
+def _check_one_way(autoencoder: object, encoder: object, decoder: object) -> None:
+    """Raise unless the autoencoder is given in one way only."""
+    if autoencoder is not None and (encoder is not None or decoder is not None):
+        raise ValueError("autoencoder and encoder / decoder were both given: give one or the other.")
+    if (encoder is None) != (decoder is None):
+        given, missing = ("encoder", "decoder") if decoder is None else ("decoder", "encoder")
+        raise ValueError(f"{given} was given without {missing}: give both, or `autoencoder`.")
+
+
+def _call_factory(factory: Callable[[SampleShape], keras.Model], sample_shape: SampleShape) -> keras.Model:
+    model = factory(sample_shape)
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"autoencoder({sample_shape}) returned {type(model).__name__}, a keras.Model is wanted.")
+    return model
+
+
+def _chain(sample_shape: SampleShape, encoder: keras.Model, decoder: keras.Model) -> keras.Model:
+    check_input_shape(encoder, sample_shape, "encoder")
+    encoder, decoder = copy_model(encoder, "encoder"), copy_model(decoder, "decoder")
+    for model, argument in ((encoder, "encoder"), (decoder, "decoder")):
+        check_one_input_one_output(model, argument)
+    inputs = keras.Input(sample_shape, name="sample")
+    code = encoder(inputs)
+    check_input_shape(decoder, code.shape[1:], "decoder")
+    chained = keras.Model(inputs, decoder(code), name="autoencoder")
+    check_output_shape(chained.output_shape[1:], sample_shape, "decoder")
+    return chained
+
+
+def _checked(model: keras.Model, sample_shape: SampleShape) -> keras.Model:
+    check_one_input_one_output(model, "autoencoder")
+    check_input_shape(model, sample_shape, "autoencoder")
+    reconstruction = model(zeros(sample_shape), training=False)
+    check_output_shape(reconstruction.shape[1:], sample_shape, "autoencoder")
+    return model

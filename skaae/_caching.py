@@ -1,0 +1,67 @@
+"""Trained once: the weights of a training are kept by joblib under a key that names all that shaped it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import cloudpickle
+import joblib
+import numpy as np
+from sklearn.utils.validation import check_memory
+
+TrainingResult = tuple[list[np.ndarray], dict[str, list[float]]]
+
+
+def cached_training(memory: Any, X: np.ndarray, key: Any, training: Callable[[], TrainingResult]) -> TrainingResult:
+    """Run a training, or return what it returned before for the same rows and the same key.
+
+    Parameters
+    ----------
+    memory : str, path or object with a ``cache`` method
+        As ``memory`` of scikit-learn's Pipeline.
+    X : ndarray
+        Training rows.
+    key : object
+        Plain values that, with X, determine the result. Never a Keras object: its hash changes
+        with the clock.
+    training : callable
+        Returns weights and history.
+
+    Returns
+    -------
+    weights : list of ndarray
+    history : dict of list of float
+    """
+    if isinstance(memory, os.PathLike):
+        memory = os.fspath(memory)
+    result: TrainingResult = check_memory(memory).cache(_run, ignore=["training"])(X, key, training)
+    return result
+
+
+def _run(X: np.ndarray, key: Any, training: Callable[[], TrainingResult]) -> TrainingResult:
+    return training()
+
+
+def describe(value: Any) -> Any:
+    """Plain values that stand for a parameter in a key.
+
+    A Keras object stands for itself by class and configuration, any other object by its pickle;
+    lambdas and local functions are pickled with their code.
+
+    Examples
+    --------
+    >>> from skaae._caching import describe
+    >>> describe([1e-3, "adam", None])
+    [0.001, 'adam', None]
+    >>> describe(lambda x: x) == describe(lambda x: x + 1)
+    False
+    """
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, list | tuple):
+        return [describe(item) for item in value]
+    if not isinstance(value, type) and hasattr(value, "get_config"):
+        return [type(value).__qualname__, joblib.hash(value.get_config())]
+    return joblib.hash(cloudpickle.dumps(value))

@@ -1,0 +1,184 @@
+"""What follows from S(x) and the threshold: labels, the repaired rows, the corrected predictions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from sklearn.utils import Bunch
+from sklearn.utils._param_validation import validate_parameter_constraints
+from sklearn.utils.validation import check_is_fitted
+
+from skaae._threshold import conformal_threshold
+from skaae._validation import PERCENTILE
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+
+class DecisionsMixin:
+    """The methods of a detector that compare S(x) with ``threshold_``.
+
+    The class that mixes it in has ``_validated(X, reset)`` and ``_results(X, *names)``, the latter
+    of "score", "reconstruction", "no_defense" and "defense" (see `skaae._inference`).
+    """
+
+    def adversarial_score(self, X: ArrayLike) -> np.ndarray:
+        """S(x), the divergence between the predictions on x and on x'.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples of the shape that was fitted.
+
+        Returns
+        -------
+        score : ndarray of shape (n_samples,), float64
+            Not below 0, in nats; high = adversarial.
+
+        Raises
+        ------
+        NotFittedError
+            If the detector has not been fitted.
+        ValueError
+            If X does not fit.
+        """
+        return self._results(self._checked(X), "score")["score"]
+
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
+        """-S(x), by scikit-learn's convention that high is normal.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples of the shape that was fitted.
+
+        Returns
+        -------
+        score : ndarray of shape (n_samples,), float64
+        """
+        return -self.adversarial_score(X)
+
+    def decision_function(self, X: ArrayLike) -> np.ndarray:
+        """``score_samples(X) - offset_``: not below 0 exactly where `predict` is +1.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples of the shape that was fitted.
+
+        Returns
+        -------
+        decision : ndarray of shape (n_samples,), float64
+        """
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """Tell normal from adversarial samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples of the shape that was fitted.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,), int
+            -1 where S(x) > ``threshold_`` (adversarial), else +1.
+        """
+        return np.where(self._is_adversarial(self._checked(X)), -1, 1)
+
+    def reconstruct(self, X: ArrayLike) -> np.ndarray:
+        """X' = AE(x) of every sample, adversarial or not.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples of the shape that was fitted.
+
+        Returns
+        -------
+        reconstruction : ndarray of the shape of X, float32
+        """
+        return self._results(self._checked(X), "reconstruction")["reconstruction"]
+
+    def transform(self, X: ArrayLike) -> np.ndarray:
+        """X with its adversarial samples replaced by x', so that a classifier after it is corrected.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples of the shape that was fitted.
+
+        Returns
+        -------
+        X_repaired : ndarray of the shape of X, float32 or float64 as X
+            Samples that are not flagged are returned bit for bit.
+        """
+        X = self._checked(X)
+        flagged = self._is_adversarial(X)
+        repaired = np.array(X)
+        if flagged.any():
+            repaired[flagged] = self._results(X[flagged], "reconstruction")["reconstruction"]
+        return repaired
+
+    def correct(self, X: ArrayLike) -> Bunch:
+        """Corrected class labels, with all that led to them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples of the shape that was fitted.
+
+        Returns
+        -------
+        result : Bunch
+            ``is_adversarial`` (bool), ``instance_score`` (S(x), float64), and class labels from
+            ``classes_``: ``corrected`` (M(x') where adversarial, else M(x)), ``no_defense`` (M(x))
+            and ``defense`` (M(x') of every sample), each of shape (n_samples,).
+        """
+        found = self._results(self._checked(X), "score", "no_defense", "defense")
+        is_adversarial = found["score"] > self.threshold_
+        no_defense, defense = self.classes_[found["no_defense"]], self.classes_[found["defense"]]
+        return Bunch(
+            is_adversarial=is_adversarial,
+            instance_score=found["score"],
+            corrected=np.where(is_adversarial, defense, no_defense),
+            no_defense=no_defense,
+            defense=defense,
+        )
+
+    def infer_threshold(self, X: ArrayLike, threshold_percentile: float | None = None) -> Self:
+        """Set ``threshold_`` and ``offset_`` from normal samples, without training.
+
+        The rate of false alarms is kept for samples like these, if neither the classifier nor the
+        autoencoder has been trained on them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Normal samples of the shape that was fitted.
+        threshold_percentile : float or None, default=None
+            Percentage of normal samples below the threshold, in (0, 100]; None: the parameter of
+            the same name.
+
+        Returns
+        -------
+        self : AdversarialAEDetector
+        """
+        percentile = self.threshold_percentile if threshold_percentile is None else threshold_percentile
+        constraints = {"threshold_percentile": [PERCENTILE]}
+        validate_parameter_constraints(constraints, {"threshold_percentile": percentile}, "infer_threshold")
+        self._set_threshold(conformal_threshold(self.adversarial_score(X), percentile))
+        return self
+
+    def _set_threshold(self, threshold: float) -> None:
+        self.threshold_ = float(threshold)
+        self.offset_ = -self.threshold_
+
+    def _is_adversarial(self, X: np.ndarray) -> np.ndarray:
+        return self._results(X, "score")["score"] > self.threshold_
+
+    def _checked(self, X: Any) -> np.ndarray:
+        check_is_fitted(self)
+        return self._validated(X, reset=False)

@@ -1,0 +1,336 @@
+"""The estimator: parameters, fit, scores, threshold."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, OutlierMixin, TransformerMixin
+from sklearn.utils import Tags
+from sklearn.utils.validation import validate_data
+
+from skaae._autoencoders import build_autoencoder
+from skaae._caching import TrainingResult, cached_training, describe
+from skaae._classifiers import as_frozen_model, check_classifier_model
+from skaae._decisions import DecisionsMixin
+from skaae._divergence import AdversarialScore
+from skaae._hidden_layers import FrozenHeads, check_hidden_terms, draw_projections
+from skaae._inference import RowFunction, scoring_function
+from skaae._keras_models import fingerprint
+from skaae._random import draw_seed, temporary_seed
+from skaae._threshold import conformal_threshold, split_rows
+from skaae._training import Objective, TrainingOptions, make_optimizer, train
+from skaae._validation import (
+    PARAMETER_CONSTRAINTS,
+    check_float32_range,
+    check_sample_shape,
+    lies_in_unit_interval,
+    unchanged_on_error,
+)
+
+if TYPE_CHECKING:
+    import keras
+    from numpy.typing import ArrayLike
+
+COMPILED = ("_heads", "_row_function")
+
+
+class AdversarialAEDetector(DecisionsMixin, OneToOneFeatureMixin, OutlierMixin, TransformerMixin, BaseEstimator):
+    """Detect and repair adversarial inputs of a frozen classifier.
+
+    An autoencoder AE is trained, with the classifier M frozen, so that M predicts the same for x
+    and for x' = AE(x). A perturbation that was made to change M(x) does not carry over to x', so
+    the divergence between the two predictions,
+
+        S(x) = KL(M(x) || M(x')),
+
+    is large for an adversarial x. A row is flagged if S(x) > ``threshold_``, and the prediction on
+    x' is the corrected one. Training needs neither labels nor attacks.
+
+    Parameters
+    ----------
+    classifier : keras.Model, FrozenKerasModel or fitted classifier
+        M, the classifier to defend. A ``keras.Model`` that returns probabilities; a
+        :class:`FrozenKerasModel` where it returns logits or has class labels; a fitted scikeras
+        ``KerasClassifier`` or ``keras.wrappers.SKLearnClassifier``, wrapped in
+        ``sklearn.frozen.FrozenEstimator`` wherever the detector is cloned (GridSearchCV). It is
+        never changed, and referred to rather than copied.
+    autoencoder : keras.Model, callable or None, default=None
+        AE: a model, of which a copy is trained from the weights it has; a
+        ``callable(sample_shape) -> keras.Model``; or None for a default that fits rows, sequences
+        or images.
+    encoder, decoder : keras.Model or None, default=None
+        Two models instead of one `autoencoder`; copies are chained and trained.
+    hidden_layers : dict of {int or str: int} or None, default=None
+        Layers of M, by index or name, that x' has to agree on too, each with the dimension of its
+        random softmax projection: S(x) gets a term KL(h(x) || h(x')) for each.
+    hidden_models : list of keras.Model or None, default=None
+        The same terms, given as models from x to probabilities.
+    hidden_weights : array-like of float or None, default=None
+        Weights of the terms, `hidden_layers` first, in loss and score; None: 1 each.
+    temperature : float, default=1.0
+        Replaces M(x) by M(x)**(1 / temperature), renormalised, before the divergence is taken;
+        below 1 it sharpens. Not applied to M(x').
+    divergence_weight, reconstruction_weight : float, default=1.0, 0.0
+        The loss is ``divergence_weight`` times S(x) plus ``reconstruction_weight`` times the mean
+        squared error between x and x', plus the regularisation losses of AE's layers.
+    loss : callable or None, default=None
+        ``loss(x, x_reconstructed) -> values``, TensorFlow operations with one value a row, instead
+        of both terms. The score stays S(x).
+    optimizer : str, class or keras.optimizers.Optimizer, default="adam"
+        Each fit makes a new optimizer; an instance gives the configuration, its learning rate included.
+    learning_rate : float or keras.optimizers.schedules.LearningRateSchedule, default=1e-3
+        For an optimizer given by name or class.
+    epochs : int, default=20
+        Passes over the training rows. With 0 AE stays as it is and only the threshold is inferred.
+    batch_size : int, default=128
+        Rows of a training step.
+    callbacks : list of keras.callbacks.Callback or None, default=None
+        Deep-copied for each fit.
+    metrics : list of str or keras.metrics.Metric or None, default=None
+        Recorded in ``history_``; they compare the probabilities M(x) and M(x').
+        ``["categorical_accuracy"]`` is the share of rows that keep their label.
+    preprocess : callable or None, default=None
+        ``preprocess(batch) -> batch`` of the same shape, a Python function of NumPy arrays applied
+        to each training batch (augmentation).
+    threshold : float or None, default=None
+        A fixed threshold; no rows are set aside then. None: inferred from `threshold_percentile`.
+    threshold_percentile : float, default=95.0
+        Percentage of normal rows below the threshold, in (0, 100].
+    calibration_fraction : float, default=0.2
+        Share of the rows that is kept out of training to set the threshold, in [0, 1). With 0 the
+        training rows set it, as published, and more new rows are flagged than promised. Rows that
+        the classifier was trained on score lower than new ones, so the promise is kept only for
+        rows that it has not seen: see :meth:`infer_threshold`.
+    memory : str, path, joblib.Memory or None, default=None
+        Caches the training, so that a search over `threshold`, `threshold_percentile` does
+        not repeat it. Needs an int `random_state`. When a cached training is used, callbacks are
+        not called.
+    random_state : int, RandomState instance or None, default=None
+        Seeds initial weights, order of rows, projections and calibration rows. An int gives the
+        same detector every time. No global random state is changed.
+    verbose : int, default=0
+        1 shows a progress bar, 2 a line an epoch.
+
+    Attributes
+    ----------
+    autoencoder_ : keras.Model
+        AE, trained.
+    classifier_ : FrozenKerasModel
+        M.
+    threshold_ : float
+        Rows that score higher are adversarial.
+    offset_ : float
+        ``-threshold_``.
+    history_ : dict of list of float
+        Loss and metrics of each epoch; empty if nothing was trained.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    n_features_in_ : int
+        Size of the first dimension of a sample.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if X has been a DataFrame.
+
+    See Also
+    --------
+    FrozenKerasModel : A Keras model as a frozen scikit-learn classifier.
+
+    References
+    ----------
+    .. [1] G. Vacanti and A. Van Looveren, "Adversarial Detection and Correction by Matching
+       Prediction Distributions", arXiv:2002.09364, 2020.
+
+    Examples
+    --------
+    >>> import keras
+    >>> from sklearn.datasets import load_iris
+    >>> from skaae import AdversarialAEDetector
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="softmax")])
+    >>> detector = AdversarialAEDetector(model, epochs=2, random_state=0).fit(X)
+    >>> detector.predict(X).shape, detector.correct(X).corrected.shape
+    ((150,), (150,))
+    """
+
+    _parameter_constraints = PARAMETER_CONSTRAINTS
+
+    def __init__(
+        self,
+        classifier: Any = None,
+        *,
+        autoencoder: keras.Model | Callable[[tuple[int, ...]], keras.Model] | None = None,
+        encoder: keras.Model | None = None,
+        decoder: keras.Model | None = None,
+        hidden_layers: Mapping[int | str, int] | None = None,
+        hidden_models: Sequence[keras.Model] | None = None,
+        hidden_weights: ArrayLike | None = None,
+        temperature: float = 1.0,
+        divergence_weight: float = 1.0,
+        reconstruction_weight: float = 0.0,
+        loss: Callable[[Any, Any], Any] | None = None,
+        optimizer: str | type | keras.optimizers.Optimizer = "adam",
+        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 1e-3,
+        epochs: int = 20,
+        batch_size: int = 128,
+        callbacks: Sequence[keras.callbacks.Callback] | None = None,
+        metrics: Sequence[Any] | None = None,
+        preprocess: Callable[[np.ndarray], np.ndarray] | None = None,
+        threshold: float | None = None,
+        threshold_percentile: float = 95.0,
+        calibration_fraction: float = 0.2,
+        memory: str | os.PathLike[str] | Any | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.classifier = classifier
+        self.autoencoder = autoencoder
+        self.encoder = encoder
+        self.decoder = decoder
+        self.hidden_layers = hidden_layers
+        self.hidden_models = hidden_models
+        self.hidden_weights = hidden_weights
+        self.temperature = temperature
+        self.divergence_weight = divergence_weight
+        self.reconstruction_weight = reconstruction_weight
+        self.loss = loss
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.callbacks = callbacks
+        self.metrics = metrics
+        self.preprocess = preprocess
+        self.threshold = threshold
+        self.threshold_percentile = threshold_percentile
+        self.calibration_fraction = calibration_fraction
+        self.memory = memory
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: ArrayLike, y: Any = None) -> AdversarialAEDetector:
+        """Train the autoencoder on normal rows and set the threshold.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Normal rows (n_samples, n_features), sequences (n_samples, n_timesteps, n_channels) or
+            images (n_samples, height, width, n_channels), as the classifier takes them.
+        y : object
+            Ignored.
+
+        Returns
+        -------
+        self : AdversarialAEDetector
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter or X is not what is wanted; nothing is trained then.
+        NotFittedError
+            If the classifier has not been fitted.
+        """
+        with unchanged_on_error(self):
+            self._validate_params()
+            X = self._validated(X, reset=True)
+            self._set_classifier(X)
+            seed = draw_seed(self.random_state)
+            training, calibration = self._split(len(X), seed)
+            with temporary_seed(seed):
+                self._train(X, training, seed)
+            self._set_threshold(self._calibrated(X[calibration]) if self.threshold is None else self.threshold)
+        return self
+
+    def _validated(self, X: ArrayLike, reset: bool) -> np.ndarray:
+        X = validate_data(
+            self, X, reset=reset, allow_nd=True, dtype=(np.float64, np.float32), ensure_min_samples=2 if reset else 1
+        )
+        check_float32_range(X)
+        if not reset:
+            check_sample_shape(X, self._sample_shape, type(self).__name__)
+        return X
+
+    def _set_classifier(self, X: np.ndarray) -> None:
+        """Find M and what x' has to agree on; every check of the parameters is done after this."""
+        self.classifier_ = as_frozen_model(self.classifier)
+        self._sample_shape = X.shape[1:]
+        check_classifier_model(self.classifier_.model, self._sample_shape)
+        self.classes_ = self.classifier_.classes_
+        weights = check_hidden_terms(
+            self.classifier_.model, self.hidden_layers, self.hidden_models, self.hidden_weights, X
+        )
+        self._adversarial_score = AdversarialScore(float(self.temperature), weights)
+        make_optimizer(self.optimizer, self.learning_rate)
+
+    def _calibrated(self, X: np.ndarray) -> float:
+        return conformal_threshold(self._results(X, "score")["score"], self.threshold_percentile)
+
+    def _split(self, n_samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        fraction = self.calibration_fraction if self.threshold is None else 0.0
+        return split_rows(n_samples, fraction, seed)
+
+    def _train(self, X: np.ndarray, training: np.ndarray, seed: int) -> None:
+        self.autoencoder_ = build_autoencoder(
+            self._sample_shape, self.autoencoder, self.encoder, self.decoder, lies_in_unit_interval(X)
+        )
+        self._hidden_terms = {
+            "hidden_layers": dict(self.hidden_layers or {}),
+            "hidden_models": tuple(self.hidden_models or ()),
+            "projections": draw_projections(self.classifier_.model, self.hidden_layers, seed),
+        }
+        self._compile()
+        rows = X[training].astype(np.float32, copy=False)
+        weights, self.history_ = self._trained(rows, seed)
+        self.autoencoder_.set_weights(weights)
+
+    def _trained(self, X: np.ndarray, seed: int) -> TrainingResult:
+        """Weights and history, from the cache where there is one."""
+        objective = Objective(self._adversarial_score, self.divergence_weight, self.reconstruction_weight, self.loss)
+        options = TrainingOptions(**{name: getattr(self, name) for name in TrainingOptions.__dataclass_fields__})
+        logits = self._heads.evaluate(X)
+
+        def training() -> TrainingResult:
+            history = train(self.autoencoder_, self._heads, X, logits, objective, options, seed)
+            return self.autoencoder_.get_weights(), history
+
+        if self.memory is None:
+            return training()
+        return cached_training(self.memory, X, self._cache_key(objective, options, seed), training)
+
+    def _cache_key(self, objective: Objective, options: TrainingOptions, seed: int) -> list[Any]:
+        models = [self.autoencoder_, self.classifier_.model, *self._hidden_terms["hidden_models"]]
+        layers, projections = self._hidden_terms["hidden_layers"], self._hidden_terms["projections"]
+        settings = {**vars(objective), **vars(options), "verbose": None}
+        described = {name: describe(value) for name, value in settings.items()}
+        return [
+            [fingerprint(model) for model in models],
+            self.classifier_.from_logits,
+            layers,
+            projections,
+            described,
+            seed,
+        ]
+
+    def _compile(self) -> None:
+        """Make the graph that scores; it is traced when it is first used."""
+        self._heads = FrozenHeads(self.classifier_, **self._hidden_terms)
+        function = scoring_function(self.autoencoder_, self._heads, self._adversarial_score)
+        self._row_function = RowFunction(function, self._sample_shape)
+
+    def _results(self, X: np.ndarray, *names: str) -> dict[str, np.ndarray]:
+        return self._row_function(X, names)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The compiled graph is made anew where the estimator is loaded."""
+        return {name: value for name, value in super().__getstate__().items() if name not in COMPILED}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "autoencoder_" in state:
+            self._compile()
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

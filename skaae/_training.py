@@ -1,0 +1,239 @@
+"""Training: the Keras model that moves AE, and nothing but AE, towards M(AE(x)) = M(x)."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from skaae._divergence import AdversarialScore
+
+Heads = Callable[[tf.Tensor], list[tf.Tensor]]
+OPTIMIZER_TYPES = (str, type, keras.optimizers.Optimizer)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The loss of a batch, without the regularisation losses of the autoencoder's layers.
+
+    Parameters
+    ----------
+    score : AdversarialScore
+        S(x), the very function that scores rows later.
+    divergence_weight, reconstruction_weight : float
+        Weights of S(x) and of the mean squared error between x and x'.
+    loss : callable or None
+        ``(x, x_reconstructed) -> values``, one a row, instead of both.
+    """
+
+    score: AdversarialScore
+    divergence_weight: float = 1.0
+    reconstruction_weight: float = 0.0
+    loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None
+
+    def __call__(
+        self,
+        x: tf.Tensor,
+        x_reconstructed: tf.Tensor,
+        logits: Sequence[tf.Tensor],
+        logits_reconstructed: Sequence[tf.Tensor],
+    ) -> tf.Tensor:
+        """Mean loss of the rows, a float32 scalar."""
+        if self.loss is not None:
+            return tf.reduce_mean(tf.cast(self.loss(x, x_reconstructed), tf.float32))
+        values = self.divergence_weight * self.score(logits, logits_reconstructed)
+        loss = tf.cast(tf.reduce_mean(values), tf.float32)
+        if self.reconstruction_weight:
+            loss += self.reconstruction_weight * tf.reduce_mean(tf.square(x - x_reconstructed))
+        return loss
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How to train: the parameters of the detector that bear the same names."""
+
+    optimizer: str | type | keras.optimizers.Optimizer = "adam"
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 1e-3
+    epochs: int = 20
+    batch_size: int = 128
+    callbacks: Sequence[keras.callbacks.Callback] | None = None
+    metrics: Sequence[Any] | None = None
+    preprocess: Callable[[np.ndarray], np.ndarray] | None = None
+    verbose: int = 0
+
+
+class TrainingModel(keras.Model):
+    """AE as a Keras model that is trained on the objective, with callbacks, metrics and history.
+
+    M is reached through a function: as an attribute, Keras would track it and train it along.
+    """
+
+    def __init__(self, autoencoder: keras.Model, heads: Heads, objective: Objective) -> None:
+        super().__init__(name="adversarial_autoencoder")
+        self.autoencoder = autoencoder
+        self._heads = heads
+        self._objective = objective
+
+    def call(self, x: tf.Tensor, training: bool = False) -> dict[str, Any]:
+        x_reconstructed = tf.cast(self.autoencoder(x, training=training), tf.float32)
+        return {"reconstruction": x_reconstructed, "logits": self._heads(x_reconstructed)}
+
+    def train_step(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
+        x, *logits = data
+        return super().train_step((x, logits or self._heads(x)))
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True) -> tf.Tensor:
+        loss = self._objective(x, y_pred["reconstruction"], y, y_pred["logits"])
+        return tf.add_n([loss, *(tf.cast(penalty, tf.float32) for penalty in self.losses)])
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None) -> dict[str, tf.Tensor]:
+        """The user's metrics compare the probabilities M(x) and M(AE(x))."""
+        return super().compute_metrics(x, tf.nn.softmax(y[0]), tf.nn.softmax(y_pred["logits"][0]), sample_weight)
+
+
+def train(
+    autoencoder: keras.Model,
+    heads: Heads,
+    X: np.ndarray,
+    logits: Sequence[np.ndarray],
+    objective: Objective,
+    options: TrainingOptions,
+    seed: int,
+) -> dict[str, list[float]]:
+    """Train the autoencoder in place.
+
+    Parameters
+    ----------
+    autoencoder : keras.Model
+        Changed: its weights.
+    heads : callable
+        Rows -> logits of M and of the hidden terms; frozen.
+    X : ndarray of shape (n_samples, ...), float32
+        Training rows.
+    logits : sequence of ndarray of shape (n_samples, n_classes)
+        `heads` of all rows of X, computed once before training.
+    objective : Objective
+    options : TrainingOptions
+    seed : int
+        Of the order of the rows.
+
+    Returns
+    -------
+    history : dict of list of float
+        One value an epoch of "loss" and of each metric.
+
+    Raises
+    ------
+    ValueError
+        If the loss or the weights have become NaN or infinite.
+    """
+    if options.epochs == 0:
+        return {}
+    if options.preprocess:
+        _checked_batch(options.preprocess(X[: options.batch_size].copy()), X[: options.batch_size])
+    n_steps = math.ceil(len(X) / options.batch_size)
+    model = TrainingModel(autoencoder, heads, objective)
+    model.compile(
+        optimizer=make_optimizer(options.optimizer, options.learning_rate),
+        metrics=copy.deepcopy(list(options.metrics or ())),
+        # Callbacks and the progress bar look at single batches; otherwise an epoch is one call.
+        steps_per_execution=1 if options.callbacks or options.verbose else n_steps,
+        jit_compile=False,
+    )
+    history = model.fit(
+        _batches(X, logits, options, seed),
+        epochs=options.epochs,
+        steps_per_epoch=n_steps,
+        shuffle=False,  # the batches are shuffled already
+        callbacks=copy.deepcopy(list(options.callbacks or ())),
+        verbose=int(options.verbose),
+    ).history
+    _check_convergence(autoencoder, history)
+    return {name: [float(value) for value in values] for name, values in history.items()}
+
+
+def make_optimizer(
+    optimizer: str | type | keras.optimizers.Optimizer,
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
+) -> keras.optimizers.Optimizer:
+    """Make a new optimizer from a name, a class or an instance, so that no state is shared between fits.
+
+    Parameters
+    ----------
+    optimizer : str, class or keras.optimizers.Optimizer
+        An instance brings its own learning rate.
+    learning_rate : float or LearningRateSchedule
+        For a name or a class.
+
+    Returns
+    -------
+    optimizer : keras.optimizers.Optimizer
+
+    Raises
+    ------
+    ValueError
+        If Keras knows no optimizer of that name.
+    TypeError
+        If the class is no optimizer.
+
+    Examples
+    --------
+    >>> from skaae._training import make_optimizer
+    >>> type(make_optimizer("sgd", 0.1)).__name__
+    'SGD'
+    """
+    if isinstance(optimizer, keras.optimizers.Optimizer):
+        return type(optimizer).from_config(optimizer.get_config())
+    if isinstance(optimizer, str):
+        try:
+            optimizer = type(keras.optimizers.get(optimizer))
+        except ValueError as error:
+            raise ValueError(f"optimizer={optimizer!r} is no name of a Keras optimizer, such as 'adam'.") from error
+    if not issubclass(optimizer, keras.optimizers.Optimizer):
+        raise TypeError(f"optimizer is the class {optimizer.__name__}: a keras.optimizers.Optimizer is wanted.")
+    return optimizer(learning_rate=learning_rate)
+
+
+def _batches(X: np.ndarray, logits: Sequence[np.ndarray], options: TrainingOptions, seed: int) -> tf.data.Dataset:
+    """Batches of rows with their logits, in a new order each epoch that depends on the seed alone."""
+    resident = [tf.constant(values) for values in ([X] if options.preprocess else [X, *logits])]
+
+    def order(epoch: tf.Tensor) -> tf.data.Dataset:
+        rows = tf.random.experimental.stateless_shuffle(tf.range(len(X)), [seed, tf.cast(epoch, tf.int32)])
+        return tf.data.Dataset.from_tensor_slices(rows).batch(options.batch_size)
+
+    def gather(rows: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return tuple(tf.gather(values, rows) for values in resident)
+
+    batches = tf.data.Dataset.range(options.epochs).flat_map(order).map(gather)
+    if options.preprocess:
+        batches = batches.map(lambda x: (_preprocessed(options.preprocess, x),))
+    return batches.prefetch(2)
+
+
+def _preprocessed(preprocess: Callable[[np.ndarray], np.ndarray], x: tf.Tensor) -> tf.Tensor:
+    """Call the user's Python function from inside the data pipeline."""
+    rows = tf.numpy_function(lambda batch: _checked_batch(preprocess(batch), batch), [x], tf.float32, stateful=True)
+    return tf.ensure_shape(rows, x.shape)
+
+
+def _checked_batch(processed: Any, batch: np.ndarray) -> np.ndarray:
+    rows = np.asarray(processed, dtype=np.float32)
+    if rows.shape != batch.shape:
+        raise ValueError(f"preprocess returned shape {rows.shape} for a batch of shape {batch.shape}.")
+    return rows
+
+
+def _check_convergence(autoencoder: keras.Model, history: dict[str, list[float]]) -> None:
+    finite = np.isfinite(history["loss"]).all() and all(np.isfinite(w).all() for w in autoencoder.get_weights())
+    if not finite:
+        raise ValueError(
+            f"training diverged, the loss went {history['loss'][0]:.3g} ... {history['loss'][-1]:.3g}: try a smaller "
+            f"learning_rate, an optimizer with clipnorm=1.0, or scale X (StandardScaler)."
+        )

@@ -1,0 +1,75 @@
+"""The range of each parameter of the detector, and an estimator that a failed fit leaves as it was."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import HasMethods, Interval
+
+from skaae._training import OPTIMIZER_TYPES
+
+PERCENTILE = Interval(Real, 0, 100, closed="right")
+PARAMETER_CONSTRAINTS: dict[str, Any] = {
+    "classifier": "no_validation",  # skaae._classifiers says what it has to be
+    "autoencoder": [callable, None],
+    "encoder": [callable, None],
+    "decoder": [callable, None],
+    "hidden_layers": [dict, None],
+    "hidden_models": [list, tuple, None],
+    "hidden_weights": ["array-like", None],
+    "temperature": [Interval(Real, 0, None, closed="neither")],
+    "divergence_weight": [Interval(Real, 0, None, closed="left")],
+    "reconstruction_weight": [Interval(Real, 0, None, closed="left")],
+    "loss": [callable, None],
+    "optimizer": list(OPTIMIZER_TYPES),
+    "learning_rate": [Interval(Real, 0, None, closed="neither"), callable],
+    "epochs": [Interval(Integral, 0, None, closed="left")],
+    "batch_size": [Interval(Integral, 1, None, closed="left")],
+    "callbacks": [list, tuple, None],
+    "metrics": [list, tuple, None],
+    "preprocess": [callable, None],
+    "threshold": [Interval(Real, 0, None, closed="left"), None],
+    "threshold_percentile": [PERCENTILE],
+    "calibration_fraction": [Interval(Real, 0, 1, closed="left")],
+    "memory": [str, os.PathLike, HasMethods("cache"), None],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+}
+
+
+@contextmanager
+def unchanged_on_error(estimator: BaseEstimator) -> Iterator[None]:
+    """Give the estimator back its attributes if the block fails or is interrupted."""
+    found = vars(estimator).copy()
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(found)
+        raise
+
+
+def lies_in_unit_interval(X: np.ndarray) -> bool:
+    """Whether all values are in [0, 1], as those of images or of min-max scaled features."""
+    return bool(X.min() >= 0 and X.max() <= 1)
+
+
+def check_float32_range(X: np.ndarray) -> None:
+    """Raise a ValueError if a value is finite in float64 but not in float32, in which Keras computes."""
+    limit = np.finfo(np.float32).max
+    if X.dtype != np.float32 and X.size and (X.max() > limit or X.min() < -limit):
+        raise ValueError(f"X contains values beyond {limit:.3g}, the largest float32: scale them first.")
+
+
+def check_sample_shape(X: np.ndarray, sample_shape: tuple[int, ...], name: str) -> None:
+    """Raise a ValueError that names both shapes unless the samples look like those of fit."""
+    if X.shape[1:] != sample_shape:
+        raise ValueError(
+            f"X has samples of shape {X.shape[1:]}, but {name} is expecting samples of shape {sample_shape}, as in fit."
+        )
