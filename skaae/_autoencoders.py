@@ -143,8 +143,8 @@ def _call_factory(factory: Callable[[SampleShape], keras.Model], sample_shape: S
 
 
 def _chain(sample_shape: SampleShape, encoder: keras.Model, decoder: keras.Model) -> keras.Model:
-    check_input_shape(encoder, sample_shape, "encoder")
     encoder, decoder = copy_model(encoder, "encoder"), copy_model(decoder, "decoder")
+    check_input_shape(encoder, sample_shape, "encoder")
     for model, argument in ((encoder, "encoder"), (decoder, "decoder")):
         check_one_input_one_output(model, argument)
     inputs = keras.Input(sample_shape, name="sample")

@@ -12,10 +12,10 @@ from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils.validation import check_array
+from sklearn.utils.validation import check_array, check_is_fitted
 
 from skaae._inference import RowFunction
-from skaae._keras_models import call_frozen, check_input_shape, check_one_input_one_output
+from skaae._keras_models import call_frozen, check_input_shape, check_one_input_one_output, zeros
 
 SMALLEST_PROBABILITY = float(np.finfo(np.float32).tiny)
 SUM_TOLERANCE = 1e-3
@@ -113,7 +113,8 @@ class FrozenKerasModel(ClassifierMixin, BaseEstimator):
         labels : ndarray of shape (n_samples,)
             Elements of ``classes_``.
         """
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        positions = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[positions]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probability of each class.
@@ -225,7 +226,7 @@ def _refusal(classifier: Any) -> Exception:
     name = type(classifier).__name__
     if isinstance(classifier, type):
         return TypeError(f"classifier is the class {classifier.__name__}: a fitted instance is wanted, {ACCEPTED}.")
-    if hasattr(classifier, "fit") and not hasattr(classifier, "classes_"):
+    if hasattr(classifier, "fit") and not is_fitted(classifier):
         return NotFittedError(
             f"classifier={name} is not fitted. Fit it and wrap it in sklearn.frozen.FrozenEstimator, so that clone and "
             f"GridSearchCV keep the fit; or let skaae.CorrectedClassifier fit classifier and detector together."
@@ -233,33 +234,42 @@ def _refusal(classifier: Any) -> Exception:
     return TypeError(f"classifier is of type {name}, which is not supported: give {ACCEPTED}.")
 
 
+def is_fitted(estimator: Any) -> bool:
+    """Whether an estimator has been fitted."""
+    try:
+        check_is_fitted(estimator)
+    except NotFittedError:
+        return False
+    return True
+
+
 def check_classifier_model(model: keras.Model, sample_shape: Sequence[int]) -> None:
     """Raise unless M has one input that fits the samples and one output of shape (n_samples, n_outputs)."""
     if not isinstance(model, keras.Model):
         raise TypeError(f"FrozenKerasModel(model=...) must be a keras.Model, got {type(model).__name__}.")
+    if not model.built:
+        raise ValueError(f"classifier: the {type(model).__name__} is not built, so it cannot have been trained.")
     check_one_input_one_output(model, "classifier")
     check_input_shape(model, sample_shape, "classifier")
-    count_classes(model, sample_shape)
+    count_classes(model)
 
 
-def count_classes(model: keras.Model, sample_shape: Sequence[int] | None = None) -> int:
+def count_classes(model: keras.Model) -> int:
     """Count the classes that the model tells apart: its outputs, or 2 for a single one."""
-    if getattr(model, "outputs", None):
-        shape = tuple(model.outputs[0].shape)
-    else:
-        shape = _probe_output_shape(model, sample_shape)
+    shape = _output_shape(model)
     if len(shape) != 2 or shape[1] is None:
         raise ValueError(f"classifier returns outputs of shape {shape}: (n_samples, n_classes) is wanted.")
     return max(2, shape[1])
 
 
-def _probe_output_shape(model: keras.Model, sample_shape: Sequence[int] | None) -> tuple[int | None, ...]:
-    """Shape of a subclassed model's output, which is known only from a call."""
-    sample_shape = sample_shape or model.input_shape[1:]
-    outputs = keras.backend.compute_output_spec(model, keras.KerasTensor((None, *sample_shape)))
-    if not isinstance(outputs, keras.KerasTensor):
+def _output_shape(model: keras.Model) -> tuple[int | None, ...]:
+    if getattr(model, "outputs", None):
+        return tuple(model.outputs[0].shape)
+    # A subclassed model knows the shape of its input from its first call, but not that of its output.
+    outputs = call_frozen(model, zeros(model.get_build_config()["input_shape"][1:]))
+    if not tf.is_tensor(outputs):
         raise ValueError(f"classifier returns {type(outputs).__name__}: a model with one output is wanted.")
-    return tuple(outputs.shape)
+    return (None, *outputs.shape[1:])
 
 
 def class_logits(outputs: tf.Tensor, from_logits: bool) -> tf.Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from sklearn.base import OneToOneFeatureMixin, OutlierMixin, TransformerMixin
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-class DecisionsMixin:
+class DecisionsMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin):
     """The methods of a detector that compare S(x) with ``threshold_``.
 
     The class that mixes it in has ``_validated(X, reset)`` and ``_results(X, *names)``, the latter

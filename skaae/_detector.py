@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, OutlierMixin, TransformerMixin
+from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 from sklearn.utils.validation import validate_data
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 COMPILED = ("_heads", "_row_function")
 
 
-class AdversarialAEDetector(DecisionsMixin, OneToOneFeatureMixin, OutlierMixin, TransformerMixin, BaseEstimator):
+class AdversarialAEDetector(DecisionsMixin, BaseEstimator):
     """Detect and repair adversarial inputs of a frozen classifier.
 
     An autoencoder AE is trained, with the classifier M frozen, so that M predicts the same for x

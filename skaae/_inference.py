@@ -13,8 +13,10 @@ import tensorflow as tf
 from skaae._divergence import AdversarialScore
 from skaae._keras_models import call_frozen
 
-LARGEST_BATCH = 128
-NUMBERS_PER_BATCH = 16_384
+# Matrix products work on blocks of 6, 8, 12, 16, 24 or 48 rows and round the rows of an incomplete
+# block differently, so that a row's result would depend on its place in the batch.
+BATCH_SIZES = (96, 48, 16, 1)
+NUMBERS_PER_BATCH = 65_536
 BATCHES_PER_CALL = 64
 
 
@@ -22,8 +24,8 @@ class RowFunction:
     """A TensorFlow function of rows, compiled once and run in batches of one fixed size.
 
     Matrix products in float32 round differently from one batch size to another, so that a row
-    would score differently alone than among others. Here the last batch is padded instead, and
-    a loop inside the graph runs the batches side by side. Memory beyond the result is bounded
+    would score differently alone than among others. Here the last batch is padded, and a loop
+    inside the graph runs the batches side by side. Memory beyond the result is bounded
     whatever the number of rows.
 
     Parameters
@@ -120,9 +122,9 @@ def scoring_function(
 
 
 def _batch_size(sample_shape: Sequence[int]) -> int:
-    """Largest power of two that keeps a batch small, since a single row costs a whole batch."""
+    """The larger a sample the smaller the batch, since a single row costs a whole batch."""
     fitting = NUMBERS_PER_BATCH // max(1, math.prod(sample_shape))
-    return min(LARGEST_BATCH, 1 << max(3, fitting.bit_length() - 1))
+    return next((size for size in BATCH_SIZES if size <= fitting), BATCH_SIZES[-1])
 
 
 def _flatten_batches(array: np.ndarray) -> np.ndarray:

@@ -34,9 +34,12 @@ def check_input_shape(model: keras.Model, sample_shape: Sequence[int], argument:
 
     A model that is not built yet accepts whatever it is given first.
     """
-    if not getattr(model, "inputs", None):
+    if getattr(model, "inputs", None):
+        wanted = tuple(model.inputs[0].shape[1:])
+    elif model.built:
+        wanted = tuple(model.get_build_config()["input_shape"][1:])
+    else:
         return
-    wanted = tuple(model.inputs[0].shape[1:])
     if not _shapes_fit(wanted, sample_shape):
         raise ValueError(
             f"{argument} takes samples of shape {wanted}, but a sample of X has the shape {tuple(sample_shape)}."
@@ -79,8 +82,11 @@ def copy_model(model: keras.Model, argument: str) -> keras.Model:
     Raises
     ------
     TypeError
-        If the class of the model, or of one of its layers, cannot be made from its configuration.
+        If it is no Keras model, or if its class, or that of one of its layers, cannot be made from
+        its configuration.
     """
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"{argument} must be a keras.Model, got {type(model).__name__}.")
     try:
         copy = keras.models.clone_model(
             model, recursive=isinstance(model, keras.Sequential) or hasattr(model, "operations")

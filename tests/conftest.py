@@ -1,0 +1,76 @@
+"""Real data and real classifiers, trained once a session."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+os.environ["SCIPY_ARRAY_API"] = "1"
+
+import logging
+
+import keras
+import numpy as np
+import pytest
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris
+from sklearn.preprocessing import StandardScaler
+
+from skaae import FrozenKerasModel
+
+logging.getLogger("tensorflow").setLevel(logging.ERROR)  # "retracing", once for each of many small fits
+
+
+@pytest.fixture(scope="session")
+def iris():
+    X, y = load_iris(return_X_y=True)
+    return StandardScaler().fit_transform(X), y
+
+
+@pytest.fixture(scope="session")
+def cancer():
+    X, y = load_breast_cancer(return_X_y=True)
+    return StandardScaler().fit_transform(X), y
+
+
+@pytest.fixture(scope="session")
+def digit_images():
+    X, y = load_digits(return_X_y=True)
+    return (X / 16).reshape(-1, 8, 8, 1), y
+
+
+def train_classifier(X, y, *layers, loss="sparse_categorical_crossentropy", epochs=30):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input(X.shape[1:]), *layers])
+    model.compile(keras.optimizers.Adam(1e-2), loss)
+    model.fit(X, y, epochs=epochs, batch_size=32, verbose=0)
+    return model
+
+
+@pytest.fixture(scope="session")
+def iris_model(iris):
+    dense = keras.layers.Dense
+    return train_classifier(*iris, dense(16, activation="relu", name="hidden"), dense(3, activation="softmax"))
+
+
+@pytest.fixture(scope="session")
+def cancer_model(cancer):
+    dense = keras.layers.Dense
+    layers = dense(16, activation="relu"), dense(1, activation="sigmoid")
+    return train_classifier(*cancer, *layers, loss="binary_crossentropy", epochs=10)
+
+
+@pytest.fixture(scope="session")
+def digits_model(digit_images):
+    convolution = keras.layers.Conv2D(8, 3, activation="relu", name="convolution")
+    layers = convolution, keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")
+    return train_classifier(*digit_images, *layers, epochs=5)
+
+
+@pytest.fixture(scope="session")
+def flowers(iris_model):
+    """The iris classifier with the names of the flowers as labels."""
+    return FrozenKerasModel(iris_model, classes=["setosa", "versicolor", "virginica"])
+
+
+def weights_of(model):
+    return [np.array(weight) for weight in model.get_weights()]

@@ -1,0 +1,53 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from skaae._inference import BATCHES_PER_CALL, RowFunction
+
+
+@pytest.fixture(scope="module")
+def wide_network():
+    """Wide enough that float32 rounds differently from one batch size to another."""
+    keras.utils.set_random_seed(0)
+    return keras.Sequential(
+        [keras.Input((20,)), keras.layers.Dense(600, "relu"), keras.layers.Dense(600), keras.layers.Dense(3)]
+    )
+
+
+@pytest.mark.parametrize("n_samples", [1, 2, 95, 96, 97, 1000])
+def test_a_row_gives_the_same_alone_and_among_others(wide_network, n_samples):
+    function = RowFunction(lambda x: {"y": wide_network(x)}, (20,))
+    X = np.random.default_rng(0).normal(size=(n_samples, 20))
+    together = function(X)["y"]
+    assert together.shape == (n_samples, 3)
+    for row in (0, n_samples // 2, n_samples - 1):
+        np.testing.assert_array_equal(function(X[row : row + 1])["y"][0], together[row])
+    np.testing.assert_array_equal(function(X[::-1])["y"], together[::-1])
+
+
+def test_more_rows_than_one_call_takes():
+    function = RowFunction(lambda x: {"first": x[:, 0], "all": x}, (2,))
+    n_samples = function.batch_size * BATCHES_PER_CALL + 5
+    X = np.arange(2.0 * n_samples).reshape(-1, 2)
+    found = function(X, ["first"])
+    assert list(found) == ["first"]
+    np.testing.assert_array_equal(found["first"], X[:, 0])
+
+
+def test_batches_are_smaller_for_large_samples():
+    sizes = [RowFunction(tf.identity, shape).batch_size for shape in ((1,), (30,), (28, 28, 1), (224, 224, 3))]
+    assert sizes == [96, 96, 48, 1]
+
+
+def test_traced_once_for_all_sizes():
+    traces = []
+
+    def function(x):
+        traces.append(x.shape)
+        return {"x": x}
+
+    rows = RowFunction(function, (3,))
+    for n_samples in (1, 500, 3, 20_000):
+        rows(np.zeros((n_samples, 3)))
+    assert len(traces) == 1
