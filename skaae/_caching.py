@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -36,11 +37,12 @@ def cached_training(memory: Any, X: np.ndarray, key: Any, training: Callable[[],
     """
     if isinstance(memory, os.PathLike):
         memory = os.fspath(memory)
-    result: TrainingResult = check_memory(memory).cache(_run, ignore=["training"])(X, key, training)
+    result: TrainingResult = check_memory(memory).cache(train_once, ignore=["training"])(X, key, training)
     return result
 
 
-def _run(X: np.ndarray, key: Any, training: Callable[[], TrainingResult]) -> TrainingResult:
+def train_once(X: np.ndarray, key: Any, training: Callable[[], TrainingResult]) -> TrainingResult:
+    """What joblib caches, under this name."""
     return training()
 
 
@@ -63,5 +65,10 @@ def describe(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [describe(item) for item in value]
     if not isinstance(value, type) and hasattr(value, "get_config"):
-        return [type(value).__qualname__, joblib.hash(value.get_config())]
+        return [type(value).__qualname__, joblib.hash(_without_number(value.get_config()))]
     return joblib.hash(cloudpickle.dumps(value))
+
+
+def _without_number(config: dict[str, Any]) -> dict[str, Any]:
+    """Undo Keras' numbering of names, "adam_12", which differs from one object to the next."""
+    return {**config, "name": re.sub(r"_\d+$", "", str(config.get("name")))}

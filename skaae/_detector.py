@@ -288,9 +288,9 @@ class AdversarialAEDetector(DecisionsMixin, BaseEstimator):
         """Weights and history, from the cache where there is one."""
         objective = Objective(self._adversarial_score, self.divergence_weight, self.reconstruction_weight, self.loss)
         options = TrainingOptions(**{name: getattr(self, name) for name in TrainingOptions.__dataclass_fields__})
-        logits = self._heads.evaluate(X)
 
         def training() -> TrainingResult:
+            logits = self._heads.evaluate(X)
             history = train(self.autoencoder_, self._heads, X, logits, objective, options, seed)
             return self.autoencoder_.get_weights(), history
 

@@ -105,8 +105,8 @@ def copy_model(model: keras.Model, argument: str) -> keras.Model:
 
 def call_frozen(model: keras.Model, x: tf.Tensor) -> Any:
     """Call a model so that nothing is written to it: no statistics, no seeds, no regularisation losses."""
-    outputs, _ = model.stateless_call(model.trainable_variables, model.non_trainable_variables, x, training=False)
-    return outputs
+    with keras.StatelessScope():
+        return model(x, training=False)
 
 
 def fingerprint(model: keras.Model) -> str:

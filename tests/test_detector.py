@@ -1,0 +1,300 @@
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+from conftest import weights_of
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from tensorflow.python.framework import config
+
+from skaae import AdversarialAEDetector, FrozenKerasModel
+from skaae._threshold import split_rows
+
+
+def dense_autoencoder(sample_shape):
+    return keras.Sequential(
+        [keras.Input(sample_shape), keras.layers.Dense(8, "relu"), keras.layers.Dense(*sample_shape)]
+    )
+
+
+class TestAutoencoders:
+    @pytest.mark.parametrize("how", ["default", "model", "callable", "encoder and decoder"])
+    def test_every_way_to_give_one(self, iris, flowers, how):
+        encoder = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+        decoder = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4)])
+        given = {
+            "default": {},
+            "model": {"autoencoder": dense_autoencoder((4,))},
+            "callable": {"autoencoder": dense_autoencoder},
+            "encoder and decoder": {"encoder": encoder, "decoder": decoder},
+        }[how]
+        models = [model for model in given.values() if isinstance(model, keras.Model)]
+        before = [weight for model in models for weight in weights_of(model)]
+        detector = AdversarialAEDetector(flowers, epochs=2, random_state=0, **given).fit(iris[0])
+        assert detector.autoencoder_.output_shape == (None, 4)
+        assert all(detector.autoencoder_ is not model for model in models)
+        for found, wanted in zip([w for model in models for w in weights_of(model)], before, strict=True):
+            np.testing.assert_array_equal(found, wanted)
+
+    def test_epochs_zero_takes_the_model_as_it_is(self, iris, flowers):
+        model = dense_autoencoder((4,))
+        detector = AdversarialAEDetector(flowers, autoencoder=model, epochs=0, random_state=0).fit(iris[0])
+        np.testing.assert_allclose(
+            detector.reconstruct(iris[0]), model.predict(iris[0], verbose=0), rtol=1e-5, atol=1e-6
+        )
+        assert detector.history_ == {}
+        assert detector.threshold_ > 0
+
+    def test_training_starts_from_the_weights_that_are_given(self, iris, flowers):
+        model = dense_autoencoder((4,))
+        start = AdversarialAEDetector(flowers, autoencoder=model, epochs=0).fit(iris[0])
+        moved = AdversarialAEDetector(flowers, autoencoder=model, epochs=1, learning_rate=1e-9).fit(iris[0])
+        np.testing.assert_allclose(moved.reconstruct(iris[0]), start.reconstruct(iris[0]), atol=1e-6)
+
+
+class TestThreshold:
+    def test_inferred_from_rows_that_were_not_trained_on(self, cancer, cancer_model):
+        X = cancer[0]
+        detector = AdversarialAEDetector(cancer_model, epochs=1, random_state=3, threshold_percentile=90).fit(X)
+        scores = np.sort(detector.adversarial_score(X[split_rows(len(X), 0.2, seed=3)[1]]))
+        assert detector.threshold_ == scores[int(np.ceil((len(scores) + 1) * 0.9)) - 1]
+        assert detector.offset_ == -detector.threshold_
+
+    def test_given(self, iris, flowers):
+        detector = AdversarialAEDetector(flowers, epochs=1, threshold=0.25).fit(iris[0])
+        assert detector.threshold_ == 0.25
+
+    def test_inferred_later(self, iris, flowers):
+        X = iris[0]
+        detector = AdversarialAEDetector(flowers, epochs=1, random_state=0, threshold=0.25).fit(X)
+        assert detector.infer_threshold(X, 80) is detector
+        assert np.mean(detector.predict(X) == -1) == pytest.approx(0.2, abs=0.01)
+        assert detector.infer_threshold(X).threshold_ > detector.infer_threshold(X, 50).threshold_
+        assert detector.threshold_percentile == 95.0
+
+    def test_published_way(self, iris, flowers):
+        X = iris[0]
+        detector = AdversarialAEDetector(flowers, epochs=1, random_state=0, calibration_fraction=0).fit(X)
+        assert np.sum(detector.predict(X) == -1) == 150 - np.ceil(151 * 0.95)
+
+
+@pytest.fixture(scope="module")
+def detector(iris, flowers):
+    return AdversarialAEDetector(flowers, epochs=2, random_state=0, threshold_percentile=70).fit(iris[0])
+
+
+class TestDecisions:
+    def test_signs_and_types(self, iris, detector):
+        X = iris[0]
+        score = detector.adversarial_score(X)
+        assert score.dtype == detector.score_samples(X).dtype == detector.decision_function(X).dtype == np.float64
+        assert score.min() >= 0
+        np.testing.assert_array_equal(detector.score_samples(X), -score)
+        np.testing.assert_array_equal(detector.decision_function(X), -score - detector.offset_)
+        np.testing.assert_array_equal(detector.predict(X) == -1, score > detector.threshold_)
+        np.testing.assert_array_equal(detector.predict(X) == 1, detector.decision_function(X) >= 0)
+        assert set(detector.predict(X)) == {-1, 1}
+
+    def test_a_row_at_the_threshold_is_normal(self, iris, flowers, detector):
+        score = detector.adversarial_score(iris[0])
+        copy = clone(detector).set_params(threshold=score[7]).fit(iris[0])
+        copy._set_threshold(copy.adversarial_score(iris[0])[7])
+        assert copy.predict(iris[0])[7] == 1
+        assert copy.decision_function(iris[0])[7] == 0
+
+    def test_transform_repairs_flagged_rows_only(self, iris, detector):
+        for dtype in (np.float64, np.float32):
+            X = iris[0].astype(dtype)
+            given, flagged = X.copy(), detector.predict(X) == -1
+            repaired = detector.transform(X)
+            assert repaired.dtype == dtype
+            assert not np.shares_memory(repaired, X)
+            np.testing.assert_array_equal(repaired[~flagged], X[~flagged])
+            np.testing.assert_array_equal(repaired[flagged], detector.reconstruct(X)[flagged])
+            np.testing.assert_array_equal(X, given)
+
+    def test_correct(self, iris, flowers, detector):
+        X = iris[0]
+        found = detector.correct(X)
+        assert set(found) == {"is_adversarial", "instance_score", "corrected", "no_defense", "defense"}
+        np.testing.assert_array_equal(found.no_defense, flowers.predict(X))
+        np.testing.assert_array_equal(found.defense, flowers.predict(detector.reconstruct(X)))
+        np.testing.assert_array_equal(found.instance_score, detector.adversarial_score(X))
+        np.testing.assert_array_equal(found.is_adversarial, detector.predict(X) == -1)
+        np.testing.assert_array_equal(found.corrected, flowers.predict(detector.transform(X)))
+        assert found.corrected.dtype.kind == "U"
+
+    def test_scores_do_not_depend_on_the_batch(self, iris, detector):
+        X = iris[0]
+        alone = np.concatenate([detector.score_samples(X[row : row + 1]) for row in range(len(X))])
+        np.testing.assert_array_equal(alone, detector.score_samples(X))
+
+
+class TestData:
+    def test_lists_and_dtypes(self, iris, flowers):
+        X = iris[0].round(1)
+        detector = AdversarialAEDetector(flowers, epochs=1, random_state=0)
+        wanted = detector.fit(X).score_samples(X)
+        np.testing.assert_array_equal(detector.fit(X.tolist()).score_samples(X.tolist()), wanted)
+        np.testing.assert_array_equal(detector.score_samples(np.asfortranarray(X)), wanted)
+        np.testing.assert_array_equal(detector.score_samples(X.astype(object)), wanted)
+        integers = (10 * X).astype(int)
+        np.testing.assert_array_equal(detector.score_samples(integers), detector.score_samples(integers.astype(float)))
+
+    def test_data_frames(self, iris, flowers):
+        frame = pd.DataFrame(iris[0], columns=["sl", "sw", "pl", "pw"], index=np.arange(150) + 1000)
+        detector = AdversarialAEDetector(flowers, epochs=1, random_state=0).set_output(transform="pandas").fit(frame)
+        assert detector.feature_names_in_.tolist() == list(frame.columns)
+        assert detector.get_feature_names_out().tolist() == list(frame.columns)
+        repaired = detector.transform(frame)
+        assert isinstance(repaired, pd.DataFrame)
+        assert repaired.columns.equals(frame.columns)
+        assert repaired.index.equals(frame.index)
+        with pytest.raises(ValueError, match="feature names should match"):
+            detector.predict(frame[["sw", "sl", "pl", "pw"]])
+
+    def test_read_only_memory_map(self, iris, flowers, tmp_path):
+        np.save(tmp_path / "X.npy", iris[0])
+        X = np.load(tmp_path / "X.npy", mmap_mode="r")
+        detector = AdversarialAEDetector(flowers, epochs=1, random_state=0)
+        wanted = detector.fit(iris[0]).transform(iris[0])
+        np.testing.assert_array_equal(detector.fit(X).transform(X), wanted)
+
+    def test_images(self, digit_images, digits_model):
+        X = digit_images[0][:400]
+        detector = AdversarialAEDetector(digits_model, epochs=2, random_state=0).fit(X)
+        assert detector.reconstruct(X).shape == detector.transform(X).shape == X.shape
+        assert detector.reconstruct(X).min() >= 0
+        assert detector.correct(X).corrected.shape == (400,)
+        alone = np.concatenate([detector.score_samples(X[row : row + 1]) for row in range(5)])
+        np.testing.assert_array_equal(alone, detector.score_samples(X)[:5])
+
+    def test_sequences(self):
+        generator = np.random.default_rng(0)
+        X = generator.normal(size=(200, 12, 3)).cumsum(axis=1)
+        keras.utils.set_random_seed(0)
+        layers = keras.layers.GlobalAveragePooling1D(), keras.layers.Dense(2, activation="softmax")
+        model = keras.Sequential([keras.Input((None, 3)), *layers])
+        detector = AdversarialAEDetector(model, epochs=2, random_state=0).fit(X)
+        assert detector.transform(X).shape == X.shape
+        assert set(detector.predict(X)) == {-1, 1}
+
+
+class TestPipeline:
+    def test_detector_at_the_end(self, iris, flowers):
+        X = iris[0] * [1, 10, 100, 1000]
+        detector = AdversarialAEDetector(flowers, epochs=1, random_state=0)
+        pipeline = make_pipeline(StandardScaler(), detector).fit(X)
+        scaled = StandardScaler().fit_transform(X)
+        alone = clone(detector).fit(scaled)
+        for method in ("predict", "score_samples", "decision_function", "transform"):
+            np.testing.assert_array_equal(getattr(pipeline, method)(X), getattr(alone, method)(scaled))
+
+    def test_classifier_at_the_end_predicts_the_corrected_labels(self, iris, flowers):
+        X, y = iris
+        detector = AdversarialAEDetector(flowers, epochs=1, random_state=0, threshold_percentile=50)
+        pipeline = make_pipeline(StandardScaler(), detector, flowers).fit(X, y)
+        scaled = pipeline[0].transform(X)
+        np.testing.assert_array_equal(pipeline.predict(X), pipeline[1].correct(scaled).corrected)
+        assert not np.array_equal(pipeline.predict(X), flowers.predict(scaled))
+
+
+class TestTheClassifierIsLeftAlone:
+    def state(self, model):
+        return {
+            "weights": [np.array(variable) for variable in model.variables],
+            "trainable": [layer.trainable for layer in model._flatten_layers()],
+            "optimizer": [np.array(variable) for variable in model.optimizer.variables],
+            "compiled": model.get_compile_config(),
+            "layers": [id(layer) for layer in model.layers],
+        }
+
+    def test_nothing_of_it_changes(self, iris):
+        X, y = iris
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential(
+            [
+                keras.Input((4,)),
+                keras.layers.Dense(8, activation="relu", activity_regularizer="l2"),
+                keras.layers.BatchNormalization(),
+                keras.layers.Dropout(0.3),
+                keras.layers.Dense(3, activation="softmax", name="output"),
+            ]
+        )
+        model.layers[1].trainable = False
+        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        model.fit(X, y, epochs=2, verbose=0)
+        before, evaluation = self.state(model), model.evaluate(X, y, verbose=0)
+        detector = AdversarialAEDetector(FrozenKerasModel(model), hidden_layers={0: 3}, epochs=3, random_state=0)
+        detector.fit(X).correct(X)
+        after = self.state(model)
+        for name in ("weights", "optimizer"):
+            for found, wanted in zip(after.pop(name), before.pop(name), strict=True):
+                np.testing.assert_array_equal(found, wanted)
+        assert after == before
+        assert model.evaluate(X, y, verbose=0) == evaluation
+
+    def test_it_can_be_trained_further(self, iris, iris_model):
+        model = keras.models.clone_model(iris_model)
+        model.set_weights(iris_model.get_weights())
+        AdversarialAEDetector(model, epochs=1).fit(iris[0])
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        before = weights_of(model)[0]
+        model.fit(*iris, epochs=1, verbose=0)
+        assert not np.array_equal(weights_of(model)[0], before)
+
+
+class TestRandomState:
+    def test_an_int_gives_the_same_detector_and_leaves_the_global_states(self, iris, flowers):
+        def draws():
+            return np.random.rand(), float(tf.random.normal(())), float(keras.random.normal(()))
+
+        def build(shape):
+            return keras.Sequential(
+                [keras.Input(shape), keras.layers.Dense(8), keras.layers.Dropout(0.2), keras.layers.Dense(*shape)]
+            )
+
+        detector = AdversarialAEDetector(flowers, autoencoder=build, epochs=2, random_state=5)
+        keras.utils.set_random_seed(1)
+        first = clone(detector).fit(iris[0]).score_samples(iris[0])
+        after_fit = draws()
+        keras.utils.set_random_seed(1)
+        assert draws() == after_fit
+        np.testing.assert_array_equal(clone(detector).fit(iris[0]).score_samples(iris[0]), first)
+        other = clone(detector).set_params(random_state=6).fit(iris[0])
+        assert not np.array_equal(other.score_samples(iris[0]), first)
+
+    def test_none_differs(self, iris, flowers):
+        first, second = (AdversarialAEDetector(flowers, epochs=1).fit(iris[0]) for _ in range(2))
+        assert not np.array_equal(first.score_samples(iris[0]), second.score_samples(iris[0]))
+
+    def test_scikeras_op_determinism_does_not_stop_it(self, iris, flowers):
+        config.enable_op_determinism()
+        try:
+            AdversarialAEDetector(flowers, epochs=1, hidden_layers={0: 3}).fit(iris[0]).correct(iris[0])
+        finally:
+            config.disable_op_determinism()
+
+
+def test_parameters_are_only_assigned(iris, flowers):
+    detector = AdversarialAEDetector(flowers, epochs=1, random_state=0)
+    before = detector.get_params()
+    detector.fit(iris[0])
+    assert detector.get_params() == before
+
+
+def test_detects_and_repairs_an_attack(cancer, cancer_model):
+    """The purpose of it all: a step along the sign of M's gradient, which the detector never saw."""
+    X, y = cancer
+    rows, labels = tf.constant(X, tf.float32), tf.constant(y[:, None], tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(rows)
+        loss = keras.losses.binary_crossentropy(labels, cancer_model(rows))
+    attacked = X + 0.6 * np.sign(tape.gradient(loss, rows))
+    detector = AdversarialAEDetector(cancer_model, epochs=30, random_state=0, threshold_percentile=90).fit(X)
+    found = detector.correct(attacked)
+    undefended, corrected = np.mean(found.no_defense == y), np.mean(found.corrected == y)
+    assert corrected > undefended + 0.1
+    assert np.mean(detector.correct(X).corrected == y) > 0.9

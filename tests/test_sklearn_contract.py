@@ -1,0 +1,72 @@
+"""The contract with scikit-learn: every check of `check_estimator`, and the checks beyond it."""
+
+import keras
+import pytest
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import estimator_checks_generator
+
+from skaae import AdversarialAEDetector, FrozenKerasModel
+
+BEYOND = [
+    "check_param_validation",
+    "check_dataframe_column_names_consistency",
+    "check_transformer_get_feature_names_out",
+    "check_transformer_get_feature_names_out_pandas",
+    "check_set_output_transform",
+    "check_set_output_transform_pandas",
+    "check_set_output_transform_polars",
+    "check_global_output_transform_pandas",
+    "check_global_set_output_transform_polars",
+]
+
+
+def load_any_width(weights):
+    model = AnyWidth()
+    model.set_weights(weights)
+    return model
+
+
+class AnyWidth(keras.Model):
+    """A classifier of rows of any width, since the checks use 1 to 10 features.
+
+    Its pickle holds the weights alone. That of a plain Keras model holds the date too, so that
+    joblib's hash of it, by which a check finds changed parameters, differs from second to second.
+    """
+
+    def __init__(self):
+        x = keras.Input((None,))
+        statistics = [keras.ops.mean(x, axis=1), keras.ops.max(x, axis=1), keras.ops.min(x, axis=1)]
+        classify = keras.layers.Dense(3, activation="softmax")
+        super().__init__(x, classify(keras.ops.stack(statistics, axis=1)))
+
+    def __reduce__(self):
+        return load_any_width, (self.get_weights(),)
+
+
+def make_detector():
+    keras.utils.set_random_seed(0)
+    return AdversarialAEDetector(FrozenKerasModel(AnyWidth()), epochs=1, random_state=0)
+
+
+def name_of(check):
+    return getattr(check, "func", check).__name__
+
+
+CHECKS = [check for _, check in estimator_checks_generator(make_detector(), legacy=True)]
+
+
+@pytest.mark.filterwarnings("ignore:.* rows are too few to promise")  # the checks fit 10 to 30 rows
+@pytest.mark.filterwarnings("ignore:X (does not have valid|has) feature names")  # provoked by the checks
+class TestContract:
+    @pytest.mark.parametrize("check", CHECKS, ids=name_of)
+    def test_check_estimator(self, check):
+        check(make_detector())
+
+    @pytest.mark.parametrize("name", BEYOND)
+    def test_beyond_check_estimator(self, name):
+        getattr(estimator_checks, name)("AdversarialAEDetector", make_detector())
+
+
+def test_no_check_is_skipped_or_expected_to_fail():
+    assert len(CHECKS) > 40
+    assert "check_array_api_input" in map(name_of, CHECKS)  # SCIPY_ARRAY_API=1, pandas installed

@@ -1,0 +1,156 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from skaae import AdversarialAEDetector
+from skaae._training import make_optimizer
+
+STANDING_STILL = {"optimizer": keras.optimizers.SGD(1e-30), "epochs": 1, "threshold": 1.0, "random_state": 0}
+
+
+def loss_at_start(iris_model, X, **parameters):
+    """Loss of all rows before anything has moved, and the detector."""
+    detector = AdversarialAEDetector(iris_model, **{**STANDING_STILL, **parameters}).fit(X)
+    return detector.history_["loss"][0], detector
+
+
+def autoencoder(sample_shape, **options):
+    return keras.Sequential([keras.Input(sample_shape), keras.layers.Dense(*sample_shape, **options)])
+
+
+@pytest.mark.parametrize(
+    "parameters", [{}, {"temperature": 0.5}, {"hidden_layers": {0: 3}, "hidden_weights": [0.3]}, {"batch_size": 150}]
+)
+def test_loss_is_the_mean_score_of_the_same_rows(iris, iris_model, parameters):
+    loss, detector = loss_at_start(iris_model, iris[0], **parameters)
+    assert loss == pytest.approx(detector.adversarial_score(iris[0]).mean(), rel=1e-6)
+
+
+def test_weights_of_the_two_terms(iris, iris_model):
+    loss, detector = loss_at_start(iris_model, iris[0], divergence_weight=2.0, reconstruction_weight=0.5)
+    squares = np.mean((detector.reconstruct(iris[0]) - iris[0]) ** 2)
+    assert loss == pytest.approx(2 * detector.adversarial_score(iris[0]).mean() + 0.5 * squares, rel=1e-5)
+
+
+def test_own_loss_takes_the_place_of_both_terms(iris, iris_model):
+    def absolute(x, x_reconstructed):
+        return tf.reduce_sum(tf.abs(x - x_reconstructed), axis=1)
+
+    loss, detector = loss_at_start(iris_model, iris[0], loss=absolute, reconstruction_weight=7.0)
+    wanted = np.abs(detector.reconstruct(iris[0]) - iris[0]).sum(axis=1).mean()
+    assert loss == pytest.approx(wanted, rel=1e-5)
+
+
+def test_regularisation_losses_of_the_autoencoder_count(iris, iris_model):
+    def penalised(sample_shape):
+        return autoencoder(sample_shape, kernel_regularizer=keras.regularizers.L1(0.1), kernel_initializer="ones")
+
+    loss, detector = loss_at_start(iris_model, iris[0], autoencoder=penalised)
+    assert loss == pytest.approx(detector.adversarial_score(iris[0]).mean() + 0.1 * 16, rel=1e-5)
+
+
+def test_training_lowers_the_loss(iris, iris_model):
+    detector = AdversarialAEDetector(iris_model, epochs=40, batch_size=16, random_state=0).fit(iris[0])
+    loss = detector.history_["loss"]
+    assert len(loss) == 40
+    assert loss[-1] < 0.2 * loss[0]
+
+
+def test_metrics_compare_the_two_predictions(iris, iris_model):
+    metrics = ["categorical_accuracy", keras.metrics.KLDivergence(name="kl")]
+    detector = AdversarialAEDetector(iris_model, metrics=metrics, **STANDING_STILL).fit(iris[0])
+    found = detector.correct(iris[0])
+    agreement = np.mean(found.no_defense == found.defense)
+    assert set(detector.history_) == {"loss", "categorical_accuracy", "kl"}
+    assert detector.history_["categorical_accuracy"] == pytest.approx([agreement])
+    assert detector.history_["kl"] == pytest.approx([found.instance_score.mean()], rel=1e-3)
+    assert not metrics[1].variables or float(metrics[1].result()) == 0
+
+
+class Recorder(keras.callbacks.Callback):
+    """Registered nowhere; counts what Keras tells it."""
+
+    def __init__(self):
+        super().__init__()
+        self.batches = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.batches.append(batch)
+
+    def on_train_end(self, logs=None):
+        print(f"{len(self.batches)} batches")
+
+
+def test_callbacks_run_on_every_batch_and_are_copied(iris, iris_model, capsys):
+    recorder = Recorder()
+    detector = AdversarialAEDetector(iris_model, callbacks=[recorder], epochs=2, batch_size=50, threshold=1.0)
+    detector.fit(iris[0])
+    assert "6 batches" in capsys.readouterr().out
+    assert recorder.batches == []
+
+
+def test_early_stopping_stops_and_restores(iris, iris_model):
+    stopping = keras.callbacks.EarlyStopping("loss", min_delta=1e9, patience=1, restore_best_weights=True)
+    detector = AdversarialAEDetector(iris_model, callbacks=[stopping], epochs=50, random_state=0).fit(iris[0])
+    assert len(detector.history_["loss"]) == 2
+
+
+@pytest.mark.parametrize("verbose", [0, 1, 2])
+def test_verbose_shows_the_progress(iris, iris_model, verbose, capsys):
+    AdversarialAEDetector(iris_model, epochs=2, verbose=verbose).fit(iris[0])
+    shown = capsys.readouterr().out
+    assert ("Epoch 2/2" in shown) == (verbose > 0)
+    assert ("━" in shown) == (verbose == 1)
+
+
+class TestOptimizer:
+    def test_name_and_class_get_the_learning_rate(self):
+        for optimizer in ("rmsprop", keras.optimizers.RMSprop):
+            made = make_optimizer(optimizer, 0.25)
+            assert type(made) is keras.optimizers.RMSprop
+            assert float(made.learning_rate) == 0.25
+
+    def test_instance_gives_its_configuration_and_is_never_used(self, iris, iris_model):
+        given = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.1, 100), beta_1=0.8)
+        detector = AdversarialAEDetector(iris_model, optimizer=given, epochs=2, random_state=0)
+        first = detector.fit(iris[0]).score_samples(iris[0])
+        assert int(given.iterations.numpy()) == 0
+        assert not given.built
+        np.testing.assert_array_equal(detector.fit(iris[0]).score_samples(iris[0]), first)
+        assert make_optimizer(given, 1.0).get_config() == given.get_config()
+
+    def test_learning_rate_schedule(self, iris, iris_model):
+        schedule = keras.optimizers.schedules.ExponentialDecay(0.01, 10, 0.9)
+        AdversarialAEDetector(iris_model, learning_rate=schedule, epochs=2).fit(iris[0])
+
+    def test_what_is_no_optimizer(self, iris, iris_model):
+        for optimizer, error in (("adamm", ValueError), (keras.layers.Dense, TypeError)):
+            with pytest.raises(error, match="optimizer"):
+                AdversarialAEDetector(iris_model, optimizer=optimizer).fit(iris[0])
+
+
+class TestPreprocess:
+    def test_each_batch_is_preprocessed_and_m_sees_the_result(self, iris, iris_model):
+        """M(x) is that of the preprocessed x: shifted far away all rows are one class."""
+        seen = []
+
+        def shift(batch):
+            seen.append(batch.shape)
+            return batch + 1.0
+
+        loss, detector = loss_at_start(iris_model, iris[0], preprocess=shift, batch_size=100)
+        assert loss == pytest.approx(detector.adversarial_score(iris[0] + 1.0).mean(), rel=1e-5)
+        assert seen == [(100, 4), (100, 4), (50, 4)]  # the first is the check before training
+
+    def test_a_wrong_shape_is_found_before_training(self, iris, iris_model):
+        detector = AdversarialAEDetector(iris_model, preprocess=lambda batch: batch[:, :2])
+        with pytest.raises(ValueError, match=r"preprocess returned shape \(120, 2\) for a batch of shape \(120, 4\)"):
+            detector.fit(iris[0])
+
+
+def test_divergence_of_the_training_is_an_error(iris, iris_model):
+    detector = AdversarialAEDetector(iris_model, optimizer=keras.optimizers.SGD(1e30), epochs=5)
+    with pytest.raises(ValueError, match=r"training diverged.*learning_rate"):
+        detector.fit(iris[0])
+    assert not hasattr(detector, "autoencoder_")
