@@ -1,0 +1,45 @@
+"""What is shown runs: the examples and the code of the README, each in a new process."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(*arguments, folder):
+    environment = {**os.environ, "MPLBACKEND": "agg", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True).stdout
+
+
+def test_quickstart(tmp_path):
+    shown = run(ROOT / "examples" / "quickstart.py", folder=tmp_path)
+    accuracy = {
+        name: list(map(float, re.search(rf"^{name} +(.+)$", shown, re.M)[1].split())) for name in ("clean", "attacked")
+    }
+    undefended, corrected, reconstructed, flagged = accuracy["attacked"]
+    assert corrected > undefended + 0.4
+    assert reconstructed > undefended + 0.4
+    assert flagged > 0.8
+    assert accuracy["clean"][1] > accuracy["clean"][0] - 0.03
+    assert float(re.search(r"detection AUC +([\d.]+)", shown)[1]) > 0.9
+    assert (tmp_path / "output" / "quickstart.png").stat().st_size > 20_000
+
+
+BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+
+
+@pytest.mark.parametrize("code", BLOCKS)
+def test_readme(code, tmp_path):
+    assert run("-c", code, folder=tmp_path) == "['malignant' 'malignant' 'malignant']\n"
+
+
+def test_readme_names_modules_that_exist():
+    named = re.findall(r"`(skaae/\w+\.py)`", (ROOT / "README.md").read_text())
+    assert len(named) >= 8
+    assert all((ROOT / path).is_file() for path in named)
