@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
 import cloudpickle
@@ -37,7 +38,8 @@ def cached_training(memory: Any, X: np.ndarray, key: Any, training: Callable[[],
     """
     if isinstance(memory, os.PathLike):
         memory = os.fspath(memory)
-    result: TrainingResult = check_memory(memory).cache(train_once, ignore=["training"])(X, key, training)
+    cached = check_memory(memory).cache(train_once, ignore=["training"])
+    result: TrainingResult = cached(X, [version("skaae"), key], training)
     return result
 
 

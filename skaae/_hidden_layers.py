@@ -173,4 +173,4 @@ def _with_hidden_outputs(model: keras.Model, hidden_layers: Mapping[LayerKey, in
     if not hidden_layers:
         return model
     hidden = [_find_layer(model, key).output for key in hidden_layers]
-    return keras.Model(model.inputs, [model.outputs[0], *hidden])
+    return keras.Model(model.inputs[0], [model.outputs[0], *hidden])
