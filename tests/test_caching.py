@@ -72,14 +72,13 @@ class TestGridSearch:
 
     def test_search_around_a_bare_keras_model(self, iris, iris_model, detector, count):
         """Every clone of the detector copies the model, and its fingerprint stays the same."""
-        search = GridSearchCV(
+        GridSearchCV(
             detector.set_params(classifier=iris_model),
             {"threshold_percentile": [80, 90]},
             scoring=lambda estimator, X, y: np.mean(estimator.correct(X).corrected == y),
             cv=3,
         ).fit(*iris)
         assert count() == 3 + 1
-        assert search.best_score_ > 0.8
 
     @pytest.mark.parametrize("grid", [{"temperature": [0.5, 1.0]}, {"epochs": [1, 2]}])
     def test_search_over_the_training_retrains(self, iris, detector, count, grid):

@@ -1,5 +1,7 @@
 """The contract with scikit-learn: every check of `check_estimator`, and the checks beyond it."""
 
+from unittest import SkipTest
+
 import keras
 import pytest
 from sklearn.utils import estimator_checks
@@ -39,6 +41,10 @@ class AnyWidth(keras.Model):
         classify = keras.layers.Dense(3, activation="softmax")
         super().__init__(x, classify(keras.ops.stack(statistics, axis=1)))
 
+    @classmethod
+    def from_config(cls, config):
+        return cls()
+
     def __reduce__(self):
         return load_any_width, (self.get_weights(),)
 
@@ -52,6 +58,13 @@ def name_of(check):
     return getattr(check, "func", check).__name__
 
 
+def run_without_skip(check, *arguments):
+    try:
+        check(*arguments)
+    except SkipTest as skipped:
+        pytest.fail(f"skipped: {skipped}")
+
+
 CHECKS = [check for _, check in estimator_checks_generator(make_detector(), legacy=True)]
 
 
@@ -60,13 +73,12 @@ CHECKS = [check for _, check in estimator_checks_generator(make_detector(), lega
 class TestContract:
     @pytest.mark.parametrize("check", CHECKS, ids=name_of)
     def test_check_estimator(self, check):
-        check(make_detector())
+        run_without_skip(check, make_detector())
 
     @pytest.mark.parametrize("name", BEYOND)
     def test_beyond_check_estimator(self, name):
-        getattr(estimator_checks, name)("AdversarialAEDetector", make_detector())
+        run_without_skip(getattr(estimator_checks, name), "AdversarialAEDetector", make_detector())
 
 
-def test_no_check_is_skipped_or_expected_to_fail():
-    assert len(CHECKS) > 40
-    assert "check_array_api_input" in map(name_of, CHECKS)  # SCIPY_ARRAY_API=1, pandas installed
+def test_the_checks_are_many():
+    assert len(CHECKS) > 45
