@@ -105,8 +105,8 @@ class AdversarialAEDetector(DecisionsMixin, BaseEstimator):
         the classifier was trained on score lower than new ones, so the promise is kept only for
         rows that it has not seen: see :meth:`infer_threshold`.
     memory : str, path, joblib.Memory or None, default=None
-        Caches the training, so that a search over `threshold_percentile` does not repeat it. Needs an int `random_state`. When a cached training is used, callbacks are
-        not called.
+        Caches the training, so that a search over `threshold_percentile` does not repeat it. Needs
+        an int `random_state`. When a cached training is used, callbacks are not called.
     random_state : int, RandomState instance or None, default=None
         Seeds initial weights, order of rows, projections and calibration rows. An int gives the
         same detector every time. No global random state is changed.
