@@ -39,11 +39,11 @@ def cached_training(memory: Any, X: np.ndarray, key: Any, training: Callable[[],
     if isinstance(memory, os.PathLike):
         memory = os.fspath(memory)
     cached = check_memory(memory).cache(train_once, ignore=["training"])
-    result: TrainingResult = cached(X, [version("skaae"), key], training)
+    result: TrainingResult = cached(X, joblib.hash([version("skaae"), key]), training)
     return result
 
 
-def train_once(X: np.ndarray, key: Any, training: Callable[[], TrainingResult]) -> TrainingResult:
+def train_once(X: np.ndarray, key: str, training: Callable[[], TrainingResult]) -> TrainingResult:
     """What joblib caches, under this name."""
     return training()
 
