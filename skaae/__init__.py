@@ -6,19 +6,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from skaae._classifiers import FrozenKerasModel as FrozenKerasModel
+    import skaae.metrics as metrics
+    from skaae._corrected import CorrectedClassifier as CorrectedClassifier
     from skaae._detector import AdversarialAEDetector as AdversarialAEDetector
+    from skaae._frozen_keras_model import FrozenKerasModel as FrozenKerasModel
 
 __version__ = "0.1.0"
 _MODULES = {
     "AdversarialAEDetector": "skaae._detector",
-    "FrozenKerasModel": "skaae._classifiers",
+    "CorrectedClassifier": "skaae._corrected",
+    "FrozenKerasModel": "skaae._frozen_keras_model",
 }
-__all__ = ["AdversarialAEDetector", "FrozenKerasModel", "__version__"]
+_SUBMODULES = ("metrics",)
+__all__ = ["AdversarialAEDetector", "CorrectedClassifier", "FrozenKerasModel", "__version__", "metrics"]
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used: TensorFlow takes seconds to load."""
+    if name in _SUBMODULES:
+        return import_module(f"skaae.{name}")
     if name not in _MODULES:
         raise AttributeError(f"module 'skaae' has no attribute {name!r}")
     return getattr(import_module(_MODULES[name]), name)

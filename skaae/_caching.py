@@ -13,7 +13,7 @@ import joblib
 import numpy as np
 from sklearn.utils.validation import check_memory
 
-TrainingResult = tuple[list[np.ndarray], dict[str, list[float]]]
+TrainingResult = tuple[list[list[np.ndarray]], dict[str, list[float]]]
 
 
 def cached_training(memory: Any, X: np.ndarray, key: Any, training: Callable[[], TrainingResult]) -> TrainingResult:
@@ -33,7 +33,8 @@ def cached_training(memory: Any, X: np.ndarray, key: Any, training: Callable[[],
 
     Returns
     -------
-    weights : list of ndarray
+    weights : list of list of ndarray
+        Of each model that was trained.
     history : dict of list of float
     """
     if isinstance(memory, os.PathLike):

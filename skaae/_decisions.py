@@ -21,7 +21,7 @@ class DecisionsMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin):
     """The methods of a detector that compare S(x) with ``threshold_``.
 
     The class that mixes it in has ``_validated(X, reset)`` and ``_results(X, *names)``, the latter
-    of "score", "reconstruction", "no_defense" and "defense" (see `skaae._inference`).
+    of the results that `skaae._scoring` lists.
     """
 
     def adversarial_score(self, X: ArrayLike) -> np.ndarray:
@@ -176,6 +176,12 @@ class DecisionsMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin):
     def _set_threshold(self, threshold: float) -> None:
         self.threshold_ = float(threshold)
         self.offset_ = -self.threshold_
+
+    def _corrected_probabilities(self, X: ArrayLike) -> np.ndarray:
+        """M's probabilities of x' where x is adversarial, else those of x."""
+        found = self._results(self._checked(X), "score", "probabilities", "probabilities_reconstructed")
+        flagged = found["score"] > self.threshold_
+        return np.where(flagged[:, None], found["probabilities_reconstructed"], found["probabilities"])
 
     def _is_adversarial(self, X: np.ndarray) -> np.ndarray:
         return self._results(X, "score")["score"] > self.threshold_

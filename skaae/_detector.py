@@ -12,19 +12,21 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import validate_data
 
 from skaae._autoencoders import build_autoencoder
-from skaae._caching import TrainingResult, cached_training, describe
-from skaae._classifiers import as_frozen_model, check_classifier_model
+from skaae._classifiers import as_frozen_classifier
 from skaae._decisions import DecisionsMixin
 from skaae._divergence import AdversarialScore
+from skaae._fitting import Fitting
+from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._hidden_layers import FrozenHeads, check_hidden_terms, draw_projections
-from skaae._inference import RowFunction, scoring_function
-from skaae._keras_models import fingerprint
 from skaae._random import draw_seed, temporary_seed
+from skaae._scoring import make_scorer
+from skaae._surrogate import agreement, build_surrogate
 from skaae._threshold import conformal_threshold, split_rows
-from skaae._training import Objective, TrainingOptions, make_optimizer, train
+from skaae._training import Objective, TrainingOptions, make_optimizer
 from skaae._validation import (
     PARAMETER_CONSTRAINTS,
     check_float32_range,
+    check_numeric_columns,
     check_sample_shape,
     lies_in_unit_interval,
     unchanged_on_error,
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     import keras
     from numpy.typing import ArrayLike
 
-COMPILED = ("_heads", "_row_function")
+COMPILED = ("_heads", "_scorer")
 
 
 class AdversarialAEDetector(DecisionsMixin, BaseEstimator):
@@ -52,11 +54,13 @@ class AdversarialAEDetector(DecisionsMixin, BaseEstimator):
     Parameters
     ----------
     classifier : keras.Model, FrozenKerasModel or fitted classifier
-        M, the classifier to defend. A ``keras.Model`` that returns probabilities; a
-        :class:`FrozenKerasModel` where it returns logits or has class labels; a fitted scikeras
-        ``KerasClassifier`` or ``keras.wrappers.SKLearnClassifier``, wrapped in
-        ``sklearn.frozen.FrozenEstimator`` wherever the detector is cloned (GridSearchCV). It is
-        never changed, and referred to rather than copied.
+        M, the classifier to defend: a ``keras.Model`` that returns probabilities; a
+        :class:`FrozenKerasModel` where it returns logits or has class labels; or any fitted
+        classifier with ``predict_proba``, wrapped in ``sklearn.frozen.FrozenEstimator`` wherever the
+        detector is cloned (GridSearchCV). scikeras classifiers, linear models, multilayer
+        perceptrons and Pipelines of these after a scaler or PCA are used as exact Keras models; any
+        other is asked for its probabilities, floored at 0.02 / n_classes, and has a `surrogate`. Its label is
+        the most probable class. It is never changed, and referred to rather than copied.
     autoencoder : keras.Model, callable or None, default=None
         AE: a model, of which a copy is trained from the weights it has; a
         ``callable(sample_shape) -> keras.Model``; or None for a default that fits rows, sequences
@@ -70,6 +74,11 @@ class AdversarialAEDetector(DecisionsMixin, BaseEstimator):
         The same terms, given as models from x to probabilities.
     hidden_weights : array-like of float or None, default=None
         Weights of the terms, `hidden_layers` first, in loss and score; None: 1 each.
+    surrogate : keras.Model, callable, FrozenKerasModel or None, default=None
+        Where M has no gradient, the Keras network that carries it while AE is trained: a model that
+        returns probabilities, of which a copy is distilled from M's predictions on X and perturbed
+        X; a ``callable(sample_shape, n_classes) -> keras.Model``; a :class:`FrozenKerasModel`,
+        used as it is; or None for a default. It is never used for a score or a label.
     temperature : float, default=1.0
         Replaces M(x) by M(x)**(1 / temperature), renormalised, before the divergence is taken;
         below 1 it sharpens. Not applied to M(x').
@@ -117,8 +126,13 @@ class AdversarialAEDetector(DecisionsMixin, BaseEstimator):
     ----------
     autoencoder_ : keras.Model
         AE, trained.
-    classifier_ : FrozenKerasModel
+    classifier_ : FrozenKerasModel or PredictProbaClassifier
         M.
+    surrogate_ : FrozenKerasModel or None
+        The network that stood in for M in training; None where M has a gradient of its own.
+    surrogate_agreement_ : float
+        Share of the held-out rows to which surrogate and M give the same label, where there is a
+        surrogate. Below 0.8 it warns.
     threshold_ : float
         Rows that score higher are adversarial.
     offset_ : float
@@ -134,6 +148,7 @@ class AdversarialAEDetector(DecisionsMixin, BaseEstimator):
 
     See Also
     --------
+    CorrectedClassifier : A classifier that repairs its own predictions.
     FrozenKerasModel : A Keras model as a frozen scikit-learn classifier.
 
     References
@@ -165,6 +180,7 @@ class AdversarialAEDetector(DecisionsMixin, BaseEstimator):
         hidden_layers: Mapping[int | str, int] | None = None,
         hidden_models: Sequence[keras.Model] | None = None,
         hidden_weights: ArrayLike | None = None,
+        surrogate: keras.Model | Callable[[tuple[int, ...], int], keras.Model] | FrozenKerasModel | None = None,
         temperature: float = 1.0,
         divergence_weight: float = 1.0,
         reconstruction_weight: float = 0.0,
@@ -190,6 +206,7 @@ class AdversarialAEDetector(DecisionsMixin, BaseEstimator):
         self.hidden_layers = hidden_layers
         self.hidden_models = hidden_models
         self.hidden_weights = hidden_weights
+        self.surrogate = surrogate
         self.temperature = temperature
         self.divergence_weight = divergence_weight
         self.reconstruction_weight = reconstruction_weight
@@ -231,17 +248,65 @@ class AdversarialAEDetector(DecisionsMixin, BaseEstimator):
             If the classifier has not been fitted.
         """
         with unchanged_on_error(self):
-            self._validate_params()
-            X = self._validated(X, reset=True)
-            self._set_classifier(X)
-            seed = draw_seed(self.random_state)
-            training, calibration = self._split(len(X), seed)
-            with temporary_seed(seed):
-                self._train(X, training, seed)
-            self._set_threshold(self._calibrated(X[calibration]) if self.threshold is None else self.threshold)
+            X, seed = self._checked_for_fit(X)
+            self._fit_parts(X, *split_rows(len(X), self._calibration_fraction(), seed), seed)
         return self
 
+    def _calibration_fraction(self) -> float:
+        """Share of the rows that is set aside: none for a threshold that is given."""
+        return self.calibration_fraction if self.threshold is None else 0.0
+
+    def _checked_for_fit(self, X: ArrayLike) -> tuple[np.ndarray, int]:
+        """Check parameters, rows and classifier, before anything is trained; draw the seed."""
+        self._validate_params()
+        X = self._validated(X, reset=True)
+        self._sample_shape = X.shape[1:]
+        self.classifier_ = as_frozen_classifier(self.classifier)
+        self.classifier_.check_samples(self._sample_shape)
+        self.classes_ = self.classifier_.classes_
+        weights = check_hidden_terms(
+            self._keras_classifier(), self.hidden_layers, self.hidden_models, self.hidden_weights, X
+        )
+        self._adversarial_score = AdversarialScore(float(self.temperature), weights)
+        make_optimizer(self.optimizer, self.learning_rate)
+        return X, draw_seed(self.random_state)
+
+    def _fit_parts(self, X: np.ndarray, training: np.ndarray, calibration: np.ndarray, seed: int) -> None:
+        """Train on some rows, and set the threshold with others."""
+        with temporary_seed(seed):
+            self._train(X, training, seed)
+        if self.surrogate_ is not None:
+            self.surrogate_agreement_ = agreement(self.surrogate_, self.classifier_, X[calibration])
+        if self.threshold is None:
+            scores = self._results(X[calibration], "score")["score"]
+            self._set_threshold(conformal_threshold(scores, self.threshold_percentile))
+        else:
+            self._set_threshold(self.threshold)
+
+    def _train(self, X: np.ndarray, training: np.ndarray, seed: int) -> None:
+        rows = X[training]
+        self.autoencoder_ = build_autoencoder(
+            self._sample_shape, self.autoencoder, self.encoder, self.decoder, lies_in_unit_interval(X)
+        )
+        has_gradient = isinstance(self.classifier_, FrozenKerasModel)
+        self.surrogate_ = None if has_gradient else build_surrogate(self.surrogate, rows, self.classes_)
+        self._hidden_terms = {
+            "hidden_layers": dict(self.hidden_layers or {}),
+            "hidden_models": tuple(self.hidden_models or ()),
+            "projections": draw_projections(self._keras_classifier(), self.hidden_layers, seed),
+        }
+        self._compile()
+        objective = Objective(self._adversarial_score, self.divergence_weight, self.reconstruction_weight, self.loss)
+        options = TrainingOptions(**{name: getattr(self, name) for name in TrainingOptions.__dataclass_fields__})
+        distils = not isinstance(self.surrogate, FrozenKerasModel)
+        models = self.autoencoder_, self.classifier_, self.surrogate_, distils, self._heads
+        self.history_ = Fitting(*models, objective, options, seed).run(rows, self.memory)
+
+    def _keras_classifier(self) -> keras.Model | None:
+        return self.classifier_.model if isinstance(self.classifier_, FrozenKerasModel) else None
+
     def _validated(self, X: ArrayLike, reset: bool) -> np.ndarray:
+        check_numeric_columns(X)
         X = validate_data(
             self, X, reset=reset, allow_nd=True, dtype=(np.float64, np.float32), ensure_min_samples=2 if reset else 1
         )
@@ -250,75 +315,15 @@ class AdversarialAEDetector(DecisionsMixin, BaseEstimator):
             check_sample_shape(X, self._sample_shape, type(self).__name__)
         return X
 
-    def _set_classifier(self, X: np.ndarray) -> None:
-        """Find M and what x' has to agree on; every check of the parameters is done after this."""
-        self.classifier_ = as_frozen_model(self.classifier)
-        self._sample_shape = X.shape[1:]
-        check_classifier_model(self.classifier_.model, self._sample_shape)
-        self.classes_ = self.classifier_.classes_
-        weights = check_hidden_terms(
-            self.classifier_.model, self.hidden_layers, self.hidden_models, self.hidden_weights, X
-        )
-        self._adversarial_score = AdversarialScore(float(self.temperature), weights)
-        make_optimizer(self.optimizer, self.learning_rate)
-
-    def _calibrated(self, X: np.ndarray) -> float:
-        return conformal_threshold(self._results(X, "score")["score"], self.threshold_percentile)
-
-    def _split(self, n_samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        fraction = self.calibration_fraction if self.threshold is None else 0.0
-        return split_rows(n_samples, fraction, seed)
-
-    def _train(self, X: np.ndarray, training: np.ndarray, seed: int) -> None:
-        self.autoencoder_ = build_autoencoder(
-            self._sample_shape, self.autoencoder, self.encoder, self.decoder, lies_in_unit_interval(X)
-        )
-        self._hidden_terms = {
-            "hidden_layers": dict(self.hidden_layers or {}),
-            "hidden_models": tuple(self.hidden_models or ()),
-            "projections": draw_projections(self.classifier_.model, self.hidden_layers, seed),
-        }
-        self._compile()
-        rows = X[training].astype(np.float32, copy=False)
-        weights, self.history_ = self._trained(rows, seed)
-        self.autoencoder_.set_weights(weights)
-
-    def _trained(self, X: np.ndarray, seed: int) -> TrainingResult:
-        """Weights and history, from the cache where there is one."""
-        objective = Objective(self._adversarial_score, self.divergence_weight, self.reconstruction_weight, self.loss)
-        options = TrainingOptions(**{name: getattr(self, name) for name in TrainingOptions.__dataclass_fields__})
-
-        def training() -> TrainingResult:
-            logits = self._heads.evaluate(X)
-            history = train(self.autoencoder_, self._heads, X, logits, objective, options, seed)
-            return self.autoencoder_.get_weights(), history
-
-        if self.memory is None:
-            return training()
-        return cached_training(self.memory, X, self._cache_key(objective, options, seed), training)
-
-    def _cache_key(self, objective: Objective, options: TrainingOptions, seed: int) -> list[Any]:
-        models = [self.autoencoder_, self.classifier_.model, *self._hidden_terms["hidden_models"]]
-        layers, projections = self._hidden_terms["hidden_layers"], self._hidden_terms["projections"]
-        settings = {**vars(objective), **vars(options), "verbose": None}
-        described = {name: describe(value) for name, value in settings.items()}
-        return [
-            [fingerprint(model) for model in models],
-            self.classifier_.from_logits,
-            layers,
-            projections,
-            described,
-            seed,
-        ]
-
     def _compile(self) -> None:
         """Make the graph that scores; it is traced when it is first used."""
-        self._heads = FrozenHeads(self.classifier_, **self._hidden_terms)
-        function = scoring_function(self.autoencoder_, self._heads, self._adversarial_score)
-        self._row_function = RowFunction(function, self._sample_shape)
+        self._heads = FrozenHeads(self.surrogate_ or self.classifier_, **self._hidden_terms)
+        self._scorer = make_scorer(
+            self.autoencoder_, self.classifier_, self._heads, self._adversarial_score, self._sample_shape
+        )
 
     def _results(self, X: np.ndarray, *names: str) -> dict[str, np.ndarray]:
-        return self._row_function(X, names)
+        return self._scorer(X, names)
 
     def __getstate__(self) -> dict[str, Any]:
         """The compiled graph is made anew where the estimator is loaded."""

@@ -9,9 +9,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from skaae._classifiers import FrozenKerasModel, check_outputs, class_logits
+from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._inference import RowFunction
-from skaae._keras_models import call_frozen, check_input_shape, check_one_input_one_output, is_layer_graph
+from skaae._keras_models import call_frozen, check_input_shape, check_one_input_one_output, fingerprint, is_layer_graph
+from skaae._logits import check_outputs, class_logits
 
 LayerKey = int | str
 
@@ -43,6 +44,7 @@ class FrozenHeads:
         projections: Sequence[np.ndarray] = (),
     ) -> None:
         self.from_logits = classifier.from_logits
+        self._keys = list((hidden_layers or {}).items())
         self.model = _with_hidden_outputs(classifier.model, hidden_layers or {})
         self.hidden_models = tuple(hidden_models or ())
         self.projections = [tf.constant(projection) for projection in projections]
@@ -66,6 +68,15 @@ class FrozenHeads:
         check_outputs(found.pop("outputs"), self.from_logits)
         return list(found.values())
 
+    def fingerprint(self) -> list[Any]:
+        """What the hidden terms depend on, as plain values."""
+        models = [fingerprint(model) for model in self.hidden_models]
+        return [self._keys, [projection.numpy() for projection in self.projections], models]
+
+    def hidden_terms(self, x: tf.Tensor) -> list[tf.Tensor]:
+        """Logits of the hidden models alone, which need no M."""
+        return [class_logits(call_frozen(model, x), from_logits=False) for model in self.hidden_models]
+
     def _outputs_and_logits(self, x: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         outputs = call_frozen(self.model, x)
         outputs, *hidden = outputs if self.projections else (outputs,)
@@ -73,15 +84,16 @@ class FrozenHeads:
             tf.reshape(tf.cast(values, tf.float32), (-1, projection.shape[0])) @ projection
             for values, projection in zip(hidden, self.projections, strict=True)
         ]
-        modelled = [class_logits(call_frozen(model, x), from_logits=False) for model in self.hidden_models]
-        return outputs, [class_logits(outputs, self.from_logits), *projected, *modelled]
+        return outputs, [class_logits(outputs, self.from_logits), *projected, *self.hidden_terms(x)]
 
     def _named(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
         outputs, logits = self._outputs_and_logits(x)
         return {"outputs": outputs, **{f"term {position}": values for position, values in enumerate(logits)}}
 
 
-def draw_projections(model: keras.Model, hidden_layers: Mapping[LayerKey, int] | None, seed: int) -> list[np.ndarray]:
+def draw_projections(
+    model: keras.Model | None, hidden_layers: Mapping[LayerKey, int] | None, seed: int
+) -> list[np.ndarray]:
     """Draw the projection of each hidden layer: Glorot uniform, the same for one seed.
 
     Parameters
@@ -111,13 +123,18 @@ def draw_projections(model: keras.Model, hidden_layers: Mapping[LayerKey, int] |
 
 
 def check_hidden_terms(
-    model: keras.Model,
+    model: keras.Model | None,
     hidden_layers: Mapping[LayerKey, Any] | None,
     hidden_models: Sequence[Any] | None,
     hidden_weights: Sequence[float] | None,
     X: np.ndarray,
 ) -> tuple[float, ...]:
-    """Raise unless the hidden terms fit M and X; return their weights, by default 1 each."""
+    """Raise unless the hidden terms fit M and X; return their weights, by default 1 each.
+
+    `model` is None where M is no Keras model, so that it has no hidden layers.
+    """
+    if hidden_layers and model is None:
+        raise ValueError("hidden_layers needs a Keras classifier: give `hidden_models` instead.")
     for key, dimension in (hidden_layers or {}).items():
         if isinstance(dimension, bool) or not isinstance(dimension, int | np.integer) or dimension < 2:
             raise ValueError(

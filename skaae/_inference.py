@@ -6,12 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
-import keras
 import numpy as np
 import tensorflow as tf
-
-from skaae._divergence import AdversarialScore
-from skaae._keras_models import call_frozen
 
 # Matrix products work on blocks of 6, 8, 12, 16, 24 or 48 rows and round the rows of an incomplete
 # block differently, so that a row's result would depend on its place in the batch.
@@ -87,38 +83,6 @@ class RowFunction:
             lambda batches: tf.map_fn(one_batch, batches, fn_output_signature=signature), autograph=False
         )
         return all_batches.get_concrete_function(tf.TensorSpec((None, *batch.shape), tf.float32))
-
-
-def scoring_function(
-    autoencoder: keras.Model, heads: Callable[[tf.Tensor], list[tf.Tensor]], score: AdversarialScore
-) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
-    """The graph from x to S(x): x' = AE(x), M(x), M(x') and the hidden terms.
-
-    Parameters
-    ----------
-    autoencoder : keras.Model
-    heads : callable
-        Rows -> logits of M and of the hidden terms.
-    score : AdversarialScore
-
-    Returns
-    -------
-    function : callable
-        x -> dict of "score", "reconstruction", "no_defense" and "defense"; the last two are the
-        positions in ``classes_`` of the labels that M gives x and x'.
-    """
-
-    def function(x: tf.Tensor) -> dict[str, tf.Tensor]:
-        reconstruction = tf.cast(call_frozen(autoencoder, x), tf.float32)
-        logits, logits_reconstructed = heads(x), heads(reconstruction)
-        return {
-            "score": score(logits, logits_reconstructed),
-            "reconstruction": reconstruction,
-            "no_defense": tf.argmax(logits[0], axis=1),
-            "defense": tf.argmax(logits_reconstructed[0], axis=1),
-        }
-
-    return function
 
 
 def _batch_size(sample_shape: Sequence[int]) -> int:

@@ -37,14 +37,59 @@ def split_rows(n_samples: int, calibration_fraction: float, seed: int) -> tuple[
     """
     if calibration_fraction == 0:
         return np.arange(n_samples), np.arange(n_samples)
-    n_calibration = math.ceil(round(calibration_fraction * n_samples, 6))
-    if n_calibration >= n_samples:
-        raise ValueError(
-            f"calibration_fraction={calibration_fraction} of {n_samples} rows of X leaves no row for training: "
-            f"give a smaller fraction or more rows."
-        )
+    n_calibration = _count_calibration_rows(n_samples, calibration_fraction, 1)
     order = np.random.default_rng(seed).permutation(n_samples)
     return np.sort(order[n_calibration:]), np.sort(order[:n_calibration])
+
+
+def split_labelled_rows(y: np.ndarray, calibration_fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Part the rows as `split_rows` does, with a row of each class among those for training.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,)
+        Class labels.
+    calibration_fraction : float
+        In [0, 1).
+    seed : int
+
+    Returns
+    -------
+    training, calibration : ndarray of int
+        Sorted row numbers.
+
+    Raises
+    ------
+    ValueError
+        If there are too few rows for that.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skaae._threshold import split_labelled_rows
+    >>> y = np.array(["common"] * 8 + ["rare"])
+    >>> training, calibration = split_labelled_rows(y, 0.5, seed=0)
+    >>> set(y[training].tolist()) == {"common", "rare"}
+    True
+    """
+    if calibration_fraction == 0:
+        return np.arange(len(y)), np.arange(len(y))
+    order = np.random.default_rng(seed).permutation(len(y))
+    first_of_each_class = np.unique(y[order], return_index=True)[1]
+    n_calibration = _count_calibration_rows(len(y), calibration_fraction, len(first_of_each_class))
+    calibration = np.delete(order, first_of_each_class)[:n_calibration]
+    return np.setdiff1d(order, calibration), np.sort(calibration)
+
+
+def _count_calibration_rows(n_samples: int, calibration_fraction: float, n_kept: int) -> int:
+    n_calibration = math.ceil(round(calibration_fraction * n_samples, 6))
+    if n_calibration > n_samples - n_kept:
+        wanted = "no row for training" if n_kept == 1 else f"no row of some of the {n_kept} classes for training"
+        raise ValueError(
+            f"calibration_fraction={calibration_fraction} of {n_samples} rows of X leaves {wanted}: "
+            f"give a smaller fraction or more rows."
+        )
+    return n_calibration
 
 
 def conformal_threshold(scores: np.ndarray, percentile: float) -> float:

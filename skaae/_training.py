@@ -202,21 +202,38 @@ def make_optimizer(
     return optimizer(learning_rate=learning_rate)
 
 
-def _batches(X: np.ndarray, logits: Sequence[np.ndarray], options: TrainingOptions, seed: int) -> tf.data.Dataset:
-    """Batches of rows with their logits, in a new order each epoch that depends on the seed alone."""
-    resident = [tf.constant(values) for values in ([X] if options.preprocess else [X, *logits])]
+def shuffled_batches(arrays: Sequence[np.ndarray], batch_size: int, epochs: int, seed: int) -> tf.data.Dataset:
+    """Batches of the rows of all arrays, in a new order each epoch that depends on the seed alone.
+
+    Parameters
+    ----------
+    arrays : sequence of ndarray
+        Of one length; they stay in memory, and each batch is gathered from them.
+    batch_size, epochs : int
+    seed : int
+
+    Returns
+    -------
+    batches : tf.data.Dataset of tuple of tf.Tensor
+        The last batch of an epoch is what is left.
+    """
+    resident = [tf.constant(values) for values in arrays]
 
     def order(epoch: tf.Tensor) -> tf.data.Dataset:
-        rows = tf.random.experimental.stateless_shuffle(tf.range(len(X)), [seed, tf.cast(epoch, tf.int32)])
-        return tf.data.Dataset.from_tensor_slices(rows).batch(options.batch_size)
+        rows = tf.random.experimental.stateless_shuffle(tf.range(len(arrays[0])), [seed, tf.cast(epoch, tf.int32)])
+        return tf.data.Dataset.from_tensor_slices(rows).batch(batch_size)
 
     def gather(rows: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return tuple(tf.gather(values, rows) for values in resident)
 
-    batches = tf.data.Dataset.range(options.epochs).flat_map(order).map(gather)
-    if options.preprocess:
-        batches = batches.map(lambda x: (_preprocessed(options.preprocess, x),))
-    return batches.prefetch(2)
+    return tf.data.Dataset.range(epochs).flat_map(order).map(gather).prefetch(2)
+
+
+def _batches(X: np.ndarray, logits: Sequence[np.ndarray], options: TrainingOptions, seed: int) -> tf.data.Dataset:
+    if not options.preprocess:
+        return shuffled_batches([X, *logits], options.batch_size, options.epochs, seed)
+    batches = shuffled_batches([X], options.batch_size, options.epochs, seed)
+    return batches.map(lambda x: (_preprocessed(options.preprocess, x),)).prefetch(2)
 
 
 def _preprocessed(preprocess: Callable[[np.ndarray], np.ndarray], x: tf.Tensor) -> tf.Tensor:

@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import HasMethods, Interval
 
+from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._training import OPTIMIZER_TYPES
 
 PERCENTILE = Interval(Real, 0, 100, closed="right")
@@ -23,6 +24,7 @@ PARAMETER_CONSTRAINTS: dict[str, Any] = {
     "hidden_layers": [dict, None],
     "hidden_models": [list, tuple, None],
     "hidden_weights": ["array-like", None],
+    "surrogate": [callable, FrozenKerasModel, None],
     "temperature": [Interval(Real, 0, None, closed="neither")],
     "divergence_weight": [Interval(Real, 0, None, closed="left")],
     "reconstruction_weight": [Interval(Real, 0, None, closed="left")],
@@ -73,3 +75,23 @@ def check_sample_shape(X: np.ndarray, sample_shape: tuple[int, ...], name: str) 
         raise ValueError(
             f"X has samples of shape {X.shape[1:]}, but {name} is expecting samples of shape {sample_shape}, as in fit."
         )
+
+
+def check_numeric_columns(X: Any) -> None:
+    """Raise a ValueError that names the columns of a DataFrame that hold no numbers."""
+    if not hasattr(X, "select_dtypes"):
+        return
+    text = list(X.select_dtypes(exclude=["number", "bool"]).columns)
+    if text and not _all_convertible(X[text]):
+        raise ValueError(
+            f"X has columns that hold no numbers: {text}. Encode them before the detector, for instance "
+            f"make_pipeline(ColumnTransformer(...), detector), with the classifier that comes after the encoding."
+        )
+
+
+def _all_convertible(frame: Any) -> bool:
+    try:
+        frame.astype(np.float64)
+    except (TypeError, ValueError):
+        return False
+    return True

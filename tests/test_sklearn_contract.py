@@ -4,10 +4,11 @@ from unittest import SkipTest
 
 import keras
 import pytest
+from sklearn.linear_model import LogisticRegression
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from skaae import AdversarialAEDetector, FrozenKerasModel
+from skaae import AdversarialAEDetector, CorrectedClassifier, FrozenKerasModel
 
 BEYOND = [
     "check_param_validation",
@@ -65,20 +66,39 @@ def run_without_skip(check, *arguments):
         pytest.fail(f"skipped: {skipped}")
 
 
-CHECKS = [check for _, check in estimator_checks_generator(make_detector(), legacy=True)]
+def make_corrected():
+    return CorrectedClassifier(AdversarialAEDetector(LogisticRegression(), epochs=1, random_state=0))
+
+
+def checks_of(estimator):
+    return [check for _, check in estimator_checks_generator(estimator, legacy=True)]
+
+
+CHECKS = checks_of(make_detector())
+CHECKS_OF_CORRECTED = checks_of(make_corrected())
+BEYOND_OF_CORRECTED = ["check_param_validation", "check_dataframe_column_names_consistency"]
 
 
 @pytest.mark.filterwarnings("ignore:.* rows are too few to promise")  # the checks fit 10 to 30 rows
 @pytest.mark.filterwarnings("ignore:X (does not have valid|has) feature names")  # provoked by the checks
 class TestContract:
     @pytest.mark.parametrize("check", CHECKS, ids=name_of)
-    def test_check_estimator(self, check):
+    def test_detector(self, check):
         run_without_skip(check, make_detector())
 
     @pytest.mark.parametrize("name", BEYOND)
-    def test_beyond_check_estimator(self, name):
+    def test_detector_beyond(self, name):
         run_without_skip(getattr(estimator_checks, name), "AdversarialAEDetector", make_detector())
+
+    @pytest.mark.parametrize("check", CHECKS_OF_CORRECTED, ids=name_of)
+    def test_corrected_classifier(self, check):
+        run_without_skip(check, make_corrected())
+
+    @pytest.mark.parametrize("name", BEYOND_OF_CORRECTED)
+    def test_corrected_classifier_beyond(self, name):
+        run_without_skip(getattr(estimator_checks, name), "CorrectedClassifier", make_corrected())
 
 
 def test_the_checks_are_many():
     assert len(CHECKS) > 45
+    assert len(CHECKS_OF_CORRECTED) > 45

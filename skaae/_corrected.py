@@ -1,0 +1,175 @@
+"""A classifier that repairs its own predictions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import _safe_indexing
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
+
+from skaae._classifiers import check_kind, is_fitted
+from skaae._detector import AdversarialAEDetector
+from skaae._random import draw_seed, temporary_seed
+from skaae._threshold import split_labelled_rows, split_rows
+from skaae._validation import check_numeric_columns, unchanged_on_error
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+
+class CorrectedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+    """A classifier whose predictions are the corrected ones of a detector.
+
+    It goes wherever a classifier goes: Pipelines, cross-validation, ensembles. With an unfitted
+    classifier inside the detector, ``fit`` sets the calibration rows aside, trains the classifier M
+    and the autoencoder on the others, and takes the threshold from the rows that neither has
+    seen, so that the rate of false alarms is kept for new rows.
+
+    Parameters
+    ----------
+    detector : AdversarialAEDetector
+        Cloned for each fit. Its classifier is trained first if it is an unfitted estimator, such as
+        a scikeras ``KerasClassifier`` or a ``RandomForestClassifier``; a fitted one is cloned too,
+        and so trained anew, unless it is in ``sklearn.frozen.FrozenEstimator`` or a Keras model.
+
+    Attributes
+    ----------
+    detector_ : AdversarialAEDetector
+        The fitted detector.
+    classifier_ : classifier
+        M, fitted.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    n_features_in_ : int
+        Size of the first dimension of a sample.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if X has been a DataFrame.
+
+    See Also
+    --------
+    AdversarialAEDetector : The detector, which also flags and repairs rows.
+
+    Notes
+    -----
+    M is trained under the seed of the detector's `random_state`: with an int there, an M without a
+    `random_state` of its own is the same every time too, so that a search with `memory` trains the
+    autoencoder once for each fold.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from skaae import AdversarialAEDetector, CorrectedClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> detector = AdversarialAEDetector(LogisticRegression(max_iter=1000), epochs=2, random_state=0)
+    >>> CorrectedClassifier(detector).fit(X, y).score(X, y) > 0.9
+    True
+    """
+
+    def __init__(self, detector: AdversarialAEDetector) -> None:
+        self.detector = detector
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> CorrectedClassifier:
+        """Train the classifier, unless it is frozen, and then the detector.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Normal rows, sequences or images.
+        y : array-like of shape (n_samples,)
+            Class labels. A frozen classifier is not trained on them, but has to know them.
+
+        Returns
+        -------
+        self : CorrectedClassifier
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `detector`, X or y is not what is wanted.
+        """
+        with unchanged_on_error(self):
+            self._fit(X, y)
+        return self
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """Corrected class labels: M(x') where x is adversarial, else M(x).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples of the shape that was fitted.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            Elements of ``classes_``.
+        """
+        check_is_fitted(self)
+        return self.detector_.correct(X).corrected
+
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
+        """Corrected probabilities: those of x' where x is adversarial, else those of x.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples of the shape that was fitted.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes), float64
+        """
+        check_is_fitted(self)
+        return self.detector_._corrected_probabilities(X)
+
+    def _fit(self, X: ArrayLike, y: ArrayLike) -> None:
+        rows, y = self._checked(X, y)
+        detector = clone(self.detector)
+        seed = draw_seed(detector.random_state)
+        if is_fitted(detector.classifier):
+            self._check_labels_are_known(detector, X, y)
+            training, calibration = split_rows(len(rows), detector._calibration_fraction(), seed)
+        else:
+            training, calibration = split_labelled_rows(y, detector._calibration_fraction(), seed)
+            fitted = self._fit_classifier(detector.classifier, X if hasattr(X, "iloc") else rows, y, training, seed)
+            detector.classifier = FrozenEstimator(fitted)
+        checked, _ = detector._checked_for_fit(X)
+        detector._fit_parts(checked, training, calibration, seed)
+        self.detector_ = detector
+        self.classifier_ = getattr(detector.classifier, "estimator", detector.classifier)
+        self.classes_ = detector.classes_
+
+    def _checked(self, X: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+        """Check all that can be checked before the classifier is trained."""
+        if not isinstance(self.detector, AdversarialAEDetector):
+            raise TypeError(f"detector must be an AdversarialAEDetector, got {type(self.detector).__name__}.")
+        self.detector._validate_params()
+        if y is None:
+            raise ValueError("requires y to be passed, but the target y is None: class labels are wanted.")
+        check_numeric_columns(X)
+        rows = validate_data(self, X, allow_nd=True, dtype=(np.float64, np.float32), ensure_min_samples=2)
+        check_classification_targets(y)
+        y = column_or_1d(y, warn=True)
+        check_consistent_length(X, y)
+        return rows, y
+
+    @staticmethod
+    def _fit_classifier(classifier: Any, X: Any, y: np.ndarray, training: np.ndarray, seed: int) -> Any:
+        check_kind(classifier)
+        with temporary_seed(seed):
+            return classifier.fit(_safe_indexing(X, training), y[training])
+
+    @staticmethod
+    def _check_labels_are_known(detector: AdversarialAEDetector, X: ArrayLike, y: np.ndarray) -> None:
+        detector._checked_for_fit(X)
+        unknown = sorted(set(y.tolist()) - set(detector.classes_.tolist()), key=str)
+        if unknown:
+            raise ValueError(
+                f"y has labels that the frozen classifier does not know: {unknown[:10]}. It knows "
+                f"{detector.classes_.tolist()}; give FrozenKerasModel `classes` if these are other names for them."
+            )

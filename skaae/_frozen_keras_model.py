@@ -1,0 +1,180 @@
+"""A fitted Keras model as a frozen scikit-learn classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from scipy.special import softmax
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_array
+
+from skaae._inference import RowFunction
+from skaae._keras_models import call_frozen, check_input_shape, check_one_input_one_output
+from skaae._logits import check_outputs, class_logits, count_classes
+
+
+class FrozenKerasModel(ClassifierMixin, BaseEstimator):
+    """A fitted ``keras.Model`` as a scikit-learn classifier that is never trained again.
+
+    ``fit`` does nothing and ``sklearn.base.clone`` returns the very same object, so it keeps its
+    weights inside Pipelines and GridSearchCV. The model is referred to, not copied: train a copy
+    if you want to train it further.
+
+    Parameters
+    ----------
+    model : keras.Model
+        One input, one output: probabilities (n_samples, n_classes), one probability of the second
+        class (n_samples, 1), or logits of either shape.
+    classes : array-like of shape (n_classes,) or None, default=None
+        Labels in the order of the model's outputs; None: 0, 1, 2, ...
+    from_logits : bool, default=False
+        Whether the model returns logits (unnormalised log-probabilities) instead of probabilities.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels.
+    n_features_in_ : int
+        Length of the first dimension of a sample, where the model fixes it.
+
+    Examples
+    --------
+    >>> import keras, numpy as np
+    >>> from skaae import FrozenKerasModel
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Activation("softmax")])
+    >>> frozen = FrozenKerasModel(model, classes=["cat", "dog"])
+    >>> frozen.predict(np.array([[1.0, 0.0], [0.0, 1.0]]))
+    array(['cat', 'dog'], dtype='<U3')
+    >>> frozen.predict_proba(np.array([[1.0, 0.0]])).round(3)
+    array([[0.731, 0.269]])
+    """
+
+    def __init__(self, model: keras.Model, classes: Sequence[Any] | None = None, from_logits: bool = False) -> None:
+        self.model = model
+        self.classes = classes
+        self.from_logits = from_logits
+
+    @property
+    def classes_(self) -> np.ndarray:
+        n_classes = count_classes(self.model)
+        if self.classes is None:
+            return np.arange(n_classes)
+        classes = np.asarray(self.classes)
+        if classes.shape != (n_classes,) or len(np.unique(classes)) != n_classes:
+            raise ValueError(
+                f"classes must be {n_classes} different labels, one an output of the model, got {classes}."
+            )
+        return classes
+
+    @property
+    def n_features_in_(self) -> int:
+        n_features = self.model.inputs[0].shape[1] if getattr(self.model, "inputs", None) else None
+        if n_features is None:
+            raise AttributeError("the model accepts any number of features, or is not built yet")
+        return int(n_features)
+
+    def fit(self, X: Any, y: Any = None) -> FrozenKerasModel:
+        """Do nothing: the model is frozen.
+
+        Parameters
+        ----------
+        X, y : object
+            Ignored.
+
+        Returns
+        -------
+        self : FrozenKerasModel
+        """
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Label of the most probable class of each sample.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples of the shape that the model takes.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            Elements of ``classes_``.
+        """
+        positions = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[positions]
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probability of each class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples of the shape that the model takes.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes), float64
+            Rows sum to 1, also for one sigmoid unit or logits.
+
+        Raises
+        ------
+        ValueError
+            If X does not fit, or if the model returns something else than probabilities.
+        """
+        X = check_array(X, allow_nd=True, dtype=(np.float64, np.float32))
+        return softmax(self.predict_logits(X), axis=1)
+
+    def predict_logits(self, X: np.ndarray) -> np.ndarray:
+        """Logits of each class, checked.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, ...), float32 or float64
+
+        Returns
+        -------
+        logits : ndarray of shape (n_samples, n_classes), float64
+            Up to a constant for each row.
+        """
+        self.check_samples(X.shape[1:])
+        compiled = self.__dict__.get("_compiled")
+        if compiled is None or compiled[0] != (self.model, self.from_logits, X.shape[1:]):
+            function = RowFunction(self._outputs_and_logits, X.shape[1:])
+            compiled = self._compiled = ((self.model, self.from_logits, X.shape[1:]), function)
+        found = compiled[1](X, ["outputs", "logits"])
+        check_outputs(found["outputs"], self.from_logits)
+        return found["logits"].astype(np.float64)
+
+    def check_samples(self, sample_shape: Sequence[int]) -> None:
+        """Raise unless the model takes such samples and returns (n_samples, n_classes).
+
+        Parameters
+        ----------
+        sample_shape : sequence of int
+            Shape of one sample.
+        """
+        model = self.model
+        if not isinstance(model, keras.Model):
+            raise TypeError(f"FrozenKerasModel(model=...) must be a keras.Model, got {type(model).__name__}.")
+        if not model.built:
+            raise ValueError(f"classifier: the {type(model).__name__} is not built, so it cannot have been trained.")
+        check_one_input_one_output(model, "classifier")
+        check_input_shape(model, sample_shape, "classifier")
+        count_classes(model)
+
+    def _outputs_and_logits(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs = call_frozen(self.model, x)
+        return {"outputs": outputs, "logits": class_logits(outputs, self.from_logits)}
+
+    def __sklearn_clone__(self) -> FrozenKerasModel:
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__getstate__().items() if name != "_compiled"}

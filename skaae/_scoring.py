@@ -1,0 +1,127 @@
+"""From x to S(x): x' = AE(x), M(x), M(x') and the hidden terms, for any number of rows.
+
+Where M is a Keras model all of it is one compiled graph. Otherwise M's ``predict_proba`` is called
+on x and on x', and the same equation takes the logarithms of its probabilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from skaae._classifiers import ROWS_PER_CALL, Classifier, PredictProbaClassifier, floored_logarithms
+from skaae._divergence import AdversarialScore
+from skaae._hidden_layers import FrozenHeads
+from skaae._inference import RowFunction
+from skaae._keras_models import call_frozen
+
+Results = dict[str, np.ndarray]
+Scorer = Callable[[np.ndarray, Sequence[str]], Results]
+
+
+def make_scorer(
+    autoencoder: keras.Model,
+    classifier: Classifier,
+    heads: FrozenHeads,
+    score: AdversarialScore,
+    sample_shape: Sequence[int],
+) -> Scorer:
+    """Make the function that scores rows.
+
+    Parameters
+    ----------
+    autoencoder : keras.Model
+    classifier : FrozenKerasModel or PredictProbaClassifier
+        M.
+    heads : FrozenHeads
+        Rows -> logits of M, or of its surrogate, and of the hidden terms.
+    score : AdversarialScore
+    sample_shape : sequence of int
+        Shape of one sample.
+
+    Returns
+    -------
+    scorer : callable
+        ``scorer(X, names)`` is a dict of ndarrays of length n_samples: "score", S(x), float64;
+        "reconstruction", x', float32; "no_defense" and "defense", the positions in ``classes_`` of
+        the labels that M gives x and x'; "probabilities" and "probabilities_reconstructed", M(x)
+        and M(x'), float64.
+    """
+    if isinstance(classifier, PredictProbaClassifier):
+        return PredictProbaScorer(autoencoder, classifier, heads, score, sample_shape)
+
+    def function(x: tf.Tensor) -> dict[str, tf.Tensor]:
+        reconstruction = tf.cast(call_frozen(autoencoder, x), tf.float32)
+        return {"reconstruction": reconstruction, **compare(score, heads(x), heads(reconstruction))}
+
+    return RowFunction(function, sample_shape)
+
+
+def compare(
+    score: AdversarialScore, logits: Sequence[tf.Tensor], logits_reconstructed: Sequence[tf.Tensor]
+) -> dict[str, tf.Tensor]:
+    """All that follows from the logits of x and of x'."""
+    return {
+        "score": score(logits, logits_reconstructed),
+        "no_defense": tf.argmax(logits[0], axis=1),
+        "defense": tf.argmax(logits_reconstructed[0], axis=1),
+        "probabilities": tf.nn.softmax(tf.cast(logits[0], tf.float64)),
+        "probabilities_reconstructed": tf.nn.softmax(tf.cast(logits_reconstructed[0], tf.float64)),
+    }
+
+
+class PredictProbaScorer:
+    """Scores with a classifier that is not a Keras model; the surrogate has no say in it.
+
+    Parameters
+    ----------
+    autoencoder : keras.Model
+    classifier : PredictProbaClassifier
+    heads : FrozenHeads
+        Only its hidden terms are used.
+    score : AdversarialScore
+    sample_shape : sequence of int
+    """
+
+    def __init__(
+        self,
+        autoencoder: keras.Model,
+        classifier: PredictProbaClassifier,
+        heads: FrozenHeads,
+        score: AdversarialScore,
+        sample_shape: Sequence[int],
+    ) -> None:
+        self.classifier = classifier
+        self.score = score
+        self._autoencoder = autoencoder
+        self._heads = heads
+        self._network = RowFunction(self._reconstruct, sample_shape)
+
+    def __call__(self, X: np.ndarray, names: Sequence[str]) -> Results:
+        """Score the rows of X, slice by slice."""
+        parts = [self._score(X[start : start + ROWS_PER_CALL], names) for start in range(0, len(X), ROWS_PER_CALL)]
+        return {name: np.concatenate([part[name] for part in parts]) for name in names}
+
+    def _score(self, X: np.ndarray, names: Sequence[str]) -> Results:
+        found = self._network(X)
+        if tuple(names) == ("reconstruction",):
+            return found
+        reconstruction = found.pop("reconstruction")
+        n_terms = len(found) // 2
+        hidden, hidden_reconstructed = list(found.values())[:n_terms], list(found.values())[n_terms:]
+        probabilities = self.classifier.predict_proba(X)
+        probabilities_reconstructed = self.classifier.predict_proba(reconstruction.astype(X.dtype))
+        terms = [floored_logarithms(probabilities), *hidden]
+        terms_reconstructed = [floored_logarithms(probabilities_reconstructed), *hidden_reconstructed]
+        compared = {name: found.numpy() for name, found in compare(self.score, terms, terms_reconstructed).items()}
+        exact = {"probabilities": probabilities, "probabilities_reconstructed": probabilities_reconstructed}
+        return {"reconstruction": reconstruction, **compared, **exact}
+
+    def _reconstruct(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+        """X' and the hidden terms of x, then of x'."""
+        reconstruction = tf.cast(call_frozen(self._autoencoder, x), tf.float32)
+        terms = [*self._heads.hidden_terms(x), *self._heads.hidden_terms(reconstruction)]
+        return {"reconstruction": reconstruction, **{f"term {place}": values for place, values in enumerate(terms)}}

@@ -1,0 +1,18 @@
+import subprocess
+import sys
+
+CODE = """
+import sys
+sys.modules["pandas"] = None  # as if it were not installed
+from skaae.metrics import defence_report
+try:
+    defence_report(None, None, None, {})
+except ImportError as error:
+    print(error)
+"""
+
+
+def test_a_missing_package_is_named_with_its_extra():
+    command = [sys.executable, "-c", CODE]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert shown == "This needs pandas: pip install 'skaae[pandas]'\n"
