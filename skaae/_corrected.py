@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clo
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import _safe_indexing
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skaae._classifiers import check_kind, is_fitted
 from skaae._detector import AdversarialAEDetector
@@ -69,6 +69,8 @@ class CorrectedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     >>> CorrectedClassifier(detector).fit(X, y).score(X, y) > 0.9
     True
     """
+
+    _parameter_constraints: dict[str, Any] = {"detector": [AdversarialAEDetector]}  # noqa: RUF012
 
     def __init__(self, detector: AdversarialAEDetector) -> None:
         self.detector = detector
@@ -146,16 +148,11 @@ class CorrectedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def _checked(self, X: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Check all that can be checked before the classifier is trained."""
-        if not isinstance(self.detector, AdversarialAEDetector):
-            raise TypeError(f"detector must be an AdversarialAEDetector, got {type(self.detector).__name__}.")
+        self._validate_params()
         self.detector._validate_params()
-        if y is None:
-            raise ValueError("requires y to be passed, but the target y is None: class labels are wanted.")
         check_numeric_columns(X)
-        rows = validate_data(self, X, allow_nd=True, dtype=(np.float64, np.float32), ensure_min_samples=2)
+        rows, y = validate_data(self, X, y, allow_nd=True, dtype=(np.float64, np.float32), ensure_min_samples=2)
         check_classification_targets(y)
-        y = column_or_1d(y, warn=True)
-        check_consistent_length(X, y)
         return rows, y
 
     @staticmethod

@@ -161,8 +161,8 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("detector", "error", "message"),
         [
-            (None, TypeError, "detector must be an AdversarialAEDetector, got NoneType"),
-            (LogisticRegression(), TypeError, "detector must be an AdversarialAEDetector, got LogisticRegression"),
+            (None, ValueError, "'detector' parameter of CorrectedClassifier must be an instance of"),
+            (LogisticRegression(), ValueError, "'detector' parameter of CorrectedClassifier must be an instance of"),
             (AdversarialAEDetector(None), ValueError, "classifier=None was given"),
             (AdversarialAEDetector(LogisticRegression), TypeError, "classifier is the class LogisticRegression"),
             (AdversarialAEDetector(LogisticRegression(), epochs=-1), ValueError, "'epochs' parameter"),

@@ -31,6 +31,23 @@ def test_quickstart(tmp_path):
     assert (tmp_path / "output" / "quickstart.png").stat().st_size > 20_000
 
 
+def test_random_forest(tmp_path):
+    shown = run(ROOT / "examples" / "random_forest.py", folder=tmp_path)
+    undefended, defended = map(float, re.search(r"under attack: ([\d.]+) .*, ([\d.]+) defended", shown).groups())
+    assert defended > undefended + 0.3
+    clean, attacked = map(float, re.search(r"^accuracy_corrected +([\d.]+) +([\d.]+)$", shown, re.M).groups())
+    assert clean > 0.9
+    assert attacked == defended, "the pipeline predicts what the report says"
+    assert (tmp_path / "output" / "random_forest.png").stat().st_size > 5_000
+
+
+def test_scikeras_search(tmp_path):
+    shown = run(ROOT / "examples" / "scikeras_search.py", folder=tmp_path)
+    assert float(re.search(r"held-out wines: ([\d.]+)", shown)[1]) > 0.85
+    assert float(re.search(r"though none is: ([\d.]+)", shown)[1]) < 0.3
+    assert len(re.findall(r"^ +\d+ +0\.\d+ +0\.\d+$", shown, re.M)) == 3
+
+
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
 
 

@@ -35,11 +35,11 @@ ORDER = [
 ]
 # Tests that look at several modules at once.
 ACROSS = {
+    "test_decisions.py",
+    "test_examples.py",
     "test_layout.py",
     "test_persistence.py",
     "test_sklearn_contract.py",
-    "test_examples.py",
-    "test_decisions.py",
     "test_trees.py",
 }
 

@@ -38,6 +38,7 @@ def hop_skip_jump(classifier, X):
     return attack.generate(X.astype(np.float32)).astype(np.float64)
 
 
+@pytest.mark.filterwarnings("ignore:PyTorch not found:UserWarning")  # ART, on its first import
 @pytest.mark.parametrize("kind", TREES)
 def test_hop_skip_jump_is_detected_and_repaired(split, kind):
     X, X_fresh, y, y_fresh = split
@@ -47,7 +48,7 @@ def test_hop_skip_jump_is_detected_and_repaired(split, kind):
     detector = AdversarialAEDetector(trees, epochs=60, random_state=0).fit(X)
     report = defence_report(detector, X_fresh[right], y_fresh[right], {"HopSkipJump": attacked})
     clean, found = report.loc["clean"], report.loc["HopSkipJump"]
-    assert found.accuracy_without_defence < 0.4
+    assert found.label_changed > 0.4
     assert found.accuracy_corrected > found.accuracy_without_defence + 0.2
     assert found.accuracy_reconstructed > 0.7
     assert found.detection_auc > 0.75
