@@ -69,7 +69,7 @@ undefended = make_pipeline(FrozenEstimator(scaler), forest)
 limits = scaler.transform(X_forest).min(), scaler.transform(X_forest).max()
 victim = BlackBoxClassifier(forest.predict_proba, (X.shape[1],), nb_classes=2, clip_values=limits)
 attack = HopSkipJump(victim, max_iter=5, max_eval=200, init_eval=20, init_size=50, verbose=False)
-np.random.seed(0)  # noqa: NPY002 - the attack draws from the global state
+np.random.seed(0)
 attacked = scaler.inverse_transform(attack.generate(scaler.transform(X_test).astype(np.float32)).astype(np.float64))
 
 # %%

@@ -253,7 +253,7 @@ def _check_labels(classifier: Any, name: str) -> None:
     several = isinstance(classes, list) and any(np.ndim(labels) for labels in classes)
     if classes is None or several or getattr(classifier, "multilabel_", False):
         raise ValueError(f"classifier={name} predicts several labels at once: a classifier of one label is wanted.")
-    if getattr(classifier, "out_activation_", "") == "logistic" and len(classes) > 2:
+    if getattr(classifier, "out_activation_", "") == "logistic" and classifier.n_outputs_ > 1:
         raise ValueError(f"classifier={name} was fitted on several labels a row: a classifier of one label is wanted.")
 
 

@@ -1,14 +1,27 @@
+import pickle
+
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 from scikeras.wrappers import KerasClassifier
 from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import MultiOutputClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.svm import LinearSVC
 
 from skaae import AdversarialAEDetector
-from skaae._classifiers import as_frozen_classifier
+from skaae._classifiers import PredictProbaClassifier, as_frozen_classifier
 
 dense = keras.layers.Dense
 
@@ -51,12 +64,39 @@ class TestAcceptedKinds:
             return model
 
         X, y = iris
+        keras.utils.set_random_seed(0)  # scikeras may have left op determinism on
         classifier = keras.wrappers.SKLearnClassifier(build, fit_kwargs={"epochs": 3, "verbose": 0})
         names = np.array(["a", "b", "c"])[y]
         classifier.fit(X, names)
         frozen = as_frozen_classifier(classifier)
         np.testing.assert_allclose(frozen.predict_proba(X), classifier.model_.predict(X, verbose=0), atol=1e-6)
         np.testing.assert_array_equal(frozen.predict(X), classifier.predict(X).ravel())
+
+
+class TestPredictProba:
+    def test_logits_are_floored(self, iris):
+        X, y = iris
+        frozen = as_frozen_classifier(RandomForestClassifier(5, random_state=0).fit(X, y))
+        assert isinstance(frozen, PredictProbaClassifier)
+        assert (frozen.predict_proba(X) == 0).any()
+        np.testing.assert_allclose(frozen.predict_logits(X), np.log(np.maximum(frozen.predict_proba(X), 0.02 / 3)))
+
+    def test_names_of_features_reach_the_classifier(self, iris):
+        """Otherwise it would warn that X has none."""
+        X, y = iris
+        frame = pd.DataFrame(X, columns=list("abcd"))
+        numeric = ColumnTransformer([("scaled", StandardScaler(), ["a", "b"])], remainder="passthrough")
+        for classifier in (GaussianNB(), make_pipeline(numeric, GaussianNB())):
+            classifier.fit(frame, y)
+            detector = AdversarialAEDetector(classifier, epochs=1, random_state=0).fit(frame)
+            np.testing.assert_array_equal(detector.correct(frame).no_defense, classifier.predict(frame))
+
+    def test_converted_classifier_is_pickled_as_the_original(self, iris):
+        X, y = iris
+        frozen = as_frozen_classifier(FrozenEstimator(LogisticRegression().fit(X, y)))
+        again = pickle.loads(pickle.dumps(frozen))
+        assert isinstance(again.estimator, LogisticRegression)
+        np.testing.assert_array_equal(again.predict_proba(X), frozen.predict_proba(X))
 
 
 def two_inputs():
@@ -98,9 +138,60 @@ class TestRefused:
             detector.fit(iris[0])
         assert vars(detector) == before
 
-    def test_regressor(self, iris):
-        with pytest.raises(TypeError, match="classifier=Ridge is a regressor"):
-            AdversarialAEDetector(Ridge().fit(*iris)).fit(iris[0])
+    def test_estimators_that_are_no_classifier_of_one_label(self, iris):
+        X, y = iris
+        several = np.stack([y == 0, y == 1], axis=1).astype(int)
+        for classifier, error, message in [
+            (Ridge().fit(X, y), TypeError, "classifier=Ridge is a regressor"),
+            (LinearSVC().fit(X, y), TypeError, "LinearSVC has no predict_proba.*CalibratedClassifierCV"),
+            (SGDClassifier().fit(X, y), TypeError, "SGDClassifier has no predict_proba.*CalibratedClassifierCV"),
+            (RandomForestClassifier(3).fit(X, several), ValueError, "several labels at once"),
+            (KNeighborsClassifier().fit(X, several), ValueError, "several labels at once"),
+            (MultiOutputClassifier(GaussianNB()).fit(X, several), ValueError, "several labels at once"),
+            (OneVsRestClassifier(GaussianNB()).fit(X, several), ValueError, "several labels at once"),
+            (MLPClassifier((3,), max_iter=500, tol=1).fit(X, several), ValueError, "of one label is wanted"),
+        ]:
+            with pytest.raises(error, match=message):
+                AdversarialAEDetector(classifier).fit(X)
+            with pytest.raises(error, match=message):
+                AdversarialAEDetector(FrozenEstimator(classifier)).fit(X)
+
+    @pytest.mark.parametrize(
+        ("probabilities", "message"),
+        [
+            (np.full((1, 3), np.nan), "classifier returned NaN or infinity"),
+            (np.full((1, 2), 0.5), r"Strange.predict_proba returned shape \(\d+, 2\), \(\d+, 3\) is wanted"),
+            (np.array([[0.5, 0.6, 0.1]]), "sums to 1.2"),
+            (np.array([[1.5, -0.5, 0.0]]), "values from -0.5 to 1.5"),
+        ],
+    )
+    def test_strange_probabilities(self, iris, probabilities, message):
+        class Strange(GaussianNB):
+            def predict_proba(self, X):
+                return np.repeat(probabilities, len(X), axis=0)
+
+        with pytest.raises(ValueError, match=message):
+            AdversarialAEDetector(Strange().fit(*iris), epochs=1).fit(iris[0])
+
+    def test_other_number_of_features(self, iris):
+        X, y = iris
+        for classifier in (GaussianNB(), LogisticRegression()):
+            with pytest.raises(ValueError, match=r"takes samples of shape \(3,\), but a sample of X has the shape"):
+                AdversarialAEDetector(classifier.fit(X[:, :3], y)).fit(X)
+        with pytest.raises(ValueError, match=r"takes samples of shape \(4,\)"):
+            AdversarialAEDetector(GaussianNB().fit(X, y)).fit(X.reshape(-1, 2, 2))
+
+    def test_categorical_columns_behind_the_detector(self, iris):
+        X, y = iris
+        columns = ColumnTransformer(
+            [("category", OneHotEncoder(handle_unknown="ignore"), [0])], remainder="passthrough"
+        )
+        classifier = make_pipeline(columns, GaussianNB()).fit(X.round(), y)
+        with pytest.raises(ValueError, match="Put the ColumnTransformer before the detector"):
+            AdversarialAEDetector(classifier).fit(X)
+        frame = pd.DataFrame(X).assign(colour="red")
+        with pytest.raises(ValueError, match=r"hold no numbers: \['colour'\]. Encode them before the detector"):
+            AdversarialAEDetector(GaussianNB().fit(X, y)).fit(frame.rename(columns=str))
 
     def test_classifier_of_several_labels(self, iris):
         X, y = iris
