@@ -3,7 +3,9 @@ PYTHON ?= python3
 TEST := .venv-test/bin
 DEMO := .venv-demo/bin
 
-.PHONY: test demo format clean
+BENCH := .venv-bench/bin
+
+.PHONY: test demo bench-data bench-defence format clean
 
 test: .venv-test/ready
 	$(TEST)/ruff check .
@@ -12,6 +14,14 @@ test: .venv-test/ready
 
 demo: .venv-demo/ready
 	$(DEMO)/python examples/quickstart.py
+
+bench-data: .venv-bench/ready
+	$(BENCH)/python benchmarks/data.py
+
+# SETS="spambase magic" for some data sets only; it goes on where it stopped
+bench-defence: .venv-bench/ready
+	$(BENCH)/python benchmarks/defence.py $(SETS)
+	$(BENCH)/python benchmarks/report.py
 
 format: .venv-test/ready
 	$(TEST)/ruff check --fix .
@@ -29,5 +39,11 @@ format: .venv-test/ready
 	$(DEMO)/python -m pip install --quiet --editable '.[examples]'
 	touch $@
 
+.venv-bench/ready: pyproject.toml
+	$(PYTHON) -m venv .venv-bench
+	$(BENCH)/python -m pip install --quiet --upgrade pip
+	$(BENCH)/python -m pip install --quiet --editable '.[benchmarks]'
+	touch $@
+
 clean:
-	rm -rf .venv-test .venv-demo examples/output
+	rm -rf .venv-test .venv-demo .venv-bench examples/output

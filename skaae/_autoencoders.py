@@ -11,7 +11,9 @@ from keras import layers
 from skaae._keras_models import check_input_shape, check_one_input_one_output, check_output_shape, copy_model, zeros
 
 SampleShape = tuple[int, ...]
-HIDDEN_UNITS = 128
+HIDDEN_UNITS = 512
+HIDDEN_LAYERS = 2
+MOST_CODE_UNITS = 1024
 CODE_UNITS = 40
 FILTERS = (16, 32)
 KERNEL_SIZE = 4
@@ -102,11 +104,16 @@ def default_autoencoder(sample_shape: SampleShape, bounded: bool = False) -> ker
 
 
 def _dense(inputs: keras.KerasTensor, activation: str) -> keras.KerasTensor:
+    """Wide, and with a code wider than the sample: the perturbations keep AE from copying, not a bottleneck."""
     n_features = inputs.shape[-1]
-    hidden = layers.Dense(HIDDEN_UNITS, activation="relu", name="encoder")(inputs)
-    code = layers.Dense(max(2, n_features // 2), name="code")(hidden)
-    hidden = layers.Dense(HIDDEN_UNITS, activation="relu", name="decoder")(code)
-    return layers.Dense(n_features, activation=activation, name="reconstruction")(hidden)
+    code = layers.Dense(min(2 * n_features, MOST_CODE_UNITS), name="code")(_hidden(inputs, "encoder"))
+    return layers.Dense(n_features, activation=activation, name="reconstruction")(_hidden(code, "decoder"))
+
+
+def _hidden(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    for level in range(HIDDEN_LAYERS):
+        x = layers.Dense(HIDDEN_UNITS, activation="relu", name=f"{name}_{level}")(x)
+    return x
 
 
 def _convolutional(inputs, activation, convolution, transposed, cropping) -> keras.KerasTensor:

@@ -25,7 +25,7 @@ class DecisionsMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin):
     """
 
     def adversarial_score(self, X: ArrayLike) -> np.ndarray:
-        """S(x), the divergence between the predictions on x and on x'.
+        """S(x), the divergence between the predictions on x and on x', label changes first.
 
         Parameters
         ----------
@@ -35,7 +35,8 @@ class DecisionsMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin):
         Returns
         -------
         score : ndarray of shape (n_samples,), float64
-            Not below 0, in nats; high = adversarial.
+            Not below 0; high = adversarial. S(x), in nats, or above 1000 where the label of x' is
+            another and ``label_change_first`` is set.
 
         Raises
         ------

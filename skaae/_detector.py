@@ -18,6 +18,7 @@ from skaae._divergence import AdversarialScore
 from skaae._fitting import Fitting
 from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._hidden_layers import FrozenHeads, check_hidden_terms, draw_projections
+from skaae._perturbations import Perturbation, bounds_of_perturbation, unit_of_perturbation
 from skaae._random import draw_seed, temporary_seed
 from skaae._scoring import make_scorer
 from skaae._surrogate import agreement, build_surrogate
@@ -28,6 +29,7 @@ from skaae._validation import (
     check_float32_range,
     check_numeric_columns,
     check_sample_shape,
+    check_shares,
     lies_in_unit_interval,
     unchanged_on_error,
 )
@@ -49,7 +51,8 @@ class AdversarialAEDetector(DecisionsMixin, BaseEstimator):
         S(x) = KL(M(x) || M(x')),
 
     is large for an adversarial x. A row is flagged if S(x) > ``threshold_``, and the prediction on
-    x' is the corrected one. Training needs neither labels nor attacks.
+    x' is the corrected one. AE is trained to restore the prediction on x from x and a perturbation,
+    noise and virtual adversarial. Training needs neither labels nor attacks.
 
     Parameters
     ----------
@@ -59,8 +62,8 @@ class AdversarialAEDetector(DecisionsMixin, BaseEstimator):
         classifier with ``predict_proba``, wrapped in ``sklearn.frozen.FrozenEstimator`` wherever the
         detector is cloned (GridSearchCV). scikeras classifiers, linear models, multilayer
         perceptrons and Pipelines of these after a scaler or PCA are used as exact Keras models; any
-        other is asked for its probabilities, floored at 0.02 / n_classes, and has a `surrogate`. Its label is
-        the most probable class. It is never changed, and referred to rather than copied.
+        other is asked for its probabilities, floored at 0.02 / n_classes, and has a `surrogate`.
+        Its label is the most probable class. It is never changed, and referred to, not copied.
     autoencoder : keras.Model, callable or None, default=None
         AE: a model, of which a copy is trained from the weights it has; a
         ``callable(sample_shape) -> keras.Model``; or None for a default that fits rows, sequences
@@ -88,12 +91,31 @@ class AdversarialAEDetector(DecisionsMixin, BaseEstimator):
     loss : callable or None, default=None
         ``loss(x, x_reconstructed) -> values``, TensorFlow operations with one value a row, instead
         of both terms. The score stays S(x).
+    noise : float, default=0.1
+        Standard deviation of the Gaussian noise on the rows that AE is trained to restore, in units
+        of each feature's standard deviation in X (sequences: each channel's; images: the range of
+        their values, which perturbed images stay in, as rows do where X lies in [0, 1]).
+    virtual_adversarial : float, default=0.3
+        Largest virtual adversarial perturbation of these rows [2]_, in the same units, as a root mean
+        square over the features: what moves the prediction most, found by gradient ascent.
+    virtual_adversarial_shares : tuple of two float, default=(0.4, 0.3)
+        Shares of the rows of a batch that are moved against M, as an attack does that knows nothing of
+        the defence, and against M(AE(x)), as one does that knows it. The others get noise alone. The
+        first share is what holds against the former, the second against the latter.
+    virtual_adversarial_steps : int, default=2
+        Gradient steps of a perturbation.
+    label_change_first : bool, default=True
+        Score the rows whose label is another for x' above all others, at 1000 plus the logarithm of
+        the odds that M(x') gives its label against that of x; the others at S(x). With ``noise=0,
+        virtual_adversarial=0, label_change_first=False`` the detector is the published method [1]_.
     optimizer : str, class or keras.optimizers.Optimizer, default="adam"
         Each fit makes a new optimizer; an instance gives the configuration, its learning rate included.
     learning_rate : float or keras.optimizers.schedules.LearningRateSchedule, default=1e-3
-        For an optimizer given by name or class.
-    epochs : int, default=20
-        Passes over the training rows. With 0 AE stays as it is and only the threshold is inferred.
+        For an optimizer given by name or class. A float is where it starts: it falls to 0 along
+        half a cosine.
+    epochs : int or None, default=None
+        Passes over the training rows; None: 5 to 100, for about 7000 training steps in all. With 0
+        AE stays as it is and only the threshold is inferred.
     batch_size : int, default=128
         Rows of a training step.
     callbacks : list of keras.callbacks.Callback or None, default=None
@@ -155,6 +177,8 @@ class AdversarialAEDetector(DecisionsMixin, BaseEstimator):
     ----------
     .. [1] G. Vacanti and A. Van Looveren, "Adversarial Detection and Correction by Matching
        Prediction Distributions", arXiv:2002.09364, 2020.
+    .. [2] T. Miyato, S. Maeda, M. Koyama and S. Ishii, "Virtual Adversarial Training",
+       arXiv:1704.03976, 2017.
 
     Examples
     --------
@@ -185,9 +209,14 @@ class AdversarialAEDetector(DecisionsMixin, BaseEstimator):
         divergence_weight: float = 1.0,
         reconstruction_weight: float = 0.0,
         loss: Callable[[Any, Any], Any] | None = None,
+        noise: float = 0.1,
+        virtual_adversarial: float = 0.3,
+        virtual_adversarial_shares: tuple[float, float] = (0.4, 0.3),
+        virtual_adversarial_steps: int = 2,
+        label_change_first: bool = True,
         optimizer: str | type | keras.optimizers.Optimizer = "adam",
         learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 1e-3,
-        epochs: int = 20,
+        epochs: int | None = None,
         batch_size: int = 128,
         callbacks: Sequence[keras.callbacks.Callback] | None = None,
         metrics: Sequence[Any] | None = None,
@@ -211,6 +240,11 @@ class AdversarialAEDetector(DecisionsMixin, BaseEstimator):
         self.divergence_weight = divergence_weight
         self.reconstruction_weight = reconstruction_weight
         self.loss = loss
+        self.noise = noise
+        self.virtual_adversarial = virtual_adversarial
+        self.virtual_adversarial_shares = virtual_adversarial_shares
+        self.virtual_adversarial_steps = virtual_adversarial_steps
+        self.label_change_first = label_change_first
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.epochs = epochs
@@ -259,6 +293,7 @@ class AdversarialAEDetector(DecisionsMixin, BaseEstimator):
     def _checked_for_fit(self, X: ArrayLike) -> tuple[np.ndarray, int]:
         """Check parameters, rows and classifier, before anything is trained; draw the seed."""
         self._validate_params()
+        check_shares(self.virtual_adversarial_shares)
         X = self._validated(X, reset=True)
         self._sample_shape = X.shape[1:]
         self.classifier_ = as_frozen_classifier(self.classifier)
@@ -267,7 +302,7 @@ class AdversarialAEDetector(DecisionsMixin, BaseEstimator):
         weights = check_hidden_terms(
             self._keras_classifier(), self.hidden_layers, self.hidden_models, self.hidden_weights, X
         )
-        self._adversarial_score = AdversarialScore(float(self.temperature), weights)
+        self._adversarial_score = AdversarialScore(float(self.temperature), weights, bool(self.label_change_first))
         make_optimizer(self.optimizer, self.learning_rate)
         return X, draw_seed(self.random_state)
 
@@ -300,7 +335,17 @@ class AdversarialAEDetector(DecisionsMixin, BaseEstimator):
         options = TrainingOptions(**{name: getattr(self, name) for name in TrainingOptions.__dataclass_fields__})
         distils = not isinstance(self.surrogate, FrozenKerasModel)
         models = self.autoencoder_, self.classifier_, self.surrogate_, distils, self._heads
-        self.history_ = Fitting(*models, objective, options, seed).run(rows, self.memory)
+        self.history_ = Fitting(*models, objective, options, self._perturbation(rows), seed).run(rows, self.memory)
+
+    def _perturbation(self, X: np.ndarray) -> Perturbation:
+        return Perturbation(
+            unit_of_perturbation(X),
+            bounds_of_perturbation(X),
+            float(self.noise),
+            float(self.virtual_adversarial),
+            tuple(self.virtual_adversarial_shares),
+            self.virtual_adversarial_steps,
+        )
 
     def _keras_classifier(self) -> keras.Model | None:
         return self.classifier_.model if isinstance(self.classifier_, FrozenKerasModel) else None

@@ -14,6 +14,7 @@ from skaae._classifiers import Classifier, PredictProbaClassifier
 from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._hidden_layers import FrozenHeads
 from skaae._keras_models import fingerprint
+from skaae._perturbations import Perturbation
 from skaae._surrogate import distil
 from skaae._training import Objective, TrainingOptions, train
 
@@ -37,6 +38,7 @@ class Fitting:
         Rows -> logits of M, or of its surrogate, and of the hidden terms.
     objective : Objective
     options : TrainingOptions
+    perturbation : Perturbation
     seed : int
     """
 
@@ -47,6 +49,7 @@ class Fitting:
     heads: FrozenHeads
     objective: Objective
     options: TrainingOptions
+    perturbation: Perturbation
     seed: int
 
     def run(self, X: np.ndarray, memory: Any = None) -> History:
@@ -73,8 +76,9 @@ class Fitting:
         rows = X.astype(np.float32, copy=False)
         if self.surrogate is not None and self.distils:
             distil(self.surrogate, self.classifier, rows, self.seed)
+        targets = self._targets(X, rows)
         return train(
-            self.autoencoder, self.heads, rows, self._targets(X, rows), self.objective, self.options, self.seed
+            self.autoencoder, self.heads, rows, targets, self.objective, self.options, self.seed, self.perturbation
         )
 
     def _targets(self, X: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
@@ -93,7 +97,7 @@ class Fitting:
 
     def _key(self) -> list[Any]:
         """Plain values: never a Keras object, whose hash changes with the clock."""
-        settings = {**vars(self.objective), **vars(self.options), "verbose": None}
+        settings = {**vars(self.objective), **vars(self.options), **vars(self.perturbation), "verbose": None}
         surrogate = None if self.surrogate is None else fingerprint(self.surrogate.model)
         return [
             fingerprint(self.autoencoder),

@@ -65,7 +65,7 @@ def compare(
 ) -> dict[str, tf.Tensor]:
     """All that follows from the logits of x and of x'."""
     return {
-        "score": score(logits, logits_reconstructed),
+        "score": score.ranked(logits, logits_reconstructed),
         "no_defense": tf.argmax(logits[0], axis=1),
         "defense": tf.argmax(logits_reconstructed[0], axis=1),
         "probabilities": tf.nn.softmax(tf.cast(logits[0], tf.float64)),

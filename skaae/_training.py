@@ -13,8 +13,12 @@ import numpy as np
 import tensorflow as tf
 
 from skaae._divergence import AdversarialScore
+from skaae._perturbations import Perturbation
 
 Heads = Callable[[tf.Tensor], list[tf.Tensor]]
+# Where the number of epochs is left open: about as many steps as the defence goes on gaining from.
+DEFAULT_STEPS = 7000
+DEFAULT_EPOCHS = (5, 100)
 OPTIMIZER_TYPES = (str, type, keras.optimizers.Optimizer)
 
 
@@ -60,12 +64,19 @@ class TrainingOptions:
 
     optimizer: str | type | keras.optimizers.Optimizer = "adam"
     learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 1e-3
-    epochs: int = 20
+    epochs: int | None = None
     batch_size: int = 128
     callbacks: Sequence[keras.callbacks.Callback] | None = None
     metrics: Sequence[Any] | None = None
     preprocess: Callable[[np.ndarray], np.ndarray] | None = None
     verbose: int = 0
+
+    def count_epochs(self, n_samples: int) -> int:
+        """Epochs for this number of training rows: those given, or 5 to 100 of about 7000 steps in all."""
+        if self.epochs is not None:
+            return self.epochs
+        n_steps = math.ceil(n_samples / self.batch_size)
+        return int(np.clip(math.ceil(DEFAULT_STEPS / n_steps), *DEFAULT_EPOCHS))
 
 
 class TrainingModel(keras.Model):
@@ -74,22 +85,50 @@ class TrainingModel(keras.Model):
     M is reached through a function: as an attribute, Keras would track it and train it along.
     """
 
-    def __init__(self, autoencoder: keras.Model, heads: Heads, objective: Objective) -> None:
+    def __init__(
+        self,
+        autoencoder: keras.Model,
+        heads: Heads,
+        objective: Objective,
+        perturbation: Perturbation | None = None,
+        seed: int = 0,
+    ) -> None:
         super().__init__(name="adversarial_autoencoder")
         self.autoencoder = autoencoder
         self._heads = heads
         self._objective = objective
+        self._perturbation = perturbation
+        self._seed = seed
 
-    def call(self, x: tf.Tensor, training: bool = False) -> dict[str, Any]:
-        x_reconstructed = tf.cast(self.autoencoder(x, training=training), tf.float32)
+    def call(self, x: tuple[tf.Tensor, tf.Tensor], training: bool = False) -> dict[str, Any]:
+        """X' and its logits, from the perturbed rows; the clean ones are for the loss."""
+        x_reconstructed = self._reconstruct(x[1], training)
         return {"reconstruction": x_reconstructed, "logits": self._heads(x_reconstructed)}
 
     def train_step(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
         x, *logits = data
-        return super().train_step((x, logits or self._heads(x)))
+        logits = logits or self._heads(x)
+        # Before Keras opens its gradient tape, which would differentiate the ascent too.
+        return super().train_step(((x, self._perturbed(x, logits)), logits))
+
+    def _perturbed(self, x: tf.Tensor, logits: list[tf.Tensor]) -> tf.Tensor:
+        if not self._perturbation:
+            return x
+        score = self._objective.score
+        seed = tf.stack([self._seed, tf.cast(self.optimizer.iterations, tf.int32)])
+        return self._perturbation(
+            x,
+            logits,
+            against_classifier=lambda rows, targets: score(targets, self._heads(rows)),
+            against_defence=lambda rows, targets: score(targets, self._heads(self._reconstruct(rows, training=False))),
+            seed=seed,
+        )
+
+    def _reconstruct(self, x: tf.Tensor, training: bool) -> tf.Tensor:
+        return tf.cast(self.autoencoder(x, training=training), tf.float32)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True) -> tf.Tensor:
-        loss = self._objective(x, y_pred["reconstruction"], y, y_pred["logits"])
+        loss = self._objective(x[0], y_pred["reconstruction"], y, y_pred["logits"])
         return tf.add_n([loss, *(tf.cast(penalty, tf.float32) for penalty in self.losses)])
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None) -> dict[str, tf.Tensor]:
@@ -105,6 +144,7 @@ def train(
     objective: Objective,
     options: TrainingOptions,
     seed: int,
+    perturbation: Perturbation | None = None,
 ) -> dict[str, list[float]]:
     """Train the autoencoder in place.
 
@@ -121,7 +161,9 @@ def train(
     objective : Objective
     options : TrainingOptions
     seed : int
-        Of the order of the rows.
+        Of the order of the rows and of the perturbations.
+    perturbation : Perturbation or None, default=None
+        What is done to the rows before AE gets them; None: nothing, as published.
 
     Returns
     -------
@@ -133,14 +175,15 @@ def train(
     ValueError
         If the loss or the weights have become NaN or infinite.
     """
-    if options.epochs == 0:
+    epochs = options.count_epochs(len(X))
+    if epochs == 0:
         return {}
     if options.preprocess:
         _checked_batch(options.preprocess(X[: options.batch_size].copy()), X[: options.batch_size])
     n_steps = math.ceil(len(X) / options.batch_size)
-    model = TrainingModel(autoencoder, heads, objective)
+    model = TrainingModel(autoencoder, heads, objective, perturbation, seed)
     model.compile(
-        optimizer=make_optimizer(options.optimizer, options.learning_rate),
+        optimizer=make_optimizer(options.optimizer, options.learning_rate, n_steps * epochs),
         metrics=copy.deepcopy(list(options.metrics or ())),
         # Callbacks and the progress bar look at single batches; otherwise an epoch is one call.
         steps_per_execution=1 if options.callbacks or options.verbose else n_steps,
@@ -149,8 +192,8 @@ def train(
     # With its variables made beforehand TensorFlow traces the training step once instead of twice.
     model.optimizer.build(autoencoder.trainable_variables)
     history = model.fit(
-        _batches(X, logits, options, seed),
-        epochs=options.epochs,
+        _batches(X, logits, options, epochs, seed),
+        epochs=epochs,
         steps_per_epoch=n_steps,
         shuffle=False,  # the batches are shuffled already
         callbacks=copy.deepcopy(list(options.callbacks or ())),
@@ -163,6 +206,7 @@ def train(
 def make_optimizer(
     optimizer: str | type | keras.optimizers.Optimizer,
     learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
+    decay_steps: int | None = None,
 ) -> keras.optimizers.Optimizer:
     """Make a new optimizer from a name, a class or an instance, so that no state is shared between fits.
 
@@ -172,6 +216,9 @@ def make_optimizer(
         An instance brings its own learning rate.
     learning_rate : float or LearningRateSchedule
         For a name or a class.
+    decay_steps : int or None, default=None
+        Number of steps in which a learning rate that is a float falls to 0, along half a cosine;
+        None: it stays.
 
     Returns
     -------
@@ -199,6 +246,8 @@ def make_optimizer(
             raise ValueError(f"optimizer={optimizer!r} is no name of a Keras optimizer, such as 'adam'.") from error
     if not issubclass(optimizer, keras.optimizers.Optimizer):
         raise TypeError(f"optimizer is the class {optimizer.__name__}: a keras.optimizers.Optimizer is wanted.")
+    if decay_steps and not callable(learning_rate):
+        learning_rate = keras.optimizers.schedules.CosineDecay(learning_rate, decay_steps)
     return optimizer(learning_rate=learning_rate)
 
 
@@ -229,10 +278,12 @@ def shuffled_batches(arrays: Sequence[np.ndarray], batch_size: int, epochs: int,
     return tf.data.Dataset.range(epochs).flat_map(order).map(gather).prefetch(2)
 
 
-def _batches(X: np.ndarray, logits: Sequence[np.ndarray], options: TrainingOptions, seed: int) -> tf.data.Dataset:
+def _batches(
+    X: np.ndarray, logits: Sequence[np.ndarray], options: TrainingOptions, epochs: int, seed: int
+) -> tf.data.Dataset:
     if not options.preprocess:
-        return shuffled_batches([X, *logits], options.batch_size, options.epochs, seed)
-    batches = shuffled_batches([X], options.batch_size, options.epochs, seed)
+        return shuffled_batches([X, *logits], options.batch_size, epochs, seed)
+    batches = shuffled_batches([X], options.batch_size, epochs, seed)
     return batches.map(lambda x: (_preprocessed(options.preprocess, x),)).prefetch(2)
 
 

@@ -29,9 +29,14 @@ PARAMETER_CONSTRAINTS: dict[str, Any] = {
     "divergence_weight": [Interval(Real, 0, None, closed="left")],
     "reconstruction_weight": [Interval(Real, 0, None, closed="left")],
     "loss": [callable, None],
+    "noise": [Interval(Real, 0, None, closed="left")],
+    "virtual_adversarial": [Interval(Real, 0, None, closed="left")],
+    "virtual_adversarial_shares": [tuple, list],
+    "virtual_adversarial_steps": [Interval(Integral, 1, None, closed="left")],
+    "label_change_first": ["boolean"],
     "optimizer": list(OPTIMIZER_TYPES),
     "learning_rate": [Interval(Real, 0, None, closed="neither"), callable],
-    "epochs": [Interval(Integral, 0, None, closed="left")],
+    "epochs": [Interval(Integral, 0, None, closed="left"), None],
     "batch_size": [Interval(Integral, 1, None, closed="left")],
     "callbacks": [list, tuple, None],
     "metrics": [list, tuple, None],
@@ -74,6 +79,17 @@ def check_sample_shape(X: np.ndarray, sample_shape: tuple[int, ...], name: str) 
     if X.shape[1:] != sample_shape:
         raise ValueError(
             f"X has samples of shape {X.shape[1:]}, but {name} is expecting samples of shape {sample_shape}, as in fit."
+        )
+
+
+def check_shares(shares: Any) -> None:
+    """Raise a ValueError unless these are two shares that leave no less than nothing over."""
+    values = np.asarray(shares)
+    sound = values.shape == (2,) and values.dtype.kind in "fiu" and (values >= 0).all() and values.sum() <= 1
+    if not sound:
+        raise ValueError(
+            f"virtual_adversarial_shares must be two numbers of at least 0 that sum to at most 1, the shares of the "
+            f"rows that are moved against M and against M(AE(x)), got {shares!r}."
         )
 
 

@@ -19,13 +19,6 @@ def dense_autoencoder(sample_shape):
     )
 
 
-def denoising_autoencoder(sample_shape):
-    noise = keras.layers.GaussianNoise(0.5)
-    return keras.Sequential(
-        [keras.Input(sample_shape), noise, keras.layers.Dense(64, "relu"), keras.layers.Dense(*sample_shape)]
-    )
-
-
 class TestAutoencoders:
     @pytest.mark.parametrize("how", ["default", "model", "callable", "encoder and decoder"])
     def test_every_way_to_give_one(self, iris, flowers, how):
@@ -300,9 +293,9 @@ def test_detects_and_repairs_an_attack(cancer, cancer_model):
         tape.watch(rows)
         loss = keras.losses.binary_crossentropy(labels, cancer_model(rows))
     attacked = X + 0.5 * np.sign(tape.gradient(loss, rows))
-    detector = AdversarialAEDetector(cancer_model, autoencoder=denoising_autoencoder, epochs=50, random_state=0).fit(X)
+    detector = AdversarialAEDetector(cancer_model, random_state=0).fit(X)
     found = detector.correct(attacked)
     undefended, corrected = np.mean(found.no_defense == y), np.mean(found.corrected == y)
     assert undefended < 0.5
-    assert corrected > undefended + 0.05
+    assert corrected > undefended + 0.2
     assert np.mean(detector.correct(X).corrected == y) > 0.9

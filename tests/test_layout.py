@@ -11,6 +11,7 @@ MODULES = sorted(PACKAGE.glob("*.py"))
 ORDER = [
     "_divergence",
     "_extras",
+    "_perturbations",
     "_training",
     "_random",
     "_threshold",

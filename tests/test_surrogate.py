@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from conftest import PUBLISHED
 from lightgbm import LGBMClassifier
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_wine
@@ -73,7 +74,7 @@ def forest(cancer):
 def test_score_is_that_of_the_real_classifier(cancer, forest):
     """By hand: the KL divergence between the forest's floored probabilities."""
     X, _ = cancer
-    detector = AdversarialAEDetector(forest, epochs=2, random_state=0).fit(X)
+    detector = AdversarialAEDetector(forest, epochs=2, random_state=0, **PUBLISHED).fit(X)
 
     def distribution(rows):
         floored = np.maximum(forest.predict_proba(rows), 0.01)

@@ -2,11 +2,18 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import PUBLISHED
 
 from skaae import AdversarialAEDetector
 from skaae._training import make_optimizer
 
-STANDING_STILL = {"optimizer": keras.optimizers.SGD(1e-30), "epochs": 1, "threshold": 1.0, "random_state": 0}
+STANDING_STILL = {
+    **PUBLISHED,
+    "optimizer": keras.optimizers.SGD(1e-30),
+    "epochs": 1,
+    "threshold": 1.0,
+    "random_state": 0,
+}
 
 
 def loss_at_start(iris_model, X, **parameters):

@@ -33,7 +33,7 @@ def with_value(X, value):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"epochs": -1}, r"'epochs' .* must be an int in the range \[0, inf\). Got -1"),
+        ({"epochs": -1}, r"'epochs' .* must be an int in the range \[0, inf\) or None. Got -1"),
         ({"epochs": 1.5}, "'epochs'.*Got 1.5"),
         ({"batch_size": 0}, "'batch_size'.*Got 0"),
         ({"temperature": 0.0}, "'temperature'.*Got 0.0"),

@@ -1,0 +1,95 @@
+"""Attacks of foolbox on M, unaware of the defence, and on M and M(AE(x)), knowing it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import foolbox
+import keras
+import numpy as np
+import tensorflow as tf
+from data import CACHE, Split
+from foolbox import attacks
+
+# Largest perturbation, in standard deviations of the features of a table or of the range of an image.
+SIZE = {"table": 0.3, "image": 0.2}
+KNOWING_SIZES = {"table": (0.15, 0.3), "image": (0.1, 0.2)}
+UNAWARE = {
+    "table": {
+        "FGSM 0.3": (attacks.FGSM(), 0.3),
+        "PGD Linf 0.3": (attacks.LinfPGD(steps=20), 0.3),
+        "PGD L2 1": (attacks.L2PGD(steps=20), 1.0),
+        "Carlini-Wagner L2": (attacks.L2CarliniWagnerAttack(binary_search_steps=4, steps=100, stepsize=0.05), None),
+        "DeepFool L2": (attacks.L2DeepFoolAttack(), None),
+    },
+    "image": {
+        "FGSM 0.2": (attacks.FGSM(), 0.2),
+        "PGD Linf 0.2": (attacks.LinfPGD(steps=40), 0.2),
+        "PGD L2 2": (attacks.L2PGD(steps=40), 2.0),
+        "Carlini-Wagner L2": (attacks.L2CarliniWagnerAttack(binary_search_steps=5, steps=200, stepsize=0.05), None),
+        "SLIDE 30": (attacks.SparseL1DescentAttack(steps=40), 30.0),
+        "DeepFool L2": (attacks.L2DeepFoolAttack(), None),
+    },
+}
+
+
+def kind(split: Split) -> str:
+    return "image" if split.is_image else "table"
+
+
+def unaware(name: str, model: keras.Model, split: Split, n_rows: int, seed: int) -> dict[str, np.ndarray]:
+    """The first rows of the test set under every attack on M alone, kept in the cache."""
+    folder = CACHE / "attacked" / f"{name}-{seed}-{n_rows}"
+    folder.mkdir(parents=True, exist_ok=True)
+    found = {}
+    for attack_name, (attack, size) in UNAWARE[kind(split)].items():
+        path = folder / f"{attack_name}.npy"
+        if not path.exists():
+            tf.random.set_seed(seed)
+            np.save(path, run(attack, model, split, n_rows, size))
+        found[attack_name] = np.load(path)
+    return found
+
+
+def run(attack: attacks.Attack, model: keras.Model, split: Split, n_rows: int, size: float | None) -> np.ndarray:
+    """Attack the first rows of the test set."""
+    labels = tf.constant(split.y_test[:n_rows].astype(np.int64))
+    victim = foolbox.TensorFlowModel(model, bounds=split.bounds)
+    return attack(victim, tf.constant(split.X_test[:n_rows]), labels, epsilons=size)[1].numpy()
+
+
+def defended(model: keras.Model, autoencoder: keras.Model) -> keras.Model:
+    """M(AE(x)) as one network, for attacks that know the defence."""
+    inputs = keras.Input(model.input_shape[1:])
+    return keras.Model(inputs, model(autoencoder(inputs)))
+
+
+def both(model: keras.Model, autoencoder: keras.Model) -> keras.Model:
+    """The logits of M(x) and of M(AE(x)), side by side."""
+    inputs = keras.Input(model.input_shape[1:])
+    return keras.Model(inputs, keras.ops.concatenate([model(inputs), model(autoencoder(inputs))], axis=1))
+
+
+class JointPGD(attacks.LinfPGD):
+    """PGD on the sum of the two cross-entropies of `both`."""
+
+    def get_loss_fn(self, model: foolbox.TensorFlowModel, labels) -> Callable:
+        def loss(inputs):
+            logits = tf.split(model(inputs).raw, 2, axis=1)
+            losses = [tf.nn.sparse_softmax_cross_entropy_with_logits(labels.raw, part) for part in logits]
+            return type(inputs)(tf.reduce_sum(tf.add_n(losses)))
+
+        return loss
+
+
+def knowing(
+    model: keras.Model, autoencoder: keras.Model, split: Split, n_rows: int, size: float, steps: int, restarts: int
+) -> dict[str, Iterator[np.ndarray]]:
+    """Attacked rows of every restart of the composite and of the joint attack."""
+    step = {"steps": steps, "rel_stepsize": 2.5 / steps}
+    composite, joint = attacks.LinfPGD(**step), JointPGD(**step)
+    repeat = lambda attack, target: (run(attack, target, split, n_rows, size) for _ in range(restarts))  # noqa: E731
+    return {
+        "composite": repeat(composite, defended(model, autoencoder)),
+        "joint": repeat(joint, both(model, autoencoder)),
+    }
