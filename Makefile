@@ -5,7 +5,7 @@ DEMO := .venv-demo/bin
 
 BENCH := .venv-bench/bin
 
-.PHONY: test demo bench-data bench-defence format clean
+.PHONY: test demo bench-data bench-defence bench-promise format clean
 
 test: .venv-test/ready
 	$(TEST)/ruff check .
@@ -22,6 +22,9 @@ bench-data: .venv-bench/ready
 bench-defence: .venv-bench/ready
 	$(BENCH)/python benchmarks/defence.py $(SETS)
 	$(BENCH)/python benchmarks/report.py
+
+bench-promise: .venv-bench/ready
+	$(BENCH)/python benchmarks/promise.py
 
 format: .venv-test/ready
 	$(TEST)/ruff check --fix .

@@ -51,7 +51,7 @@ def mean_squared_error(model: keras.Model, split: Split, seed: int) -> Fitted:
 def narrow(shape: tuple[int, ...]) -> keras.Model:
     dense = keras.layers.Dense
     side = [dense(128, activation="relu"), dense(max(2, shape[0] // 2)), dense(128, activation="relu")]
-    return keras.Sequential([keras.Input(shape), *side, dense(*shape)])
+    return keras.Sequential([keras.Input(shape), *side, dense(*shape)], name="narrow")
 
 
 def isolation_forest(model: keras.Model, split: Split, seed: int) -> Fitted:

@@ -14,14 +14,15 @@ def network(name: str, split: Split, seed: int) -> keras.Model:
     path = CACHE / "victims" / f"{name}-{seed}.keras"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        model = _train(split, seed)
+        model = train(split, seed)
         temporary = path.with_suffix(".part.keras")
         model.save(temporary)
         temporary.rename(path)
     return keras.models.load_model(path)
 
 
-def _train(split: Split, seed: int) -> keras.Model:
+def train(split: Split, seed: int) -> keras.Model:
+    """Train the network of a data set, without the cache."""
     keras.utils.set_random_seed(seed)
     n_classes = int(split.y_train.max()) + 1
     build = _convolutional if split.is_image else _dense

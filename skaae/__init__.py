@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import skaae.metrics as metrics
+    from skaae._attack_target import attack_target as attack_target
     from skaae._corrected import CorrectedClassifier as CorrectedClassifier
     from skaae._detector import AdversarialAEDetector as AdversarialAEDetector
     from skaae._frozen_keras_model import FrozenKerasModel as FrozenKerasModel
@@ -15,10 +16,18 @@ __version__ = "0.1.0"
 _MODULES = {
     "AdversarialAEDetector": "skaae._detector",
     "CorrectedClassifier": "skaae._corrected",
+    "attack_target": "skaae._attack_target",
     "FrozenKerasModel": "skaae._frozen_keras_model",
 }
 _SUBMODULES = ("metrics",)
-__all__ = ["AdversarialAEDetector", "CorrectedClassifier", "FrozenKerasModel", "__version__", "metrics"]
+__all__ = [
+    "AdversarialAEDetector",
+    "CorrectedClassifier",
+    "FrozenKerasModel",
+    "__version__",
+    "attack_target",
+    "metrics",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -30,6 +30,7 @@ ORDER = [
     "_validation",
     "_decisions",
     "_detector",
+    "_attack_target",
     "_corrected",
     "metrics",
     "__init__",
