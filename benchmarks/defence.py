@@ -36,7 +36,7 @@ KNOWING_STEPS, KNOWING_RESTARTS = 100, 5
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sets", nargs="*", default=["spambase", "magic", "mnist5k", "letter", "penbased", "adult"])
+    parser.add_argument("sets", nargs="*", default=[*TABLES, *IMAGES])
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
     unknown = set(arguments.sets) - {*IMAGES, *TABLES}

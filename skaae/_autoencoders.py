@@ -14,8 +14,9 @@ SampleShape = tuple[int, ...]
 HIDDEN_UNITS = 512
 HIDDEN_LAYERS = 2
 MOST_CODE_UNITS = 1024
-CODE_UNITS = 40
-FILTERS = (16, 32)
+FILTERS = (32, 64)
+CONVOLUTIONAL_HIDDEN_UNITS = 256
+CONVOLUTIONAL_CODE_UNITS = 128
 KERNEL_SIZE = 4
 
 
@@ -119,18 +120,24 @@ def _hidden(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
 def _convolutional(inputs, activation, convolution, transposed, cropping) -> keras.KerasTensor:
     """Two strided convolutions, a dense code, and the same way back; what the strides round up is cropped."""
     *size, n_channels = inputs.shape[1:]
-    options = {"strides": 2, "padding": "same"}
+    options = {"strides": 2, "padding": "same", "activation": "relu"}
     hidden = inputs
     for level, filters in enumerate(FILTERS):
-        hidden = convolution(filters, KERNEL_SIZE, activation="relu", name=f"encoder_{level}", **options)(hidden)
-    code = layers.Dense(CODE_UNITS, name="code")(layers.Flatten(name="flatten")(hidden))
+        hidden = convolution(filters, KERNEL_SIZE, name=f"encoder_{level}", **options)(hidden)
     smallest = hidden.shape[1:]
-    hidden = layers.Dense(math.prod(smallest), activation="relu", name="decoder")(code)
+    hidden = _dense_code(layers.Flatten(name="flatten")(hidden), math.prod(smallest))
     hidden = layers.Reshape(smallest, name="unflatten")(hidden)
-    hidden = transposed(FILTERS[-1], KERNEL_SIZE, activation="relu", name="decoder_0", **options)(hidden)
-    hidden = transposed(n_channels, KERNEL_SIZE, activation=activation, name="decoder_1", **options)(hidden)
+    for level, filters in enumerate(reversed(FILTERS)):
+        hidden = transposed(filters, KERNEL_SIZE, name=f"decoder_{level}", **options)(hidden)
+    hidden = convolution(n_channels, 3, padding="same", activation=activation, name="outputs")(hidden)
     surplus = tuple((0, found - wanted) for found, wanted in zip(hidden.shape[1:-1], size, strict=True))
     return cropping(surplus if len(surplus) > 1 else surplus[0], name="reconstruction")(hidden)
+
+
+def _dense_code(x: keras.KerasTensor, n_units: int) -> keras.KerasTensor:
+    x = layers.Dense(CONVOLUTIONAL_HIDDEN_UNITS, activation="relu", name="encoder")(x)
+    code = layers.Dense(CONVOLUTIONAL_CODE_UNITS, name="code")(x)
+    return layers.Dense(n_units, activation="relu", name="decoder")(code)
 
 
 def _check_one_way(autoencoder: object, encoder: object, decoder: object) -> None:

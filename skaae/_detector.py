@@ -98,7 +98,7 @@ class AdversarialAEDetector(DecisionsMixin, BaseEstimator):
     virtual_adversarial : float, default=0.3
         Largest virtual adversarial perturbation of these rows [2]_, in the same units, as a root mean
         square over the features: what moves the prediction most, found by gradient ascent.
-    virtual_adversarial_shares : tuple of two float, default=(0.4, 0.3)
+    virtual_adversarial_shares : tuple of two float, default=(0.55, 0.2)
         Shares of the rows of a batch that are moved against M, as an attack does that knows nothing of
         the defence, and against M(AE(x)), as one does that knows it. The others get noise alone. The
         first share is what holds against the former, the second against the latter.
@@ -211,7 +211,7 @@ class AdversarialAEDetector(DecisionsMixin, BaseEstimator):
         loss: Callable[[Any, Any], Any] | None = None,
         noise: float = 0.1,
         virtual_adversarial: float = 0.3,
-        virtual_adversarial_shares: tuple[float, float] = (0.4, 0.3),
+        virtual_adversarial_shares: tuple[float, float] = (0.55, 0.2),
         virtual_adversarial_steps: int = 2,
         label_change_first: bool = True,
         optimizer: str | type | keras.optimizers.Optimizer = "adam",

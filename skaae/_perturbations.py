@@ -39,7 +39,7 @@ class Perturbation:
         Standard deviation of the Gaussian noise on every row; at least 0.01 before an ascent.
     virtual_adversarial : float, default=0.0
         Largest root mean square of the ascent over the coordinates of a sample.
-    shares : tuple of two float, default=(0.4, 0.3)
+    shares : tuple of two float, default=(0.55, 0.2)
         Shares of the rows that are moved against M, and against M(AE(x)).
     steps : int, default=2
         Gradients taken in an ascent.
@@ -49,7 +49,7 @@ class Perturbation:
     bounds: tuple[float, float] | None
     noise: float = 0.0
     virtual_adversarial: float = 0.0
-    shares: tuple[float, float] = (0.4, 0.3)
+    shares: tuple[float, float] = (0.55, 0.2)
     steps: int = 2
 
     def __bool__(self) -> bool:

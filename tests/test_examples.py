@@ -56,6 +56,15 @@ def test_readme(code, tmp_path):
     assert run("-c", code, folder=tmp_path) == "['malignant' 'malignant' 'malignant']\n"
 
 
+def test_how_to_evaluate(tmp_path):
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "evaluate.md").read_text(), re.S)
+    shown = run("-W", "ignore", "-c", code, folder=tmp_path)
+    accuracy = {name: line.split()[1:] for name, line in zip("wcr", shown.splitlines()[1:4], strict=True)}
+    undefended, corrected = (list(map(float, accuracy[name])) for name in "wc")
+    assert undefended[1] < undefended[0], "the attack does harm"
+    assert corrected[1] > undefended[1]
+
+
 def test_readme_names_modules_that_exist():
     named = re.findall(r"`(skaae/\w+\.py)`", (ROOT / "README.md").read_text())
     assert len(named) >= 8
