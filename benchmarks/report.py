@@ -25,18 +25,21 @@ networks, the same training rows, and a threshold at 5 % false alarms set on the
 
 def summary(results: pd.DataFrame) -> pd.DataFrame:
     """A line for each set and method."""
-    lines = results.groupby(["set", "seed", "method"], sort=False).apply(_line, include_groups=False)
-    grouped = lines.groupby(["set", "method"], sort=False)
+    grouped = lines_of(results).groupby(["set", "method"], sort=False)
     mean, spread = grouped.mean(), grouped.std(ddof=0)
-    shown = mean.map("{:.3f}".format)
-    for column in shown.columns.drop("seconds"):
-        known = spread[column] > 0
-        shown.loc[known, column] += " ± " + spread.loc[known, column].map("{:.3f}".format)
+    shown = mean.map("{:.3f}".format) + spread.map(lambda value: f" ± {value:.3f}" if value > 0 else "")
     shown["seconds"] = mean["seconds"].map("{:.0f}".format)
     return shown.replace("nan", "")
 
 
-def _line(rows: pd.DataFrame) -> pd.Series:
+def lines_of(results: pd.DataFrame) -> pd.DataFrame:
+    """A line for each set, method and seed."""
+    groups = results.groupby(["set", "method", "seed"], sort=False)
+    lines = {key: _line(rows) for key, rows in groups}
+    return pd.DataFrame(lines.values(), index=pd.MultiIndex.from_tuples(lines, names=["set", "method", "seed"]))
+
+
+def _line(rows: pd.DataFrame) -> dict[str, float]:
     rows = rows.set_index("attack")
     clean, knowing = rows.loc["clean"], rows[rows.index.str.startswith("knowing")]
     unaware = rows.drop(index=["clean", *knowing.index])
@@ -54,12 +57,12 @@ def _line(rows: pd.DataFrame) -> pd.Series:
     found |= {
         f"knowing, {which}": worst[size] for which, size in zip(("half", "whole"), sorted(worst.index), strict=False)
     }
-    return pd.Series({**found, "seconds": clean["seconds"]})
+    return {**found, "seconds": clean["seconds"]}
 
 
 def picture(results: pd.DataFrame) -> plt.Figure:
     """Accuracy under unaware attacks of every method on every set."""
-    lines = results.groupby(["set", "method", "seed"], sort=False).apply(_line, include_groups=False)
+    lines = lines_of(results)
     table = lines["unaware"].groupby(["set", "method"], sort=False).mean().unstack("method")
     table.insert(0, "without defence", lines["without"].groupby("set").mean())
     figure, axes = plt.subplots(figsize=(9, 4), layout="constrained")
@@ -72,7 +75,7 @@ def picture(results: pd.DataFrame) -> plt.Figure:
 
 def main() -> None:
     results = pd.read_csv(RESULTS)
-    table = summary(results).reset_index().to_markdown(index=False)
+    table = summary(results).reset_index().to_markdown(index=False, disable_numparse=True)
     RESULTS.with_suffix(".md").write_text(f"{HEAD}\n{table}\n\n![accuracy under attack](defence.png)\n")
     picture(results).savefig(RESULTS.with_suffix(".png"), dpi=110)
     print(table)
