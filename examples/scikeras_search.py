@@ -54,7 +54,7 @@ classifier = KerasClassifier(build_classifier, loss="sparse_categorical_crossent
 # Random states of the classifier follow from the one of the detector.
 
 with tempfile.TemporaryDirectory() as cache:
-    detector = AdversarialAEDetector(classifier, batch_size=32, random_state=0, memory=cache)
+    detector = AdversarialAEDetector(classifier, epochs=50, batch_size=32, random_state=0, memory=cache)
     model = make_pipeline(StandardScaler(), CorrectedClassifier(detector))
     grid = {"correctedclassifier__detector__threshold_percentile": [80, 85, 90]}
     search = GridSearchCV(model, grid, cv=3).fit(X_train, y_train)

@@ -52,7 +52,7 @@ class AnyWidth(keras.Model):
 
 def make_detector():
     keras.utils.set_random_seed(0)
-    return AdversarialAEDetector(FrozenKerasModel(AnyWidth()), epochs=1, random_state=0)
+    return AdversarialAEDetector(FrozenKerasModel(AnyWidth()), virtual_adversarial_steps=1, epochs=1, random_state=0)
 
 
 def name_of(check):
@@ -67,7 +67,9 @@ def run_without_skip(check, *arguments):
 
 
 def make_corrected():
-    return CorrectedClassifier(AdversarialAEDetector(LogisticRegression(), epochs=1, random_state=0))
+    return CorrectedClassifier(
+        AdversarialAEDetector(LogisticRegression(), virtual_adversarial_steps=1, epochs=1, random_state=0)
+    )
 
 
 def checks_of(estimator):
