@@ -158,7 +158,7 @@ print(f"false alarms, nominal / seen   {nominal:.3f} / {clean.is_adversarial.mea
 # ---------
 # Originals, what the attacker made of them, and what the autoencoder makes of that: each with the
 # label that the classifier gives it and its score. A reconstruction need not look like a digit; it
-# has to be classified like one.
+# has to be classified like one. A score above 1000 says that the label of the reconstruction is another.
 
 shown = np.flatnonzero(hurt & attacked.is_adversarial)[:8]
 rows_of_images = {"original": scale(X_judge[shown]), "attacked": scale(attacked_judge[shown])}
@@ -172,7 +172,8 @@ for line, (name, images) in zip(axes, rows_of_images.items(), strict=True):
     ):
         axis.imshow(image.reshape(8, 8), cmap="gray_r", vmin=0, vmax=1)
         axis.set(xticks=[], yticks=[])
-        axis.set_title(f"“{label}”{'' if label == truth else ' ✗'}\nS = {score:.2g}", fontsize=11)
+        mark, digits = "" if label == truth else " ✗", ".1f" if score > 1000 else ".2g"
+        axis.set_title(f"“{label}”{mark}\nS = {score:{digits}}", fontsize=11)
     line[0].set_ylabel(name, fontsize=12)
 figure.suptitle(f"The classifier's label and the score; flagged above {detector.threshold_:.2g}", fontsize=12)
 output = Path("examples" if Path("examples").is_dir() else ".", "output")
