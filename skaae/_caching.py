@@ -13,17 +13,19 @@ import joblib
 import numpy as np
 from sklearn.utils.validation import check_memory
 
+from skaae._rows import RowSubset
+
 TrainingResult = tuple[list[list[np.ndarray]], dict[str, list[float]]]
 
 
-def cached_training(memory: Any, X: np.ndarray, key: Any, training: Callable[[], TrainingResult]) -> TrainingResult:
+def cached_training(memory: Any, X: RowSubset, key: Any, training: Callable[[], TrainingResult]) -> TrainingResult:
     """Run a training, or return what it returned before for the same rows and the same key.
 
     Parameters
     ----------
     memory : str, path or object with a ``cache`` method
         As ``memory`` of scikit-learn's Pipeline.
-    X : ndarray
+    X : RowSubset
         Training rows.
     key : object
         Plain values that, with X, determine the result. Never a Keras object: its hash changes
@@ -44,7 +46,7 @@ def cached_training(memory: Any, X: np.ndarray, key: Any, training: Callable[[],
     return result
 
 
-def train_once(X: np.ndarray, key: str, training: Callable[[], TrainingResult]) -> TrainingResult:
+def train_once(X: RowSubset, key: str, training: Callable[[], TrainingResult]) -> TrainingResult:
     """What joblib caches, under this name."""
     return training()
 

@@ -19,7 +19,9 @@ from skaae._fitting import Fitting
 from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._hidden_layers import FrozenHeads, check_hidden_terms, draw_projections
 from skaae._perturbations import Perturbation, bounds_of_perturbation, unit_of_perturbation
+from skaae._processes import check_not_forked
 from skaae._random import draw_seed, temporary_seed
+from skaae._rows import Rows, RowSubset
 from skaae._scoring import make_scorer
 from skaae._surrogate import agreement, build_surrogate
 from skaae._threshold import conformal_threshold, split_rows
@@ -292,6 +294,7 @@ class AdversarialAEDetector(DecisionsMixin, BaseEstimator):
 
     def _checked_for_fit(self, X: ArrayLike) -> tuple[np.ndarray, int]:
         """Check parameters, rows and classifier, before anything is trained; draw the seed."""
+        check_not_forked()
         self._validate_params()
         check_shares(self.virtual_adversarial_shares)
         X = self._validated(X, reset=True)
@@ -311,15 +314,15 @@ class AdversarialAEDetector(DecisionsMixin, BaseEstimator):
         with temporary_seed(seed):
             self._train(X, training, seed)
         if self.surrogate_ is not None:
-            self.surrogate_agreement_ = agreement(self.surrogate_, self.classifier_, X[calibration])
+            self.surrogate_agreement_ = agreement(self.surrogate_, self.classifier_, RowSubset(X, calibration))
         if self.threshold is None:
-            scores = self._results(X[calibration], "score")["score"]
+            scores = self._results(RowSubset(X, calibration), "score")["score"]
             self._set_threshold(conformal_threshold(scores, self.threshold_percentile))
         else:
             self._set_threshold(self.threshold)
 
     def _train(self, X: np.ndarray, training: np.ndarray, seed: int) -> None:
-        rows = X[training]
+        rows = RowSubset(X, training)
         self.autoencoder_ = build_autoencoder(
             self._sample_shape, self.autoencoder, self.encoder, self.decoder, lies_in_unit_interval(X)
         )
@@ -337,7 +340,7 @@ class AdversarialAEDetector(DecisionsMixin, BaseEstimator):
         models = self.autoencoder_, self.classifier_, self.surrogate_, distils, self._heads
         self.history_ = Fitting(*models, objective, options, self._perturbation(rows), seed).run(rows, self.memory)
 
-    def _perturbation(self, X: np.ndarray) -> Perturbation:
+    def _perturbation(self, X: RowSubset) -> Perturbation:
         return Perturbation(
             unit_of_perturbation(X),
             bounds_of_perturbation(X),
@@ -367,7 +370,7 @@ class AdversarialAEDetector(DecisionsMixin, BaseEstimator):
             self.autoencoder_, self.classifier_, self._heads, self._adversarial_score, self._sample_shape
         )
 
-    def _results(self, X: np.ndarray, *names: str) -> dict[str, np.ndarray]:
+    def _results(self, X: Rows, *names: str) -> dict[str, np.ndarray]:
         return self._scorer(X, names)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._hidden_layers import FrozenHeads
 from skaae._keras_models import fingerprint
 from skaae._perturbations import Perturbation
+from skaae._rows import RowSubset
 from skaae._surrogate import distil
 from skaae._training import Objective, TrainingOptions, train
 
@@ -52,12 +53,12 @@ class Fitting:
     perturbation: Perturbation
     seed: int
 
-    def run(self, X: np.ndarray, memory: Any = None) -> History:
+    def run(self, X: RowSubset, memory: Any = None) -> History:
         """Train, or take the weights of the same training from `memory`.
 
         Parameters
         ----------
-        X : ndarray of shape (n_samples, ...), float32 or float64
+        X : RowSubset of shape (n_samples, ...), float32 or float64
             Training rows.
         memory : str, path, joblib.Memory or None, default=None
 
@@ -72,18 +73,17 @@ class Fitting:
             model.set_weights(values)
         return history
 
-    def _train(self, X: np.ndarray) -> History:
-        rows = X.astype(np.float32, copy=False)
+    def _train(self, X: RowSubset) -> History:
         if self.surrogate is not None and self.distils:
-            distil(self.surrogate, self.classifier, rows, self.seed)
-        targets = self._targets(X, rows)
+            distil(self.surrogate, self.classifier, X, self.seed)
+        targets = self._targets(X)
         return train(
-            self.autoencoder, self.heads, rows, targets, self.objective, self.options, self.seed, self.perturbation
+            self.autoencoder, self.heads, X, targets, self.objective, self.options, self.seed, self.perturbation
         )
 
-    def _targets(self, X: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
+    def _targets(self, X: RowSubset) -> list[np.ndarray]:
         """Logits that x' has to match: M's own, also where a surrogate gives the gradient."""
-        logits = self.heads.evaluate(rows)
+        logits = self.heads.evaluate(X)
         if isinstance(self.classifier, PredictProbaClassifier):
             logits[0] = self.classifier.predict_logits(X).astype(np.float32)
         return logits

@@ -9,20 +9,26 @@ from functools import cached_property
 import numpy as np
 import tensorflow as tf
 
+from skaae._processes import check_not_forked
+from skaae._rows import Rows
+
 # Matrix products work on blocks of 6, 8, 12, 16, 24 or 48 rows and round the rows of an incomplete
 # block differently, so that a row's result would depend on its place in the batch.
 BATCH_SIZES = (96, 48, 16, 1)
 NUMBERS_PER_BATCH = 65_536
-BATCHES_PER_CALL = 64
+# More rows go through in larger batches, of so many small ones.
+MULTIPLES = (64, 8)
+
+Graph = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 
 
 class RowFunction:
-    """A TensorFlow function of rows, compiled once and run in batches of one fixed size.
+    """A TensorFlow function of rows, compiled once and run in batches of a few fixed sizes.
 
     Matrix products in float32 round differently from one batch size to another, so that a row
-    would score differently alone than among others. Here the last batch is padded, and a loop
-    inside the graph runs the batches side by side. Memory beyond the result is bounded
-    whatever the number of rows.
+    would score differently alone than among others. Here a batch is padded to a size for which it
+    does not: a multiple of the smallest mostly gives its very bits, and one that is tried at first
+    use and does not is never used. Memory beyond the result is bounded whatever the number of rows.
 
     Parameters
     ----------
@@ -45,13 +51,14 @@ class RowFunction:
         self.sample_shape = tuple(sample_shape)
         self.batch_size = _batch_size(self.sample_shape)
         self._function = function
+        self._is_exact: dict[int, bool] = {}
 
-    def __call__(self, X: np.ndarray, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+    def __call__(self, X: Rows, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """Run the function over the rows of X and collect some of its results.
 
         Parameters
         ----------
-        X : ndarray of shape (n_samples, *sample_shape), any real dtype
+        X : ndarray or RowSubset of shape (n_samples, *sample_shape), any real dtype
             Read slice by slice, so a memory map is never loaded whole.
         names : sequence of str or None, default=None
             Which results to collect; None: all.
@@ -60,36 +67,59 @@ class RowFunction:
         -------
         results : dict of ndarray
             Each of length n_samples.
-        """
-        rows_per_call = self.batch_size * BATCHES_PER_CALL
-        parts = [self._run(X[start : start + rows_per_call], names) for start in range(0, len(X), rows_per_call)]
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
-    def _run(self, rows: np.ndarray, names: Sequence[str] | None) -> dict[str, np.ndarray]:
-        n_batches = math.ceil(len(rows) / self.batch_size)
-        padded = np.zeros((n_batches * self.batch_size, *self.sample_shape), dtype=np.float32)
-        padded[: len(rows)] = rows
-        batches = padded.reshape(n_batches, self.batch_size, *self.sample_shape)
-        results = self._compiled(tf.convert_to_tensor(batches))
-        return {name: _flatten_batches(results[name].numpy())[: len(rows)] for name in names or results}
+        Raises
+        ------
+        RuntimeError
+            In a process forked after TensorFlow had been used.
+        """
+        check_not_forked()
+        results: dict[str, np.ndarray] = {}
+        start = 0
+        while start < len(X):
+            found = self._run(X[start : start + self._size(X, start)])
+            for name in names or found:
+                values = found[name].numpy()[: len(X) - start]
+                if start == 0:
+                    results[name] = np.empty((len(X), *values.shape[1:]), values.dtype)
+                results[name][start : start + len(values)] = values
+            start += len(values)
+        return results
+
+    def _size(self, X: Rows, start: int) -> int:
+        """The largest batch that the rows from `start` fill and that rounds as the smallest one does."""
+        for multiple in MULTIPLES:
+            size = multiple * self.batch_size
+            if start + size <= len(X):
+                if size not in self._is_exact:
+                    self._is_exact[size] = self._rounds_alike(X[start : start + size])
+                if self._is_exact[size]:
+                    return size
+        return self.batch_size
+
+    def _rounds_alike(self, rows: np.ndarray) -> bool:
+        """Whether these rows give the same bits in one batch as in small ones."""
+        parts = [self._run(rows[start : start + self.batch_size]) for start in range(0, len(rows), self.batch_size)]
+        return all(
+            np.array_equal(values, np.concatenate([part[name] for part in parts]), equal_nan=True)
+            for name, values in self._run(rows).items()
+        )
+
+    def _run(self, rows: np.ndarray) -> dict[str, tf.Tensor]:
+        if len(rows) < self.batch_size:
+            padded = np.zeros((self.batch_size, *self.sample_shape), dtype=np.float32)
+            padded[: len(rows)] = rows
+            rows = padded
+        return self._graph(tf.convert_to_tensor(rows, tf.float32))
 
     @cached_property
-    def _compiled(self) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
-        """The traced graph, made at the first call."""
-        batch = tf.TensorSpec((self.batch_size, *self.sample_shape), tf.float32)
-        one_batch = tf.function(self._function, autograph=False).get_concrete_function(batch)
-        signature = {name: output.dtype for name, output in one_batch.structured_outputs.items()}
-        all_batches = tf.function(
-            lambda batches: tf.map_fn(one_batch, batches, fn_output_signature=signature), autograph=False
-        )
-        return all_batches.get_concrete_function(tf.TensorSpec((None, *batch.shape), tf.float32))
+    def _graph(self) -> Graph:
+        """Traced once, for all sizes."""
+        batch = tf.TensorSpec((None, *self.sample_shape), tf.float32)
+        return tf.function(self._function, autograph=False).get_concrete_function(batch)
 
 
 def _batch_size(sample_shape: Sequence[int]) -> int:
     """The larger a sample the smaller the batch, since a single row costs a whole batch."""
     fitting = NUMBERS_PER_BATCH // max(1, math.prod(sample_shape))
     return next((size for size in BATCH_SIZES if size <= fitting), BATCH_SIZES[-1])
-
-
-def _flatten_batches(array: np.ndarray) -> np.ndarray:
-    return array.reshape(-1, *array.shape[2:])

@@ -58,14 +58,24 @@ def check_outputs(outputs: np.ndarray, from_logits: bool, argument: str = "class
         raise ValueError(f"{argument} returned NaN or infinity for rows of X: finite predictions are wanted.")
     if from_logits:
         return
-    lowest, highest = outputs.min(), outputs.max()
-    sums = outputs.sum(axis=1, dtype=np.float64) if outputs.shape[1] > 1 else np.ones(1)
-    worst = sums[np.abs(sums - 1).argmax()]
-    if lowest < 0 or highest > 1 + SUM_TOLERANCE or abs(worst - 1) > SUM_TOLERANCE:
+    if not are_probabilities(outputs):
+        sums = _sums(outputs)
+        worst = sums[np.abs(sums - 1).argmax()]
         raise ValueError(
-            f"{argument} returned values from {lowest:.4g} to {highest:.4g} with a row that sums to {worst:.4g}: these "
-            f"are no probabilities. If they are logits, say so: FrozenKerasModel(model, from_logits=True)."
+            f"{argument} returned values from {outputs.min():.4g} to {outputs.max():.4g} with a row that sums to "
+            f"{worst:.4g}: these are no probabilities. If they are logits, say so: "
+            f"FrozenKerasModel(model, from_logits=True)."
         )
+
+
+def are_probabilities(outputs: np.ndarray) -> bool:
+    """Whether all rows lie in [0, 1] and sum to 1; one column is the probability of the second of two classes."""
+    in_range = outputs.min() >= 0 and outputs.max() <= 1 + SUM_TOLERANCE
+    return bool(in_range and (np.abs(_sums(outputs) - 1) <= SUM_TOLERANCE).all())
+
+
+def _sums(outputs: np.ndarray) -> np.ndarray:
+    return outputs.sum(axis=1, dtype=np.float64) if outputs.shape[1] > 1 else np.ones(1)
 
 
 def count_classes(model: keras.Model, argument: str = "classifier") -> int:

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from skaae._rows import Rows, Statistics
+
 # Rows, targets -> divergence of each row.
 Divergence = Callable[[tf.Tensor, Sequence[tf.Tensor]], tf.Tensor]
 # Of the coordinates of a sample that a sparse step moves.
@@ -158,12 +160,12 @@ def unit_root_mean_square(values: tf.Tensor) -> tf.Tensor:
     return tf.math.divide_no_nan(values, tf.sqrt(tf.reduce_mean(tf.square(values), axis=axes, keepdims=True)))
 
 
-def unit_of_perturbation(X: np.ndarray) -> np.ndarray:
+def unit_of_perturbation(X: Rows) -> np.ndarray:
     """The size that counts as 1 for each coordinate of a sample.
 
     Parameters
     ----------
-    X : ndarray of shape (n_samples, ...)
+    X : ndarray or RowSubset of shape (n_samples, ...)
         Training rows.
 
     Returns
@@ -180,15 +182,18 @@ def unit_of_perturbation(X: np.ndarray) -> np.ndarray:
     >>> unit_of_perturbation(np.array([[0.0, 5.0], [2.0, 5.0]]))
     array([1., 1.], dtype=float32)
     """
-    if X.ndim > 3:
-        return np.float32(X.max() - X.min() or 1.0)
-    spread = X.std(axis=tuple(range(X.ndim - 1)), dtype=np.float64)
+    statistics = Statistics.of(X)
+    if len(X.shape) > 3:
+        return np.float32(statistics.highest.max() - statistics.lowest.min() or 1.0)
+    spread = np.sqrt(statistics.variance)
     usual = spread[spread > 0].mean() if (spread > 0).any() else 1.0
     return np.where(spread > 0, spread, usual).astype(np.float32)
 
 
-def bounds_of_perturbation(X: np.ndarray) -> tuple[float, float] | None:
+def bounds_of_perturbation(X: Rows) -> tuple[float, float] | None:
     """The range that perturbed rows stay in: that of images, and [0, 1] where X lies in it."""
-    if X.ndim > 3:
-        return float(X.min()), float(X.max())
-    return (0.0, 1.0) if X.min() >= 0 and X.max() <= 1 else None
+    statistics = Statistics.of(X)
+    lowest, highest = float(statistics.lowest.min()), float(statistics.highest.max())
+    if len(X.shape) > 3:
+        return lowest, highest
+    return (0.0, 1.0) if lowest >= 0 and highest <= 1 else None

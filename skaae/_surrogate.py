@@ -20,7 +20,8 @@ from skaae._classifiers import PredictProbaClassifier
 from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._keras_models import check_input_shape, check_one_input_one_output, copy_model
 from skaae._logits import count_classes
-from skaae._training import shuffled_batches
+from skaae._rows import Rows, Statistics
+from skaae._training import shuffled_batches, skip_all_reduce
 
 SampleShape = tuple[int, ...]
 Surrogate = keras.Model | Callable[[SampleShape, int], keras.Model] | FrozenKerasModel | None
@@ -35,7 +36,7 @@ NOISE = (0.0, 0.1, 0.3, 1.0)
 LOWEST_AGREEMENT = 0.8
 
 
-def build_surrogate(surrogate: Surrogate, X: np.ndarray, classes: np.ndarray) -> FrozenKerasModel:
+def build_surrogate(surrogate: Surrogate, X: Rows, classes: np.ndarray) -> FrozenKerasModel:
     """Make the surrogate, not distilled yet; nothing that is given is changed.
 
     Parameters
@@ -44,7 +45,7 @@ def build_surrogate(surrogate: Surrogate, X: np.ndarray, classes: np.ndarray) ->
         A model that returns probabilities, of which a copy is distilled from the weights it has; a
         ``callable(sample_shape, n_classes) -> keras.Model``; a FrozenKerasModel, which is used as
         it is; None: a default network.
-    X : ndarray of shape (n_samples, n_features)
+    X : ndarray or RowSubset of shape (n_samples, n_features)
         Training rows; the default network scales by their mean and spread.
     classes : ndarray of shape (n_classes,)
         Labels of the classifier.
@@ -73,7 +74,7 @@ def build_surrogate(surrogate: Surrogate, X: np.ndarray, classes: np.ndarray) ->
     return FrozenKerasModel(model, classes=classes, from_logits=from_logits)
 
 
-def distil(surrogate: FrozenKerasModel, classifier: PredictProbaClassifier, X: np.ndarray, seed: int) -> None:
+def distil(surrogate: FrozenKerasModel, classifier: PredictProbaClassifier, X: Rows, seed: int) -> None:
     """Train the surrogate, in place, on the classifier's probabilities on X and on perturbed X.
 
     Parameters
@@ -81,7 +82,7 @@ def distil(surrogate: FrozenKerasModel, classifier: PredictProbaClassifier, X: n
     surrogate : FrozenKerasModel
         Changed: the weights of its model.
     classifier : PredictProbaClassifier
-    X : ndarray of shape (n_samples, n_features), float32
+    X : ndarray or RowSubset of shape (n_samples, n_features)
         Training rows; at most `MOST_ROWS` are taken.
     seed : int
         Of the perturbations.
@@ -97,20 +98,21 @@ def distil(surrogate: FrozenKerasModel, classifier: PredictProbaClassifier, X: n
         jit_compile=False,
     )
     model.optimizer.build(model.trainable_variables)
+    skip_all_reduce(model.optimizer)
     targets = probabilities[:, 1:] if one_unit else probabilities
     epochs = math.ceil(STEPS / math.ceil(len(rows) / BATCH_SIZE))
     batches = shuffled_batches([rows, targets], BATCH_SIZE, epochs, seed)
     model.fit(batches, steps_per_epoch=STEPS, shuffle=False, verbose=0)
 
 
-def perturbed_copies(X: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+def perturbed_copies(X: Rows, generator: np.random.Generator) -> np.ndarray:
     """Rows of X, noisy copies of them, and points between pairs of them.
 
     An attack looks for the boundary between the classes, where X itself has few rows.
 
     Parameters
     ----------
-    X : ndarray of shape (n_samples, n_features), float32
+    X : ndarray or RowSubset of shape (n_samples, n_features)
     generator : numpy.random.Generator
 
     Returns
@@ -118,22 +120,23 @@ def perturbed_copies(X: np.ndarray, generator: np.random.Generator) -> np.ndarra
     rows : ndarray of shape (5 * min(n_samples, MOST_ROWS), n_features), float32
         Each feature within the range that it has in X.
     """
-    chosen = X[generator.permutation(len(X))[:MOST_ROWS]]
-    spread, lowest, highest = X.std(axis=0), X.min(axis=0), X.max(axis=0)
+    chosen = X[generator.permutation(len(X))[:MOST_ROWS]].astype(np.float32)
+    statistics = Statistics.of(X)
+    spread = np.sqrt(statistics.variance).astype(np.float32)
     noisy = [chosen + scale * spread * generator.standard_normal(chosen.shape, dtype=np.float32) for scale in NOISE]
     share = generator.random((len(chosen), 1), dtype=np.float32)
     between = share * chosen + (1 - share) * chosen[generator.permutation(len(chosen))]
-    return np.clip(np.concatenate([*noisy, between]), lowest, highest).astype(np.float32)
+    return np.clip(np.concatenate([*noisy, between]), statistics.lowest, statistics.highest).astype(np.float32)
 
 
-def agreement(surrogate: FrozenKerasModel, classifier: PredictProbaClassifier, X: np.ndarray) -> float:
+def agreement(surrogate: FrozenKerasModel, classifier: PredictProbaClassifier, X: Rows) -> float:
     """Share of the rows of X to which surrogate and classifier give the same label.
 
     Parameters
     ----------
     surrogate : FrozenKerasModel
     classifier : PredictProbaClassifier
-    X : ndarray of shape (n_samples, n_features)
+    X : ndarray or RowSubset of shape (n_samples, n_features)
         Rows that the surrogate was not distilled on.
 
     Returns
@@ -158,7 +161,7 @@ def agreement(surrogate: FrozenKerasModel, classifier: PredictProbaClassifier, X
     return share
 
 
-def _start(surrogate: Any, X: np.ndarray, n_classes: int) -> keras.Model:
+def _start(surrogate: Any, X: Rows, n_classes: int) -> keras.Model:
     if surrogate is None:
         return _default_network(X, n_classes)
     if isinstance(surrogate, keras.Model):
@@ -169,9 +172,10 @@ def _start(surrogate: Any, X: np.ndarray, n_classes: int) -> keras.Model:
     return copy_model(model, "surrogate")
 
 
-def _default_network(X: np.ndarray, n_classes: int) -> keras.Model:
-    mean, variance = X.mean(axis=0, dtype=np.float64), X.var(axis=0, dtype=np.float64)
-    scale = layers.Normalization(mean=mean.astype(np.float32), variance=variance.astype(np.float32), name="scale")
+def _default_network(X: Rows, n_classes: int) -> keras.Model:
+    statistics = Statistics.of(X)
+    moments = {name: getattr(statistics, name).astype(np.float32) for name in ("mean", "variance")}
+    scale = layers.Normalization(**moments, name="scale")
     hidden = [layers.Dense(HIDDEN_UNITS, activation="relu", name=f"hidden_{level}") for level in range(2)]
     outputs = layers.Dense(n_classes, activation="softmax", name="probabilities")
     return keras.Sequential([keras.Input(X.shape[1:]), scale, *hidden, outputs], name="surrogate")

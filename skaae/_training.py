@@ -14,8 +14,11 @@ import tensorflow as tf
 
 from skaae._divergence import AdversarialScore
 from skaae._perturbations import Perturbation
+from skaae._rows import Rows, as_float32
 
 Heads = Callable[[tf.Tensor], list[tf.Tensor]]
+Gather = Callable[[tf.Tensor], tuple[tf.Tensor, ...]]
+MOST_RESIDENT_BYTES = 2**28
 # Where the number of epochs is left open: about as many steps as the defence goes on gaining from.
 DEFAULT_STEPS = 7000
 DEFAULT_EPOCHS = (5, 100)
@@ -102,7 +105,8 @@ class TrainingModel(keras.Model):
 
     def call(self, x: tuple[tf.Tensor, tf.Tensor], training: bool = False) -> dict[str, Any]:
         """X' and its logits, from the perturbed rows; the clean ones are for the loss."""
-        x_reconstructed = self._reconstruct(x[1], training)
+        # To build metrics under a tf.distribute.Strategy, Keras calls this with the rows alone.
+        x_reconstructed = self._reconstruct(x[1] if isinstance(x, tuple) else x, training)
         return {"reconstruction": x_reconstructed, "logits": self._heads(x_reconstructed)}
 
     def train_step(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
@@ -129,7 +133,9 @@ class TrainingModel(keras.Model):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True) -> tf.Tensor:
         loss = self._objective(x[0], y_pred["reconstruction"], y, y_pred["logits"])
-        return tf.add_n([loss, *(tf.cast(penalty, tf.float32) for penalty in self.losses)])
+        total = tf.add_n([loss, *(tf.cast(penalty, tf.float32) for penalty in self.losses)])
+        # The gradients of several devices are summed.
+        return total / tf.distribute.get_strategy().num_replicas_in_sync
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None) -> dict[str, tf.Tensor]:
         """The user's metrics compare the probabilities M(x) and M(AE(x))."""
@@ -139,7 +145,7 @@ class TrainingModel(keras.Model):
 def train(
     autoencoder: keras.Model,
     heads: Heads,
-    X: np.ndarray,
+    X: Rows,
     logits: Sequence[np.ndarray],
     objective: Objective,
     options: TrainingOptions,
@@ -154,7 +160,7 @@ def train(
         Changed: its weights.
     heads : callable
         Rows -> logits of M and of the hidden terms; frozen.
-    X : ndarray of shape (n_samples, ...), float32
+    X : ndarray or RowSubset of shape (n_samples, ...)
         Training rows.
     logits : sequence of ndarray of shape (n_samples, n_classes)
         `heads` of all rows of X, computed once before training.
@@ -179,18 +185,19 @@ def train(
     if epochs == 0:
         return {}
     if options.preprocess:
-        _checked_batch(options.preprocess(X[: options.batch_size].copy()), X[: options.batch_size])
+        batch = X[: options.batch_size].astype(np.float32)
+        _checked_batch(options.preprocess(batch.copy()), batch)
     n_steps = math.ceil(len(X) / options.batch_size)
     model = TrainingModel(autoencoder, heads, objective, perturbation, seed)
     model.compile(
         optimizer=make_optimizer(options.optimizer, options.learning_rate, n_steps * epochs),
-        metrics=copy.deepcopy(list(options.metrics or ())),
-        # Callbacks and the progress bar look at single batches; otherwise an epoch is one call.
-        steps_per_execution=1 if options.callbacks or options.verbose else n_steps,
+        metrics=copy.deepcopy(list(options.metrics)) if options.metrics else None,
+        steps_per_execution=_steps_per_execution(options, n_steps),
         jit_compile=False,
     )
     # With its variables made beforehand TensorFlow traces the training step once instead of twice.
     model.optimizer.build(autoencoder.trainable_variables)
+    skip_all_reduce(model.optimizer)
     history = model.fit(
         _batches(X, logits, options, epochs, seed),
         epochs=epochs,
@@ -251,13 +258,31 @@ def make_optimizer(
     return optimizer(learning_rate=learning_rate)
 
 
-def shuffled_batches(arrays: Sequence[np.ndarray], batch_size: int, epochs: int, seed: int) -> tf.data.Dataset:
+def _steps_per_execution(options: TrainingOptions, n_steps: int) -> int:
+    """An epoch is one call, unless callbacks or the progress bar look at single batches.
+
+    Over several devices TensorFlow's loop fails for lack of a value that it has on one.
+    """
+    several = tf.distribute.get_strategy().num_replicas_in_sync > 1
+    return 1 if options.callbacks or options.verbose or several else n_steps
+
+
+def skip_all_reduce(optimizer: keras.optimizers.Optimizer) -> None:
+    """Leave out the sum of the gradients over devices where there is one device.
+
+    TensorFlow registers a gradient for it by name, and so keeps the graph of every training: megabytes a fit.
+    """
+    if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+        optimizer._all_reduce_sum_gradients = list
+
+
+def shuffled_batches(arrays: Sequence[Rows], batch_size: int, epochs: int, seed: int) -> tf.data.Dataset:
     """Batches of the rows of all arrays, in a new order each epoch that depends on the seed alone.
 
     Parameters
     ----------
-    arrays : sequence of ndarray
-        Of one length; they stay in memory, and each batch is gathered from them.
+    arrays : sequence of ndarray or RowSubset
+        Of one length. Up to 256 MiB are held by TensorFlow; more is read batch by batch, as from a memory map.
     batch_size, epochs : int
     seed : int
 
@@ -266,20 +291,46 @@ def shuffled_batches(arrays: Sequence[np.ndarray], batch_size: int, epochs: int,
     batches : tf.data.Dataset of tuple of tf.Tensor
         The last batch of an epoch is what is left.
     """
-    resident = [tf.constant(values) for values in arrays]
+    gather = _gather_resident if sum(_size(values) for values in arrays) <= MOST_RESIDENT_BYTES else _gather_streamed
+    n_full = len(arrays[0]) // batch_size * batch_size
 
     def order(epoch: tf.Tensor) -> tf.data.Dataset:
         rows = tf.random.experimental.stateless_shuffle(tf.range(len(arrays[0])), [seed, tf.cast(epoch, tf.int32)])
-        return tf.data.Dataset.from_tensor_slices(rows).batch(batch_size)
+        full = tf.data.Dataset.from_tensor_slices(tf.reshape(rows[:n_full], (-1, batch_size)))
+        return full if n_full == len(arrays[0]) else full.concatenate(tf.data.Dataset.from_tensors(rows[n_full:]))
+
+    return tf.data.Dataset.range(epochs).flat_map(order).map(gather(arrays)).prefetch(2)
+
+
+def _size(values: Rows) -> int:
+    """Bytes of the rows as float32."""
+    return 4 * math.prod(values.shape)
+
+
+def _gather_resident(arrays: Sequence[Rows]) -> Gather:
+    """Batches from one copy of the rows that TensorFlow holds: the fast way."""
+    resident = [tf.convert_to_tensor(as_float32(values)) for values in arrays]
+    return lambda rows: tuple(tf.gather(values, rows) for values in resident)
+
+
+def _gather_streamed(arrays: Sequence[Rows]) -> Gather:
+    """Batches read from the arrays themselves, which stay where they are."""
+
+    def read(rows: np.ndarray) -> list[np.ndarray]:
+        return [values[rows].astype(np.float32, copy=False) for values in arrays]
 
     def gather(rows: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        return tuple(tf.gather(values, rows) for values in resident)
+        found = tf.numpy_function(read, [rows], [tf.float32] * len(arrays), stateful=True)
+        return tuple(
+            tf.ensure_shape(batch, (rows.shape[0], *values.shape[1:]))
+            for batch, values in zip(found, arrays, strict=True)
+        )
 
-    return tf.data.Dataset.range(epochs).flat_map(order).map(gather).prefetch(2)
+    return gather
 
 
 def _batches(
-    X: np.ndarray, logits: Sequence[np.ndarray], options: TrainingOptions, epochs: int, seed: int
+    X: Rows, logits: Sequence[np.ndarray], options: TrainingOptions, epochs: int, seed: int
 ) -> tf.data.Dataset:
     if not options.preprocess:
         return shuffled_batches([X, *logits], options.batch_size, epochs, seed)

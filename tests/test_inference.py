@@ -1,9 +1,11 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from skaae._inference import BATCHES_PER_CALL, RowFunction
+from skaae._inference import MULTIPLES, RowFunction
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,7 @@ def test_a_row_gives_the_same_alone_and_among_others(wide_network, n_samples):
 
 def test_more_rows_than_one_call_takes():
     function = RowFunction(lambda x: {"first": x[:, 0], "all": x}, (2,))
-    n_samples = function.batch_size * BATCHES_PER_CALL + 5
+    n_samples = function.batch_size * (2 * MULTIPLES[0] + 3 * MULTIPLES[1] + 2) + 5
     X = np.arange(2.0 * n_samples).reshape(-1, 2)
     found = function(X, ["first"])
     assert list(found) == ["first"]
@@ -51,3 +53,33 @@ def test_traced_once_for_all_sizes():
     for n_samples in (1, 500, 3, 20_000):
         rows(np.zeros((n_samples, 3)))
     assert len(traces) == 1
+
+
+def test_many_rows_give_the_bits_of_few():
+    """Also where larger batches round differently, as these wide layers do: then they are not used."""
+    for width in (64, 2048):
+        keras.utils.set_random_seed(0)
+        network = keras.Sequential([keras.Input((100,)), *[keras.layers.Dense(width, "relu") for _ in range(2)]])
+        function = RowFunction(lambda x, network=network: {"y": network(x)}, (100,))
+        X = np.random.default_rng(0).normal(size=(MULTIPLES[0] * function.batch_size + 100, 100)).astype("float32")
+        together = function(X)["y"]
+        for start in range(0, len(X), 500):
+            np.testing.assert_array_equal(function(X[start : start + 50])["y"], together[start : start + 50])
+
+
+def test_a_size_that_rounds_differently_is_not_used():
+    """A function that tells the size of its batch is as different as can be."""
+    function = RowFunction(lambda x: {"size": x[:, 0] * 0 + tf.cast(tf.shape(x)[0], tf.float32)}, (1,))
+    X = np.zeros((function.batch_size * MULTIPLES[0] + 1, 1), np.float32)
+    np.testing.assert_array_equal(function(X)["size"], function.batch_size)
+
+
+def test_eight_threads_score_as_one_does():
+    keras.utils.set_random_seed(0)
+    network = keras.Sequential([keras.Input((30,)), keras.layers.Dense(64, "relu"), keras.layers.Dense(5)])
+    X = np.random.default_rng(0).normal(size=(9000, 30)).astype("float32")
+    wanted = RowFunction(lambda x: {"y": network(x)}, (30,))(X)["y"]
+    shared = RowFunction(lambda x: {"y": network(x)}, (30,))
+    with ThreadPoolExecutor(8) as pool:
+        for found in pool.map(lambda _: shared(X)["y"], range(24)):
+            np.testing.assert_array_equal(found, wanted)

@@ -1,11 +1,19 @@
+import gc
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import PUBLISHED
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.frozen import FrozenEstimator
+from tensorflow.python.framework.func_graph import FuncGraph
 
-from skaae import AdversarialAEDetector
-from skaae._training import make_optimizer
+from skaae import AdversarialAEDetector, _training
+from skaae._rows import RowSubset
+from skaae._training import make_optimizer, shuffled_batches
 
 STANDING_STILL = {
     **PUBLISHED,
@@ -161,3 +169,70 @@ def test_divergence_of_the_training_is_an_error(iris, iris_model):
     with pytest.raises(ValueError, match=r"training diverged.*learning_rate"):
         detector.fit(iris[0])
     assert not hasattr(detector, "autoencoder_")
+
+
+class TestLargeX:
+    def test_streamed_batches_train_as_resident_ones(self, iris, iris_model, monkeypatch):
+        """Above a size the batches are read from X itself; the result is the same, bit for bit."""
+        parameters = {"epochs": 2, "batch_size": 50, "random_state": 0}
+        resident = AdversarialAEDetector(iris_model, **parameters).fit(iris[0])
+        monkeypatch.setattr(_training, "MOST_RESIDENT_BYTES", 0)
+        streamed = AdversarialAEDetector(iris_model, **parameters).fit(iris[0])
+        assert streamed.history_ == resident.history_
+        np.testing.assert_array_equal(streamed.score_samples(iris[0]), resident.score_samples(iris[0]))
+
+    def test_batches_hold_every_row_once_an_epoch(self, monkeypatch):
+        for most in (0, 2**20):
+            monkeypatch.setattr(_training, "MOST_RESIDENT_BYTES", most)
+            rows = RowSubset(np.arange(40.0)[:, None], np.arange(1, 40, 2))
+            batches = list(shuffled_batches([rows, np.arange(20)], batch_size=8, epochs=2, seed=0))
+            assert [len(x) for x, _ in batches] == [8, 8, 4] * 2
+            for epoch in (batches[:3], batches[3:]):
+                x, places = (np.concatenate([part.numpy() for part in parts]) for parts in zip(*epoch, strict=True))
+                np.testing.assert_array_equal(np.sort(x[:, 0]), np.arange(1, 40, 2))
+                np.testing.assert_array_equal(x[:, 0], 2 * places + 1)
+            assert (batches[0][0] != batches[3][0]).numpy().any()
+
+
+def test_a_fit_leaves_no_graph_behind(iris, iris_model):
+    """TensorFlow would keep the graph of each training for ever: see `skip_all_reduce`."""
+    forest = FrozenEstimator(RandomForestClassifier(5, random_state=0).fit(*iris))
+
+    def count_graphs():
+        gc.collect()
+        return sum(isinstance(found, FuncGraph) for found in gc.get_objects())
+
+    for classifier in (iris_model, forest):
+        detector = AdversarialAEDetector(classifier, epochs=1, random_state=0)
+        before = detector.fit(iris[0]) and count_graphs()
+        for _ in range(2):
+            detector.fit(iris[0])
+        assert count_graphs() <= before
+
+
+TWO_DEVICES = """
+import keras, numpy as np, tensorflow as tf
+(cpu,) = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from skaae import AdversarialAEDetector
+
+X = np.random.default_rng(0).normal(size=(200, 6)).astype("float32")
+keras.utils.set_random_seed(0)
+model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3, activation="softmax")])
+detector = AdversarialAEDetector(
+    model, noise=0, virtual_adversarial=0, metrics=["categorical_accuracy"], epochs=3, batch_size=50, random_state=0
+)
+one = detector.fit(X).history_
+with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+    two = detector.fit(X).history_
+for name in ("loss", "categorical_accuracy"):
+    np.testing.assert_allclose(two[name], one[name], rtol=1e-3)
+assert detector.predict(X).shape == (200,)
+print("same")
+"""
+
+
+def test_two_devices_train_as_one_does():
+    """In a process of its own, since devices have to be cut up before TensorFlow has used them."""
+    found = subprocess.run([sys.executable, "-c", TWO_DEVICES], capture_output=True, text=True, check=False)
+    assert found.stdout == "same\n", found.stderr[-2000:]

@@ -1,0 +1,141 @@
+"""Some rows of X and what they have in common, without a copy of them: X may be larger than memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+BYTES_PER_CHUNK = 2**22
+
+
+@dataclass(frozen=True, eq=False)
+class RowSubset:
+    """Some rows of an array, read when they are asked for.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, ...)
+        Possibly a memory map; never copied whole.
+    indices : ndarray of int
+        Which rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skaae._rows import RowSubset
+    >>> rows = RowSubset(np.arange(10), np.array([1, 4, 7]))
+    >>> len(rows), rows[1:], rows[np.array([2, 0])]
+    (3, array([4, 7]), array([7, 1]))
+    """
+
+    X: np.ndarray
+    indices: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, places: slice | np.ndarray) -> np.ndarray:
+        """Copy of the rows at these places of the subset."""
+        return self.X[self.indices[places]]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self), *self.X.shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.X.dtype
+
+
+Rows = np.ndarray | RowSubset
+
+
+def chunks(X: Rows) -> Iterator[np.ndarray]:
+    """Rows of X, one chunk of bounded size after the other.
+
+    Parameters
+    ----------
+    X : ndarray or RowSubset of shape (n_samples, ...)
+
+    Yields
+    ------
+    rows : ndarray of shape (n_rows, ...)
+        At most 4 MiB, but a row at least.
+    """
+    n_rows = max(1, BYTES_PER_CHUNK // (X.dtype.itemsize * int(np.prod(X.shape[1:]))))
+    for start in range(0, len(X), n_rows):
+        yield X[start : start + n_rows]
+
+
+def as_float32(X: Rows) -> np.ndarray:
+    """One copy of all rows, float32, or the very array if it is that already."""
+    if isinstance(X, np.ndarray):
+        return X.astype(np.float32, copy=False)
+    copy = np.empty(X.shape, np.float32)
+    start = 0
+    for rows in chunks(X):
+        copy[start : start + len(rows)] = rows
+        start += len(rows)
+    return copy
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What the rows of X have in common.
+
+    Parameters
+    ----------
+    mean, variance : ndarray of shape (n_features,), float64
+        Of the last axis of X.
+    lowest, highest : ndarray of shape (n_features,)
+        Least and largest value of the last axis.
+    """
+
+    mean: np.ndarray
+    variance: np.ndarray
+    lowest: np.ndarray
+    highest: np.ndarray
+
+    @classmethod
+    def of(cls, X: Rows) -> Statistics:
+        """Of all rows of X, chunk by chunk.
+
+        Parameters
+        ----------
+        X : ndarray or RowSubset of shape (n_samples, ..., n_features)
+
+        Returns
+        -------
+        statistics : Statistics
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skaae._rows import Statistics
+        >>> Statistics.of(np.array([[0.0, 1.0], [4.0, 1.0]])).variance
+        array([4., 0.])
+        """
+        total, n_values = cls._of_chunk(next(chunks(X))), 0
+        for rows in chunks(X):
+            n_rows = rows.size // rows.shape[-1]
+            total = total._with(cls._of_chunk(rows), n_rows / (n_values + n_rows))
+            n_values += n_rows
+        return total
+
+    @classmethod
+    def _of_chunk(cls, rows: np.ndarray) -> Statistics:
+        rows = rows.reshape(-1, rows.shape[-1])
+        moments = rows.mean(axis=0, dtype=np.float64), rows.var(axis=0, dtype=np.float64)
+        return cls(*moments, rows.min(axis=0), rows.max(axis=0))
+
+    def _with(self, others: Statistics, share: float) -> Statistics:
+        """Those of both, of which `share` is the part of the others (Chan, Golub and LeVeque, 1979)."""
+        difference = others.mean - self.mean
+        return Statistics(
+            self.mean + share * difference,
+            (1 - share) * self.variance + share * others.variance + share * (1 - share) * difference**2,
+            np.minimum(self.lowest, others.lowest),
+            np.maximum(self.highest, others.highest),
+        )

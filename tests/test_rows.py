@@ -1,0 +1,101 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from skaae import _rows
+from skaae._rows import RowSubset, Statistics, as_float32, chunks
+
+GENERATOR = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch):
+    """Several chunks, the last one incomplete."""
+    monkeypatch.setattr(_rows, "BYTES_PER_CHUNK", 700)
+
+
+@pytest.fixture(name="X", params=[(101, 3), (101, 4, 3), (101, 2, 2, 3)], ids=["rows", "sequences", "images"])
+def samples(request):
+    return GENERATOR.normal(5.0, 2.0, request.param)
+
+
+def test_subset_reads_what_is_asked_for(X):
+    indices = np.arange(1, 101, 2)
+    rows = RowSubset(X, indices)
+    assert (len(rows), rows.shape, rows.dtype) == (50, (50, *X.shape[1:]), X.dtype)
+    np.testing.assert_array_equal(rows[10:13], X[[21, 23, 25]])
+    np.testing.assert_array_equal(rows[np.array([3, 0])], X[[7, 1]])
+
+
+def test_chunks_are_bounded_and_complete(X):
+    found = list(chunks(RowSubset(X, np.arange(len(X)))))
+    assert len(found) > 2
+    assert all(len(rows) == 1 or rows.nbytes <= 700 for rows in found)
+    np.testing.assert_array_equal(np.concatenate(found), X)
+
+
+def test_float32_is_copied_once_or_not_at_all(X):
+    single = X.astype(np.float32)
+    assert as_float32(single) is single
+    np.testing.assert_array_equal(as_float32(RowSubset(X, np.arange(len(X)))), single)
+
+
+def test_statistics_are_those_of_all_rows(X):
+    found, flat = Statistics.of(X), X.reshape(-1, X.shape[-1])
+    np.testing.assert_allclose(found.mean, flat.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(found.variance, flat.var(axis=0), rtol=1e-12)
+    np.testing.assert_array_equal(found.lowest, flat.min(axis=0))
+    np.testing.assert_array_equal(found.highest, flat.max(axis=0))
+
+
+def test_variance_far_from_zero():
+    """A sum of squares would lose it in float64 rounding."""
+    X = np.repeat(1e9 + np.arange(4.0)[:, None], 100, axis=0)
+    assert Statistics.of(X).variance == pytest.approx(1.25, rel=1e-6)
+
+
+MEMORY_MAP = """
+import re, sys, threading, time
+import keras, numpy as np
+from skaae import AdversarialAEDetector, _training
+
+def anonymous():
+    return int(re.search(r"RssAnon:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024
+
+X = np.lib.format.open_memmap(sys.argv[1], "w+", np.float32, (3_000_000, 30))
+for start in range(0, len(X), 100_000):
+    X[start : start + 100_000] = np.random.default_rng(start).normal(size=(100_000, 30))
+X = np.load(sys.argv[1], mmap_mode="r")
+assert X.nbytes > _training.MOST_RESIDENT_BYTES / 0.8
+model = keras.Sequential([keras.Input((30,)), keras.layers.Dense(3, activation="softmax")])
+narrow = lambda shape: keras.Sequential([keras.Input(shape), keras.layers.Dense(*shape)])
+settings = {"noise": 0, "virtual_adversarial": 0, "epochs": 1, "batch_size": 20_000, "random_state": 0}
+detector = AdversarialAEDetector(model, autoencoder=narrow, **settings).fit(X[:1000])
+before, peak, done = anonymous(), 0, False
+
+def watch():
+    global peak
+    while not done:
+        peak = max(peak, anonymous() - before)
+        time.sleep(0.01)
+
+watcher = threading.Thread(target=watch)
+watcher.start()
+detector.fit(X)
+detector.predict(X)
+done = True
+watcher.join()
+print(round(peak))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="anonymous memory is read as Linux shows it")
+def test_a_memory_map_is_never_copied_whole(tmp_path):
+    """343 MiB of rows: fit and predict stay well below that, in a process of their own."""
+    command = [sys.executable, "-c", MEMORY_MAP, str(tmp_path / "X.npy")]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr[-2000:]
+    assert int(found.stdout) < 250
