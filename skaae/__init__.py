@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import skaae.alibi as alibi
     import skaae.metrics as metrics
     from skaae._attack_target import attack_target as attack_target
     from skaae._corrected import CorrectedClassifier as CorrectedClassifier
@@ -19,12 +20,13 @@ _MODULES = {
     "attack_target": "skaae._attack_target",
     "FrozenKerasModel": "skaae._frozen_keras_model",
 }
-_SUBMODULES = ("metrics",)
+_SUBMODULES = ("alibi", "metrics")
 __all__ = [
     "AdversarialAEDetector",
     "CorrectedClassifier",
     "FrozenKerasModel",
     "__version__",
+    "alibi",
     "attack_target",
     "metrics",
 ]

@@ -69,3 +69,16 @@ def test_readme_names_modules_that_exist():
     named = re.findall(r"`(skaae/\w+\.py)`", (ROOT / "README.md").read_text())
     assert len(named) >= 8
     assert all((ROOT / path).is_file() for path in named)
+
+
+def test_coming_from_alibi_detect(tmp_path):
+    first, second = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "alibi.md").read_text(), re.S)
+    flagged, accuracy, _, accuracy_of_estimator = run("-c", first + second, folder=tmp_path).splitlines()
+    assert int(flagged) == 27, "5 % of 569 rows, rounded down"
+    assert float(accuracy) > 0.9
+    assert float(accuracy_of_estimator) > 0.9
+
+
+def test_several_devices(tmp_path):
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "scale.md").read_text(), re.S)
+    assert run("-c", code, folder=tmp_path) == "(150,)\n"

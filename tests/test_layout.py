@@ -11,6 +11,8 @@ MODULES = sorted(PACKAGE.glob("*.py"))
 ORDER = [
     "_divergence",
     "_extras",
+    "_rows",
+    "_processes",
     "_perturbations",
     "_training",
     "_random",
@@ -33,10 +35,12 @@ ORDER = [
     "_attack_target",
     "_corrected",
     "metrics",
+    "alibi",
     "__init__",
 ]
 # Tests that look at several modules at once.
 ACROSS = {
+    "test_benchmarks.py",
     "test_decisions.py",
     "test_examples.py",
     "test_layout.py",
