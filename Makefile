@@ -5,7 +5,8 @@ DEMO := .venv-demo/bin
 
 BENCH := .venv-bench/bin
 
-.PHONY: test demo bench-data bench-defence bench-promise format clean
+.PHONY: test demo format clean
+.PHONY: bench-data bench-defence bench-peers bench-trees bench-corruptions bench-adaptive bench-promise bench-speed bench-facade
 
 test: .venv-test/ready
 	$(TEST)/ruff check .
@@ -23,8 +24,25 @@ bench-defence: .venv-bench/ready
 	$(BENCH)/python benchmarks/defence.py $(SETS)
 	$(BENCH)/python benchmarks/report.py
 
+# The same, for tree ensembles, natural corruptions of images, and attacks that rule out masked gradients
+bench-trees bench-corruptions bench-adaptive: .venv-bench/ready
+	$(BENCH)/python benchmarks/$(@:bench-%=%).py $(SETS)
+	$(BENCH)/python benchmarks/report.py
+
 bench-promise: .venv-bench/ready
 	$(BENCH)/python benchmarks/promise.py
+
+# Speed beside alibi-detect (make bench-peers), then memory and time against the number of rows
+bench-speed: .venv-bench/ready
+	$(BENCH)/python benchmarks/speed.py
+	$(BENCH)/python benchmarks/memory.py
+
+# The same script with skaae.alibi and with alibi-detect
+bench-facade: .venv-bench/ready .venv-peers/ready
+	$(BENCH)/python benchmarks/facade.py
+
+# alibi-detect, which bench-defence compares with where this environment is there; Python 3.11 or 3.12
+bench-peers: .venv-peers/ready
 
 format: .venv-test/ready
 	$(TEST)/ruff check --fix .
@@ -48,5 +66,11 @@ format: .venv-test/ready
 	$(BENCH)/python -m pip install --quiet --editable '.[benchmarks]'
 	touch $@
 
+.venv-peers/ready: benchmarks/peers.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --upgrade pip
+	.venv-peers/bin/python -m pip install --quiet --requirement benchmarks/peers.txt
+	touch $@
+
 clean:
-	rm -rf .venv-test .venv-demo .venv-bench examples/output
+	rm -rf .venv-test .venv-demo .venv-bench .venv-peers examples/output

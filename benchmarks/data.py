@@ -35,7 +35,7 @@ PACKAGES = {
 
 
 class UnavailableError(Exception):
-    """A data set whose package could not be fetched."""
+    """A data set whose package could not be fetched, or a method whose environment is not there."""
 
 
 @dataclass

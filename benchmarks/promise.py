@@ -13,7 +13,6 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import argparse
 import warnings
 from pathlib import Path
 
@@ -21,6 +20,7 @@ import keras
 import numpy as np
 import pandas as pd
 import victims
+from commands import parser_of
 from data import load
 
 from skaae import AdversarialAEDetector, FrozenKerasModel
@@ -32,10 +32,7 @@ EPOCHS = 10
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sets", nargs="*", default=["magic", "letter"])
-    parser.add_argument("--seeds", type=int, default=20)
-    arguments = parser.parse_args()
+    arguments = parser_of(__doc__, ["magic", "letter"], seeds=20).parse_args()
     warnings.filterwarnings("ignore", ".* rows are too few to promise")
     lines = [line for name in arguments.sets for seed in range(arguments.seeds) for line in run(name, seed)]
     results = pd.DataFrame(lines)
@@ -69,7 +66,7 @@ def run(name: str, seed: int):
                 "set": name,
                 "seed": seed,
                 "calibration rows": way,
-                "nominal": 1 - percentile / 100,
+                "nominal": round(1 - percentile / 100, 2),
                 "false alarms": alarms,
             }
 

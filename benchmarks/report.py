@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from defence import RESULTS
+from ledger import Ledger
+from sections import markdown, sections, with_spread
+
+LEDGER = Ledger.named("defence")
 
 HEAD = """# Results of the benchmark of the defence
 
@@ -25,11 +28,10 @@ networks, the same training rows, and a threshold at 5 % false alarms set on the
 
 def summary(results: pd.DataFrame) -> pd.DataFrame:
     """A line for each set and method."""
-    grouped = lines_of(results).groupby(["set", "method"], sort=False)
-    mean, spread = grouped.mean(), grouped.std(ddof=0)
-    shown = mean.map("{:.3f}".format) + spread.map(lambda value: f" ± {value:.3f}" if value > 0 else "")
-    shown["seconds"] = mean["seconds"].map("{:.0f}".format)
-    return shown.replace("nan", "")
+    lines = lines_of(results)
+    shown = with_spread(lines.groupby(["set", "method"], sort=False))
+    shown["seconds"] = lines["seconds"].groupby(["set", "method"], sort=False).mean().map("{:.0f}".format)
+    return shown
 
 
 def lines_of(results: pd.DataFrame) -> pd.DataFrame:
@@ -74,10 +76,11 @@ def picture(results: pd.DataFrame) -> plt.Figure:
 
 
 def main() -> None:
-    results = pd.read_csv(RESULTS)
-    table = summary(results).reset_index().to_markdown(index=False, disable_numparse=True)
-    RESULTS.with_suffix(".md").write_text(f"{HEAD}\n{table}\n\n![accuracy under attack](defence.png)\n")
-    picture(results).savefig(RESULTS.with_suffix(".png"), dpi=110)
+    results = LEDGER.lines()
+    table = markdown(summary(results))
+    page = [HEAD, table, "![accuracy under attack](defence.png)\n", *sections()]
+    LEDGER.path.with_suffix(".md").write_text("\n".join(page))
+    picture(results).savefig(LEDGER.path.with_suffix(".png"), dpi=110)
     print(table)
 
 

@@ -1,0 +1,168 @@
+"""Memory and time against the number of rows, each measurement in a process of its own.
+
+    python benchmarks/memory.py            # all, results/memory.csv
+    python benchmarks/memory.py score      # one of them
+
+Anonymous memory is what a process takes for itself; the pages of a memory map belong to the file, and the
+system takes them back when it needs them, so that they are counted apart.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import csv
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+RESULTS = Path(__file__).parent / "results" / "memory.csv"
+N_FEATURES = 30
+SCORED, FITTED = 10_000_000, 5_000_000
+GROWTH = (10_000, 100_000, 1_000_000)
+N_FITS = 100
+MEBIBYTE = 2**20
+Found = Iterator[tuple[str, float]]
+
+
+class Peak:
+    """The largest memory of this process while a block runs, sampled, above what it had before."""
+
+    def __init__(self) -> None:
+        self.anonymous = self.of_files = 0.0
+        self._before = memory()
+        self._stopped = threading.Event()
+
+    def __enter__(self) -> Peak:
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def _sample(self) -> None:
+        while not self._stopped.wait(0.01):
+            anonymous, of_files = (now - before for now, before in zip(memory(), self._before, strict=True))
+            self.anonymous, self.of_files = max(self.anonymous, anonymous), max(self.of_files, of_files)
+
+
+def memory() -> tuple[float, float]:
+    """Resident MiB of this process: anonymous, and of files."""
+    status = Path("/proc/self/status").read_text()
+    anonymous, of_files = (int(re.search(rf"{name}:\s+(\d+)", status)[1]) / 1024 for name in ("RssAnon", "RssFile"))
+    return anonymous, of_files
+
+
+@contextmanager
+def memory_map(n_rows: int) -> Iterator[np.ndarray]:
+    """Normal rows on disk, written in parts."""
+    with tempfile.NamedTemporaryFile(suffix=".npy") as file:
+        rows = np.lib.format.open_memmap(file.name, "w+", np.float32, (n_rows, N_FEATURES))
+        generator = np.random.default_rng(0)
+        for start in range(0, n_rows, 100_000):
+            part = rows[start : start + 100_000]
+            part[:] = generator.standard_normal(part.shape, np.float32)
+        rows.flush()
+        del rows, part
+        yield np.load(file.name, mmap_mode="r")
+
+
+def detector(**parameters):
+    from speed_worker import Skaae, table_networks
+
+    return Skaae(table_networks(), 128, **parameters).detector
+
+
+def score() -> Found:
+    fitted = detector(epochs=1).fit(np.random.default_rng(0).normal(size=(1000, N_FEATURES)).astype(np.float32))
+    small = np.random.default_rng(0).normal(size=(1_000_000, N_FEATURES)).astype(np.float32)
+    fitted.score_samples(small)
+    start = time.perf_counter()
+    fitted.score_samples(small)
+    yield "million rows a second, in memory", 1 / (time.perf_counter() - start)
+    del small
+    with memory_map(SCORED) as X, Peak() as peak:
+        start = time.perf_counter()
+        fitted.score_samples(X)
+        yield "million rows a second, memory map", SCORED / 1e6 / (time.perf_counter() - start)
+    yield "MiB, anonymous", peak.anonymous
+    yield "MiB, of files", peak.of_files
+
+
+def fit() -> Found:
+    estimator = detector(epochs=1).set_params(batch_size=4096, threshold=None)
+    estimator.fit(np.random.default_rng(0).normal(size=(1000, N_FEATURES)).astype(np.float32))
+    with memory_map(FITTED) as X, Peak() as peak:
+        start = time.perf_counter()
+        estimator.fit(X)
+        yield "seconds", time.perf_counter() - start
+    yield "MiB, anonymous", peak.anonymous
+    yield "MiB, of files", peak.of_files
+
+
+def growth() -> Found:
+    """Seconds for a million rows, an epoch of training and scoring, in batches of 128."""
+    for n_rows in GROWTH:
+        X = np.random.default_rng(0).normal(size=(n_rows, N_FEATURES)).astype(np.float32)
+        taken = {}
+        more = max(2, 2 * GROWTH[-1] // n_rows)
+        for epochs in (1, 1 + more):
+            estimator = detector(epochs=epochs)
+            start = time.perf_counter()
+            estimator.fit(X)
+            taken[epochs] = time.perf_counter() - start
+        yield f"train {n_rows:,}", (taken[1 + more] - taken[1]) / more / n_rows * 1e6
+        estimator.score_samples(X)
+        repeats = max(1, 1_000_000 // n_rows)
+        start = time.perf_counter()
+        for _ in range(repeats):
+            estimator.score_samples(X)
+        yield f"score {n_rows:,}", (time.perf_counter() - start) / repeats / n_rows * 1e6
+
+
+def fits() -> Found:
+    """MiB that a fit leaves behind, after the first five."""
+    X = np.random.default_rng(0).normal(size=(500, N_FEATURES)).astype(np.float32)
+    estimator = detector(epochs=1)
+    for position in range(N_FITS):
+        estimator.fit(X)
+        if position == 4:
+            before = memory()[0]
+    yield "MiB a fit", (memory()[0] - before) / (N_FITS - 5)
+
+
+MEASUREMENTS: dict[str, Callable[[], Found]] = {"score": score, "fit": fit, "growth": growth, "fits": fits}
+
+
+def main() -> None:
+    if len(sys.argv) > 1:
+        warnings.simplefilter("ignore")
+        for name, value in MEASUREMENTS[sys.argv[1]]():
+            print(json.dumps([name, value]), flush=True)
+        return
+    lines = []
+    for measurement in MEASUREMENTS:
+        command = [sys.executable, __file__, measurement]
+        found = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+        lines += [[measurement, *json.loads(line)] for line in found.splitlines()]
+        print(found, end="", flush=True)
+    with RESULTS.open("w", newline="") as file:
+        csv.writer(file).writerows([["measurement", "what", "value"], *lines])
+
+
+if __name__ == "__main__":
+    main()

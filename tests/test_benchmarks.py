@@ -1,0 +1,313 @@
+"""The benchmark's code, on rows made up here: nothing is fetched, and no result of the repository is touched."""
+
+import importlib
+import sys
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.ensemble import RandomForestClassifier
+
+FOLDER = Path(__file__).parent.parent / "benchmarks"
+MODULES = (
+    *("adaptive", "attacks", "commands", "corruptions", "data", "defence", "hop_skip_jump", "judging", "ledger"),
+    *("methods", "peers", "report", "sections", "square", "trees", "victims"),
+)
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    """The modules of the benchmark, which know each other by their bare names; none stays behind."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(FOLDER)
+        patch.setenv("SKAAE_BENCHMARK_CACHE", str(tmp_path_factory.mktemp("cache")))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # foolbox imports deprecated names of SciPy
+            modules = {name: importlib.import_module(name) for name in MODULES}
+        yield SimpleNamespace(**modules)
+        for name in MODULES:
+            sys.modules.pop(name)
+
+
+@pytest.fixture
+def results(bench, tmp_path, monkeypatch):
+    """An empty folder for results."""
+    monkeypatch.setattr(bench.ledger, "FOLDER", tmp_path)
+    for module in (bench.defence, bench.trees, bench.corruptions, bench.adaptive, bench.report):
+        monkeypatch.setattr(module, "LEDGER", bench.ledger.Ledger.named(module.__name__))
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def split(bench):
+    """Two classes, told apart by the sign of the first feature."""
+    X = np.random.default_rng(0).normal(size=(260, 4)).astype(np.float32)
+    y = (X[:, 0] > 0).astype(int)
+    return bench.data.Split(X[:160], y[:160], X[160:220], X[220:], y[220:], (-8.0, 8.0))
+
+
+class Sign:
+    """A classifier that knows the classes of `split`."""
+
+    classes_ = np.array([0, 1])
+
+    def predict_proba(self, X):
+        share = 1 / (1 + np.exp(-np.asarray(X, np.float64)[:, 0]))
+        return np.stack([1 - share, share], axis=1)
+
+
+@pytest.fixture
+def moved(split):
+    """The first 10 test rows, three of them with the other sign; their second feature is out of the ordinary."""
+    X = split.X_test[:10].copy()
+    X[:3, 0] *= -1
+    X[:3, 1] = 5
+    return X
+
+
+def is_odd(X):
+    return (X[:, 1] == 5).astype(float)
+
+
+def test_a_perfect_method_is_judged_so(bench, split, moved):
+    perfect = bench.methods.Fitted(is_odd, lambda X: ((X[:, 0] > 0) ^ (X[:, 1] == 5)).astype(int), seconds=2.0)
+    clean, attacked = bench.judging.judge_unaware(perfect, Sign(), split, {"three": moved}, slice(10))
+    assert clean == {
+        **{"attack": "clean", "seconds": 2.0, "without": 1.0},
+        **{"corrected": 1.0, "reconstructed": 1.0, "flagged": 0.0},
+    }
+    assert attacked == {
+        **{"attack": "three", "auc": 1.0, "without": 0.7},
+        **{"corrected": 1.0, "reconstructed": 1.0, "flagged": 0.3},
+    }
+
+
+def test_a_useless_method_is_judged_so(bench, split, moved):
+    useless = bench.methods.Fitted(lambda X: np.zeros(len(X)))
+    _, attacked = bench.judging.judge_unaware(useless, Sign(), split, {"three": moved}, slice(10))
+    assert attacked == {
+        **{"attack": "three", "auc": 0.5, "without": 0.7},
+        **{"corrected": 0.7, "reconstructed": 0.7, "flagged": 0.0},
+    }
+
+
+def test_rows_chosen_by_number(bench, split, moved):
+    rows = np.arange(10)
+    perfect = bench.methods.Fitted(is_odd)
+    lines = [list(bench.judging.judge_unaware(perfect, Sign(), split, {"three": moved}, r)) for r in (slice(10), rows)]
+    assert lines[0] == lines[1]
+
+
+def test_no_changed_label_has_no_auc(bench):
+    assert np.isnan(bench.judging.separation(np.ones(3), np.ones(0)))
+
+
+def test_defence(bench, split, monkeypatch):
+    monkeypatch.setattr(bench.defence, "KNOWING_STEPS", 2)
+    monkeypatch.setattr(bench.defence, "KNOWING_RESTARTS", 1)
+    monkeypatch.setattr(bench.defence, "N_ROWS", 10)
+    monkeypatch.setitem(bench.attacks.KNOWING_SIZES, "table", (0.3,))
+    model = bench.victims.train(split, seed=0)
+    attacked = {"FGSM": bench.attacks.run(bench.attacks.attacks.FGSM(), model, split, slice(10), 0.3)}
+    fitted = bench.methods.skaae(model, split, 0, epochs=0)
+    lines = list(bench.defence.judge(fitted, model, split, attacked))
+    knowing = "knowing, composite 0.3", "knowing, joint 0.3"
+    assert [line["attack"] for line in lines] == ["clean", "FGSM", *knowing]
+    assert all(0 <= line["corrected"] <= 1 for line in lines)
+
+
+def test_trees_and_resuming(bench, split, results, monkeypatch):
+    fitted = []
+
+    def method(model, split, seed):
+        fitted.append(model)
+        return bench.methods.maximum_probability(model, split, seed)
+
+    monkeypatch.setattr(bench.trees, "load", lambda name, seed: split)
+    monkeypatch.setattr(bench.trees, "METHODS", dict.fromkeys(bench.trees.JUDGED, method))
+    monkeypatch.setattr(bench.trees, "N_ROWS", 4)
+    monkeypatch.setattr(
+        bench.hop_skip_jump, "OPTIONS", {"max_iter": 1, "max_eval": 20, "init_eval": 10, "verbose": False}
+    )
+    small = lambda random_state: RandomForestClassifier(5, random_state=random_state)  # noqa: E731
+    monkeypatch.setattr(bench.trees, "CLASSIFIERS", {"forest": small})
+    bench.trees.run_set("some", 0, ["forest"])
+    found = bench.trees.LEDGER.lines()
+    assert found["method"].tolist() == np.repeat(bench.trees.JUDGED, 2).tolist()
+    attacked = found[found["attack"] == "HopSkipJump L2"]
+    assert (attacked["without"] == 0).all(), "M was right, and every label has changed"
+    bench.trees.run_set("some", 0, ["forest"])
+    assert len(fitted) == len(bench.trees.JUDGED), "what is done is not done again"
+    found[found["method"] != "skaae"].to_csv(bench.trees.LEDGER.path, index=False)
+    bench.trees.run_set("some", 0, ["forest"])
+    assert len(fitted) == len(bench.trees.JUDGED) + 1
+    assert len(bench.trees.LEDGER.lines()) == len(found)
+
+
+def test_hop_skip_jump_goes_on_with_what_it_asked_about(bench):
+    generator = np.random.default_rng(0)
+    current, original = generator.normal(size=(2, 100)).astype(np.float32)
+    interpolate = bench.hop_skip_jump.RoundedHopSkipJump._interpolate
+    asked = interpolate(current, original, np.array(0.3), 2)
+    np.testing.assert_array_equal(asked, interpolate(current, original, 0.3, 2), strict=True)
+
+
+def test_ledger(bench, results):
+    ledger = bench.ledger.Ledger.named("some")
+    assert not ledger.done(set="a", seed=0)
+    ledger.write([{"set": "a", "seed": 0, "auc": 0.5}])
+    ledger.write([{"set": "b", "seed": 0}, {"set": "b", "seed": 1}])
+    assert len(ledger.lines()) == 3
+    assert ledger.done(set="b", seed=1)
+    assert not ledger.done(set="a", seed=1)
+    assert [path.name for path in results.iterdir()] == ["some.csv"]
+
+
+def test_corruptions(bench, split, moved):
+    perfect = bench.methods.Fitted(is_odd)
+    (line,) = bench.corruptions.judge(perfect, Sign(), split, {("fog", 2): moved})
+    assert line["corruption"] == "fog"
+    assert line["severity"] == 2
+    assert (line["harmful"], line["harmless"], line["auc"], line["without"]) == (3, 7, 1.0, 0.7)
+
+
+def test_square_stays_within_its_size(bench, split, monkeypatch):
+    monkeypatch.setattr(bench.square, "ITERATIONS", 30)
+    X, y = split.X_test[:20], split.y_test[:20]
+    attacked = bench.square.attack(Sign().predict_proba, split, 20, 0.5, seed=0)
+    assert np.abs(attacked - X).max() <= 0.5 + 1e-6
+    undecided = np.abs(X[:, 0]) < 0.5
+    assert undecided.any()
+    np.testing.assert_array_equal((attacked[:, 0] > 0) == y, ~undecided)
+
+
+@pytest.mark.parametrize("n_features", [3, 4, 57])
+def test_tables_as_images_and_back(bench, n_features):
+    X = np.random.default_rng(0).normal(size=(2, n_features))
+    images = bench.square.as_images(X)
+    assert images.shape[1] == images.shape[2]
+    np.testing.assert_array_equal(bench.square.as_rows(images, n_features), X)
+
+
+def test_the_budget_grows_until_no_row_is_right(bench, split, monkeypatch):
+    def falling(defence, restarts, sizes):
+        yield {"attack": "composite", "size": sizes[0], "corrected": max(0.0, 1 - sizes[0])}
+        yield {"attack": "joint", "size": sizes[0], "corrected": 1.0}
+
+    monkeypatch.setattr(bench.adaptive, "pgd", falling)
+    defence = bench.adaptive.Defence(None, None, split, 0)
+    lines = list(bench.adaptive.growing_budget(defence))
+    sizes = [line["size"] for line in lines[::2]]
+    assert sizes == sorted(sizes)
+    assert sizes[0] == pytest.approx(0.3 / 4)
+    assert sizes[-2] < 1 <= sizes[-1]
+
+
+def defence_lines(seed, corrected):
+    """The lines of one method: clean, two unaware attacks, and two knowing ones at two sizes."""
+    common = {"set": "some", "seed": seed, "method": "skaae"}
+    lines = [
+        {"attack": "clean", "corrected": 0.9, "without": 0.95, "flagged": 0.05, "seconds": 3.0},
+        {"attack": "FGSM", "corrected": corrected, "without": 0.1, "reconstructed": 0.9, "auc": 0.9},
+        {"attack": "PGD", "corrected": corrected + 0.2, "without": 0.3, "reconstructed": 0.7, "auc": 1.0},
+        *({"attack": f"knowing, composite {size}", "corrected": 0.5 - size} for size in (0.1, 0.2)),
+        *({"attack": f"knowing, joint {size}", "corrected": 0.35} for size in (0.1, 0.2)),
+    ]
+    return [{**common, **line} for line in lines]
+
+
+def test_summary(bench):
+    results = pd.DataFrame(defence_lines(0, 0.5) + defence_lines(1, 0.7))
+    lines = bench.report.lines_of(results)
+    first = lines.loc[("some", "skaae", 0)]
+    assert first["unaware"] == pytest.approx(0.6)
+    assert first["without"] == pytest.approx(0.2)
+    assert first["AUC"] == pytest.approx(0.95)
+    assert first["knowing, half"] == pytest.approx(0.35), "joint is the worse at half the size"
+    assert first["knowing, whole"] == pytest.approx(0.3), "composite at the whole"
+    shown = bench.report.summary(results).loc[("some", "skaae")]
+    assert shown["unaware"] == "0.700 ± 0.100"
+    assert shown["clean"] == "0.900"
+    assert shown["seconds"] == "3"
+
+
+def test_sections(bench, results):
+    assert list(bench.sections.sections()) == []
+    bench.corruptions.LEDGER.write(corruption_lines())
+    bench.adaptive.LEDGER.write(adaptive_lines())
+    page = "\n".join(bench.sections.sections())
+    assert "## Trees" not in page
+    assert "| some" in page
+    assert (results / "budget.png").stat().st_size > 5_000
+
+
+def corruption_lines():
+    common = {"set": "some", "seed": 0, "method": "skaae", "harmless": 50, "without": 0.5, "corrected": 0.75}
+    lines = [
+        {"corruption": "fog", "severity": 1, "harmful": 20, "auc": 0.8},
+        {"corruption": "snow", "severity": 1, "harmful": 20, "auc": 0.6},
+        {"corruption": "frost", "severity": 1, "harmful": 2, "auc": 0.0},
+    ]
+    return [{**common, **line} for line in lines]
+
+
+def test_few_harmful_rows_do_not_count(bench):
+    shown = bench.sections.corruptions_table(pd.DataFrame(corruption_lines())).loc[("some", "skaae")]
+    assert shown["AUC 1"] == "0.700"
+    assert shown["corrected"] == "0.750"
+
+
+def adaptive_lines():
+    fixed = [("PGD", 0.3, 0.4), ("more steps", 0.3, 0.39), ("transfer", 0.3, 0.6)]
+    lines = [
+        {"check": check, "attack": attack, "size": size, "corrected": corrected + more}
+        for check, size, corrected in [*fixed, ("growing budget", 0.6, 0.2), ("growing budget", 0.85, 0.0)]
+        for attack, more in (("composite", 0.0), ("joint", 0.1))
+    ]
+    return [{"set": "some", "seed": 0, **line} for line in lines]
+
+
+def test_adaptive_table(bench):
+    shown = bench.sections.adaptive_table(pd.DataFrame(adaptive_lines())).loc[("some", 0.3)]
+    assert shown.to_dict() == {
+        **{"PGD": "0.400", "more steps": "0.390", "transfer": "0.600"},
+        "no row is right at": "0.85",
+    }
+
+
+def test_trees_table(bench):
+    common = {"set": "some", "seed": 0, "classifier": "forest", "method": "skaae"}
+    clean = {"attack": "clean", "corrected": 0.9, "without": 0.95, "flagged": 0.05, "seconds": 3.0}
+    attacked = {"attack": "HopSkipJump L2", "auc": 0.8, "corrected": 0.7, "reconstructed": 0.75, "without": 0.0}
+    shown = bench.sections.trees_table(pd.DataFrame([{**common, **line} for line in (clean, attacked)]))
+    found = shown.loc[("some", "forest", "skaae")]
+    assert found[["AUC", "corrected", "clean", "M"]].tolist() == ["0.800", "0.700", "0.900", "0.950"]
+
+
+def test_promise_table(bench):
+    lines = [
+        {"set": "some", "seed": seed, "calibration rows": "200 unseen", "nominal": nominal, "false alarms": rate}
+        for nominal in (0.1, 0.05, 0.01)
+        for seed, rate in enumerate((nominal, 3 * nominal))
+    ]
+    shown = bench.sections.promise_table(pd.DataFrame(lines)).loc[("some", "200 unseen")]
+    assert shown.tolist() == ["0.200 ± 0.100", "0.100 ± 0.050", "0.020 ± 0.010"]
+
+
+def test_sets_are_run_seed_by_seed_and_what_cannot_be_had_is_skipped(bench, monkeypatch, capsys):
+    def run_set(name, seed):
+        if name == "magic":
+            raise bench.data.UnavailableError("no network")
+        ran.append((name, seed))
+
+    ran = []
+    monkeypatch.setattr(sys, "argv", ["defence.py", "--seeds", "2", "magic", "letter"])
+    parser = bench.commands.parser_of("", ["spambase"], seeds=3)
+    bench.commands.for_each_set(bench.commands.parsed(parser, ["magic", "letter"]), run_set)
+    assert ran == [("letter", 0), ("letter", 1)]
+    assert capsys.readouterr().out == 2 * "skipped magic: no network\n"
+    with pytest.raises(SystemExit):
+        bench.commands.parsed(parser, ["letter"])
