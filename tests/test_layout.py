@@ -41,6 +41,7 @@ ORDER = [
 # Tests that look at several modules at once.
 ACROSS = {
     "test_benchmarks.py",
+    "test_dask.py",
     "test_decisions.py",
     "test_examples.py",
     "test_layout.py",

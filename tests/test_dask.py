@@ -1,0 +1,73 @@
+"""Scores, corrections and a search over two worker processes of Dask: the code of docs/scale.md, run."""
+
+import re
+from pathlib import Path
+
+import dask.array
+import dask.dataframe
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from dask.distributed import Client, LocalCluster
+from sklearn.datasets import load_iris
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+
+from skaae import AdversarialAEDetector, CorrectedClassifier
+from skaae.metrics import corrected_accuracy
+
+PAGE = (Path(__file__).parent.parent / "docs" / "scale.md").read_text()
+MEMORY_LIMIT = 1.5 * 2**30
+
+
+@pytest.fixture(scope="module", autouse=True)
+def client():
+    settings = {"n_workers": 2, "threads_per_worker": 1, "memory_limit": MEMORY_LIMIT, "dashboard_address": None}
+    with LocalCluster(**settings) as cluster, Client(cluster) as client:
+        yield client
+
+
+def code_of(title):
+    return re.search(rf"\*\*{title}.*?```python\n(.*?)```", PAGE, re.S)[1]
+
+
+def fit(n_features):
+    """A detector whose score of a wide row is quick."""
+    X = np.random.default_rng(0).random((200, n_features), dtype=np.float32)
+    classifier = FrozenEstimator(LogisticRegression().fit(X, X[:, 0] > 0.5))
+    autoencoder = keras.Sequential([keras.Input((n_features,)), keras.layers.Dense(2), keras.layers.Dense(n_features)])
+    return AdversarialAEDetector(classifier, autoencoder=autoencoder, epochs=1, random_state=0).fit(X)
+
+
+def test_array_larger_than_a_worker():
+    X = dask.array.random.default_rng(0).random((420_000, 1000), dtype=np.float32, chunks=(20_000, -1))
+    assert X.nbytes > MEMORY_LIMIT
+    found = {"X": X, "detector": fit(1000)}
+    exec(code_of("Dask arrays"), found)
+    assert found["scores"].shape == (420_000,)
+    last = X.blocks[-1].compute()
+    np.testing.assert_array_equal(found["scores"][-len(last) :], found["detector"].score_samples(last))
+
+
+def test_data_frame():
+    frame = pd.DataFrame(np.random.default_rng(1).random((1000, 3), dtype=np.float32), columns=["a", "b", "c"])
+    detector = fit(3)
+    found = {"frame": dask.dataframe.from_pandas(frame, npartitions=4), "detector": detector}
+    exec(code_of("Dask DataFrames"), found)
+    expected = detector.correct(frame.to_numpy())
+    assert expected.is_adversarial.any()
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found["corrected"][name], values)
+
+
+def test_search():
+    X, y = load_iris(return_X_y=True)
+    detector = AdversarialAEDetector(LogisticRegression(max_iter=500), epochs=1, random_state=0)
+    grid = {"detector__threshold_percentile": [80, 90]}
+    search = GridSearchCV(CorrectedClassifier(detector), grid, cv=2, scoring=corrected_accuracy)
+    found = {"search": search, "X": X, "y": y}
+    exec(code_of("A search over Dask"), found)
+    alone = search.best_estimator_.predict(X)
+    np.testing.assert_array_equal(search.fit(X, y).predict(X), alone)
