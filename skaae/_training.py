@@ -105,7 +105,7 @@ class TrainingModel(keras.Model):
 
     def call(self, x: tuple[tf.Tensor, tf.Tensor], training: bool = False) -> dict[str, Any]:
         """X' and its logits, from the perturbed rows; the clean ones are for the loss."""
-        # To build metrics under a tf.distribute.Strategy, Keras calls this with the rows alone.
+        # To build metrics over several devices, Keras calls this with the rows alone.
         x_reconstructed = self._reconstruct(x[1] if isinstance(x, tuple) else x, training)
         return {"reconstruction": x_reconstructed, "logits": self._heads(x_reconstructed)}
 
@@ -113,7 +113,14 @@ class TrainingModel(keras.Model):
         x, *logits = data
         logits = logits or self._heads(x)
         # Before Keras opens its gradient tape, which would differentiate the ascent too.
-        return super().train_step(((x, self._perturbed(x, logits)), logits))
+        logs = super().train_step(((x, self._perturbed(x, logits)), logits))
+        # Over several workers Keras takes the mean of each along its first axis.
+        return {name: value[None] for name, value in logs.items()} if _over_several_workers() else logs
+
+    def _maybe_symbolic_build(self, **batch: Any) -> None:
+        """Over several workers Keras fails when it reduces a batch for this, and all is built without it."""
+        if not _over_several_workers():
+            super()._maybe_symbolic_build(**batch)
 
     def _perturbed(self, x: tf.Tensor, logits: list[tf.Tensor]) -> tf.Tensor:
         if not self._perturbation:
@@ -265,6 +272,10 @@ def _steps_per_execution(options: TrainingOptions, n_steps: int) -> int:
     """
     several = tf.distribute.get_strategy().num_replicas_in_sync > 1
     return 1 if options.callbacks or options.verbose or several else n_steps
+
+
+def _over_several_workers() -> bool:
+    return isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy)
 
 
 def skip_all_reduce(optimizer: keras.optimizers.Optimizer) -> None:

@@ -79,6 +79,13 @@ def test_coming_from_alibi_detect(tmp_path):
     assert float(accuracy_of_estimator) > 0.9
 
 
+def test_two_workers(tmp_path):
+    shown = run(ROOT / "examples" / "two_workers.py", folder=tmp_path)
+    first, second, alone = map(float, re.findall(r"loss ([\d.]+)", shown))
+    assert first == second == pytest.approx(alone, rel=0.01)
+    assert float(re.search(r"same verdict: ([\d.]+)%", shown)[1]) > 98
+
+
 def test_several_devices(tmp_path):
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "scale.md").read_text(), re.S)
+    code = re.search(r"MirroredStrategy`.*?```python\n(.*?)```", (ROOT / "docs" / "scale.md").read_text(), re.S)[1]
     assert run("-c", code, folder=tmp_path) == "(150,)\n"
