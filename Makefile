@@ -6,7 +6,7 @@ DEMO := .venv-demo/bin
 BENCH := .venv-bench/bin
 
 .PHONY: test demo format clean
-.PHONY: bench-data bench-defence bench-peers bench-trees bench-corruptions bench-adaptive bench-promise bench-speed bench-facade
+.PHONY: bench-data bench-defence bench-peers bench-trees bench-corruptions bench-adaptive bench-promise bench-speed bench-dask bench-facade
 
 test: .venv-test/ready
 	$(TEST)/ruff check .
@@ -36,6 +36,12 @@ bench-promise: .venv-bench/ready
 bench-speed: .venv-bench/ready
 	$(BENCH)/python benchmarks/speed.py
 	$(BENCH)/python benchmarks/memory.py
+	$(BENCH)/python benchmarks/startup.py
+	$(BENCH)/python benchmarks/speed_report.py
+
+# Two worker processes of Dask against one process
+bench-dask: .venv-bench/ready
+	$(BENCH)/python benchmarks/dask_workers.py
 
 # The same script with skaae.alibi and with alibi-detect
 bench-facade: .venv-bench/ready .venv-peers/ready

@@ -16,6 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import csv
 import json
 import re
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -33,6 +34,7 @@ N_FEATURES = 30
 SCORED, FITTED = 10_000_000, 5_000_000
 GROWTH = (10_000, 100_000, 1_000_000)
 N_FITS = 100
+TURNS = 3
 MEBIBYTE = 2**20
 Found = Iterator[tuple[str, float]]
 
@@ -87,18 +89,19 @@ def detector(**parameters):
     return Skaae(table_networks(), 128, **parameters).detector
 
 
+def seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
 def score() -> Found:
     fitted = detector(epochs=1).fit(np.random.default_rng(0).normal(size=(1000, N_FEATURES)).astype(np.float32))
     small = np.random.default_rng(0).normal(size=(1_000_000, N_FEATURES)).astype(np.float32)
     fitted.score_samples(small)
-    start = time.perf_counter()
-    fitted.score_samples(small)
-    yield "million rows a second, in memory", 1 / (time.perf_counter() - start)
-    del small
+    yield "million rows a second, in memory", 1 / seconds(lambda: fitted.score_samples(small))
     with memory_map(SCORED) as X, Peak() as peak:
-        start = time.perf_counter()
-        fitted.score_samples(X)
-        yield "million rows a second, memory map", SCORED / 1e6 / (time.perf_counter() - start)
+        yield "million rows a second, memory map", SCORED / 1e6 / seconds(lambda: fitted.score_samples(X))
     yield "MiB, anonymous", peak.anonymous
     yield "MiB, of files", peak.of_files
 
@@ -107,31 +110,25 @@ def fit() -> Found:
     estimator = detector(epochs=1).set_params(batch_size=4096, threshold=None)
     estimator.fit(np.random.default_rng(0).normal(size=(1000, N_FEATURES)).astype(np.float32))
     with memory_map(FITTED) as X, Peak() as peak:
-        start = time.perf_counter()
-        estimator.fit(X)
-        yield "seconds", time.perf_counter() - start
+        yield "seconds", seconds(lambda: estimator.fit(X))
     yield "MiB, anonymous", peak.anonymous
     yield "MiB, of files", peak.of_files
 
 
 def growth() -> Found:
-    """Seconds for a million rows, an epoch of training and scoring, in batches of 128."""
+    """Microseconds a row, for an epoch of training and for scoring: medians of several turns."""
     for n_rows in GROWTH:
         X = np.random.default_rng(0).normal(size=(n_rows, N_FEATURES)).astype(np.float32)
-        taken = {}
-        more = max(2, 2 * GROWTH[-1] // n_rows)
-        for epochs in (1, 1 + more):
-            estimator = detector(epochs=epochs)
-            start = time.perf_counter()
-            estimator.fit(X)
-            taken[epochs] = time.perf_counter() - start
-        yield f"train {n_rows:,}", (taken[1 + more] - taken[1]) / more / n_rows * 1e6
-        estimator.score_samples(X)
-        repeats = max(1, 1_000_000 // n_rows)
-        start = time.perf_counter()
-        for _ in range(repeats):
-            estimator.score_samples(X)
-        yield f"score {n_rows:,}", (time.perf_counter() - start) / repeats / n_rows * 1e6
+        more = 2 * GROWTH[-1] // n_rows
+        estimator = detector(epochs=1).fit(X)
+        epochs = [seconds_of_fit(X, 1 + more) - seconds_of_fit(X, 1) for _ in range(TURNS)]
+        yield f"train {n_rows:,}", statistics.median(epochs) / more / n_rows * 1e6
+        scores = [seconds(lambda: estimator.score_samples(X)) for _ in range(TURNS * GROWTH[-1] // n_rows)]  # noqa: B023
+        yield f"score {n_rows:,}", statistics.median(scores) / n_rows * 1e6
+
+
+def seconds_of_fit(X: np.ndarray, epochs: int) -> float:
+    return seconds(lambda: detector(epochs=epochs).fit(X))
 
 
 def fits() -> Found:

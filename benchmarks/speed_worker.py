@@ -143,6 +143,23 @@ def time_skaae_alone() -> Timed:
     yield "Pipeline.predict, one row", median(lambda: pipeline.predict(X[:1]), REPEATS["one row"])
 
 
+def time_search() -> Timed:
+    """GridSearchCV over 20 percentiles and 3 folds against the 4 trainings that it needs."""
+    import tempfile
+
+    from sklearn.model_selection import GridSearchCV
+
+    X = table()[:5000]
+    settings = {"noise": 0.1, "virtual_adversarial": 0.3, "threshold": None, "epochs": 10}
+    grid = {"threshold_percentile": np.linspace(80, 99, 20)}
+    plain = Skaae(table_networks(), 128, **settings)
+    yield "4 fits", seconds(lambda: [plain.detector.fit(X) for _ in range(4)])
+    with tempfile.TemporaryDirectory() as folder:
+        detector = Skaae(table_networks(), 128, **settings, memory=folder).detector
+        search = GridSearchCV(detector, grid, cv=3, scoring=lambda fitted, rows, y=None: fitted.predict(rows).mean())
+        yield "GridSearchCV, 20 percentiles x 3 folds", seconds(lambda: search.fit(X))
+
+
 def bare_epoch(X: np.ndarray, epochs: int = 20) -> float:
     """An epoch of a training loop without validation, callbacks, history or Keras' fit."""
     model, autoencoder = table_networks()
@@ -171,7 +188,7 @@ def main() -> None:
     keras.utils.set_random_seed(0)
     parts = [time_table(PACKAGES[name]), time_images(PACKAGES[name])]
     if name == "skaae":
-        parts.append(time_skaae_alone())
+        parts += [time_skaae_alone(), time_search()]
     for part in parts:
         for work, taken in part:
             print(json.dumps([work, taken]), flush=True)

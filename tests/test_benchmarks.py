@@ -14,7 +14,7 @@ from sklearn.ensemble import RandomForestClassifier
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 MODULES = (
     *("adaptive", "attacks", "commands", "corruptions", "data", "defence", "hop_skip_jump", "judging", "ledger"),
-    *("methods", "peers", "report", "sections", "square", "trees", "victims"),
+    *("methods", "peers", "report", "sections", "speed_report", "square", "trees", "victims"),
 )
 
 
@@ -311,3 +311,19 @@ def test_sets_are_run_seed_by_seed_and_what_cannot_be_had_is_skipped(bench, monk
     assert capsys.readouterr().out == 2 * "skipped magic: no network\n"
     with pytest.raises(SystemExit):
         bench.commands.parsed(parser, ["letter"])
+
+
+def test_page_of_speed(bench):
+    lines = [("score one row", "skaae", 0.001), ("score one row", "alibi-detect", 0.02), ("4 fits", "skaae", 3.0)]
+    compared = bench.speed_report.compare(pd.DataFrame(lines, columns=["work", "package", "seconds"]))
+    assert compared.loc["score one row", ["skaae", "times as fast", "wanted"]].tolist() == ["1", "20.0", 15]
+    assert compared.loc["4 fits", "times as fast"] == ""
+    (bar,) = bench.speed_report.draw_ratios(compared).axes[0].patches
+    assert bar.get_width() == 20
+
+
+def test_growth_is_drawn_over_the_rows(bench):
+    growth = pd.DataFrame({"what": ["train 10,000", "score 10,000", "train 100,000"], "value": [3.0, 0.5, 2.0]})
+    train, score = bench.speed_report.draw_growth(growth).axes[0].lines
+    assert train.get_xydata().tolist() == [[10_000, 3.0], [100_000, 2.0]]
+    assert score.get_xydata().tolist() == [[10_000, 0.5]]

@@ -1,4 +1,5 @@
 import gc
+import pickle
 import subprocess
 import sys
 
@@ -230,6 +231,21 @@ for name in ("loss", "categorical_accuracy"):
 assert detector.predict(X).shape == (200,)
 print("same")
 """
+
+
+def test_mixed_precision(iris, iris_model):
+    """In half the bits the autoencoder trains, and its scores are those of one row alone and survive pickle."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        detector = AdversarialAEDetector(iris_model, epochs=20, random_state=0).fit(iris[0])
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert detector.autoencoder_.dtype_policy.name == "mixed_bfloat16"
+    assert detector.history_["loss"][-1] < 0.5 * detector.history_["loss"][0]
+    scores = detector.adversarial_score(iris[0])
+    assert detector.adversarial_score(iris[0][7:8]) == scores[7]
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(detector)).adversarial_score(iris[0]), scores)
 
 
 def test_two_devices_train_as_one_does():
