@@ -29,6 +29,8 @@ logging.getLogger("tensorflow").setLevel(logging.ERROR)
 warnings.filterwarnings("ignore", "PyTorch not found")
 LEDGER = Ledger.named("defence")
 N_ROWS = 300
+# Attacks that know the defence take most of the time.
+KNOWING_IMAGES = 100
 KNOWING_STEPS, KNOWING_RESTARTS = 100, 5
 
 
@@ -75,9 +77,10 @@ def judge_knowing(fitted: Fitted, model, split, threshold):
     def is_right(X: np.ndarray, y: np.ndarray) -> np.ndarray:
         return Predictions.of(fitted, model, X, threshold).corrected == y
 
+    n_rows = min(N_ROWS, KNOWING_IMAGES) if split.is_image else N_ROWS
     for size in attacks.KNOWING_SIZES[attacks.kind(split)]:
         budget = {"size": size, "steps": KNOWING_STEPS, "restarts": KNOWING_RESTARTS}
-        found = attacks.knowing(model, fitted.autoencoder, split, N_ROWS, **budget, is_right=is_right)
+        found = attacks.knowing(model, fitted.autoencoder, split, n_rows, **budget, is_right=is_right)
         for name, accuracy in found.items():
             yield {"attack": f"knowing, {name} {size}", "corrected": accuracy}
 
