@@ -4,8 +4,9 @@ TEST := .venv-test/bin
 DEMO := .venv-demo/bin
 
 BENCH := .venv-bench/bin
+DOCS := .venv-docs/bin
 
-.PHONY: test demo format clean
+.PHONY: test demo docs format clean
 .PHONY: bench-data bench-defence bench-peers bench-trees bench-corruptions bench-adaptive bench-promise bench-speed bench-dask bench-facade
 
 test: .venv-test/ready
@@ -15,6 +16,10 @@ test: .venv-test/ready
 
 demo: .venv-demo/ready
 	$(DEMO)/python examples/quickstart.py
+
+# The site, with every example run: docs/_build/html/index.html
+docs: .venv-docs/ready
+	$(DOCS)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
 bench-data: .venv-bench/ready
 	$(BENCH)/python benchmarks/data.py
@@ -66,6 +71,12 @@ format: .venv-test/ready
 	$(DEMO)/python -m pip install --quiet --editable '.[examples]'
 	touch $@
 
+.venv-docs/ready: pyproject.toml
+	$(PYTHON) -m venv .venv-docs
+	$(DOCS)/python -m pip install --quiet --upgrade pip
+	$(DOCS)/python -m pip install --quiet --editable '.[docs]'
+	touch $@
+
 .venv-bench/ready: pyproject.toml
 	$(PYTHON) -m venv .venv-bench
 	$(BENCH)/python -m pip install --quiet --upgrade pip
@@ -79,4 +90,4 @@ format: .venv-test/ready
 	touch $@
 
 clean:
-	rm -rf .venv-test .venv-demo .venv-bench .venv-peers examples/output
+	rm -rf .venv-test .venv-demo .venv-docs .venv-bench .venv-peers examples/output docs/_build docs/gallery docs/generated

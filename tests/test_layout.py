@@ -43,6 +43,7 @@ ACROSS = {
     "test_benchmarks.py",
     "test_dask.py",
     "test_decisions.py",
+    "test_docs.py",
     "test_examples.py",
     "test_layout.py",
     "test_persistence.py",

@@ -1,0 +1,38 @@
+"""The code of the pages runs as it stands, each page from its top; test_examples.py has those that need more."""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parent.parent / "docs"
+# Run elsewhere: by test_examples.py, and scale.md by test_dask.py too.
+ELSEWHERE = {"alibi", "evaluate", "index", "scale"}
+PAGES = sorted(path.stem for path in DOCS.glob("*.md") if "```python" in path.read_text())
+# A line that each page prints, where it says something.
+PRINTED = {
+    "classifiers": r"^True$",
+    "images": r"^\(3, 8, 8, 1\)$",
+    "perturbed_training": r"^True$",
+    "pipelines": r"^True$",
+    "quickstart": r"^under attack, corrected +(1\.0|0\.[7-9])",
+    "threshold": r"^\{'threshold_percentile': \d+\}$",
+    "trees": r"agrees with the forest on (100|9\d)%",
+}
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in ELSEWHERE])
+def test_page(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = "\n".join(re.findall(r"```python\n(.*?)```", (DOCS / f"{page}.md").read_text(), re.S))
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown):
+        exec(compile(code, f"{page}.md", "exec"), {"__name__": page})
+    assert re.search(PRINTED[page], shown.getvalue(), re.M), shown.getvalue()
+
+
+def test_home_shows_the_code_of_the_readme():
+    first = re.compile(r"```python\n(.*?)```", re.S)
+    assert first.search((DOCS / "index.md").read_text())[1] == first.search((DOCS.parent / "README.md").read_text())[1]
