@@ -20,12 +20,12 @@ INK = {"light": "#222222", "dark": "#EEEEEE"}
 BOXES = {
     "x": ("x", (0.6, 2.0), 0.8, None),
     "AE": ("AE\nautoencoder, trained", (3.0, 0.7), 2.6, GREEN),
-    "x'": ("x′ = AE(x)", (5.8, 0.7), 1.6, None),
+    "x'": ("x' = AE(x)", (5.8, 0.7), 1.6, None),
     "M": ("M\nthe classifier, frozen", (5.8, 2.0), 2.6, BLUE),
     "M'": ("M\nthe same", (8.2, 0.7), 1.5, BLUE),
-    "S": ("S(x) = KL( M(x) ‖ M(x′) )", (11.2, 1.35), 3.1, ORANGE),
+    "S": ("S(x) = KL( M(x) ‖ M(x') )", (11.2, 1.35), 3.1, ORANGE),
     "normal": ("at most the threshold:\npredict M(x)", (14.9, 2.0), 2.8, None),
-    "adversarial": ("above: adversarial,\npredict M(x′)", (14.9, 0.7), 2.8, ORANGE),
+    "adversarial": ("above: adversarial,\npredict M(x')", (14.9, 0.7), 2.8, ORANGE),
 }
 ARROWS = (
     *(("x", "M"), ("x", "AE"), ("AE", "x'"), ("x'", "M'"), ("M", "S"), ("M'", "S")),
