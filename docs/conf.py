@@ -65,6 +65,9 @@ sphinx_gallery_conf = {
     "copyfile_regex": r"GALLERY_HEADER\.rst",
 }
 
+# MathML needs neither fonts nor styles from elsewhere.
+katex_options = 'output: "mathml"'
+
 html_theme = "pydata_sphinx_theme"
 html_title = "skaae"
 html_static_path = ["_static"]
