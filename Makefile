@@ -6,7 +6,7 @@ DEMO := .venv-demo/bin
 BENCH := .venv-bench/bin
 
 .PHONY: test demo format clean
-.PHONY: bench-data bench-defence bench-peers bench-trees bench-corruptions bench-adaptive bench-promise bench-speed bench-facade
+.PHONY: bench-data bench-defence bench-peers bench-trees bench-corruptions bench-adaptive bench-promise bench-speed bench-facade bench-deployment
 
 test: .venv-test/ready
 	$(TEST)/ruff check .
@@ -40,6 +40,11 @@ bench-speed: .venv-bench/ready
 # The same script with skaae.alibi and with alibi-detect
 bench-facade: .venv-bench/ready .venv-peers/ready
 	$(BENCH)/python benchmarks/facade.py
+
+# An ONNX file beside the estimator, then the served example under a minute of load
+bench-deployment: .venv-bench/ready
+	$(BENCH)/python benchmarks/deployment.py
+	$(BENCH)/python benchmarks/load.py
 
 # alibi-detect, which bench-defence compares with where this environment is there; Python 3.11 or 3.12
 bench-peers: .venv-peers/ready

@@ -1,0 +1,19 @@
+"""The served example answers as the file does, and survives what is malformed: three seconds of the load script."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_three_seconds_of_load():
+    command = [sys.executable, ROOT / "benchmarks" / "load.py", "--seconds", "3", "--clients", "4"]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    n_requests, n_wrong = map(int, re.search(r"^(\d+) requests .*, (\d+) wrong", ended.stdout).groups())
+    assert n_requests > 50
+    assert n_wrong == 0
+    kinds = set(re.findall(r"^(.+?) +\d+ x", ended.stdout, re.M))
+    assert {"right", "NaN", "not JSON", "wrong shape", "empty", "50 MB"} <= kinds
