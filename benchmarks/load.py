@@ -1,11 +1,11 @@
 """A served detector under load: right and malformed requests from many clients, every answer checked.
 
-    python benchmarks/load.py [--seconds 60] [--clients 16]
+    python benchmarks/load.py [--seconds 60] [--clients 16] [--detector detector.onnx]
 
-Fits a small detector, writes it as ONNX, starts `examples/serve.py` on a free port of the loopback interface and
-sends requests of 1 to 64 rows; one in ten is malformed. Every label and score is compared with the file's
-own, a malformed request has to be refused with the reason, and the memory of the server is read before and
-after. Prints what was seen, and fails if an answer was wrong.
+Fits a small detector and writes it as ONNX, unless one of 30 features is given, starts `examples/serve.py` on a
+free port of the loopback interface and sends requests of 1 to 64 rows; one in ten is malformed. Every label
+and score is compared with the file's own, a malformed request has to be refused with the reason, and the
+memory of the server is read before and after. Prints what was seen, and fails if an answer was wrong.
 """
 
 from __future__ import annotations
@@ -67,10 +67,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--clients", type=int, default=16)
+    parser.add_argument("--detector", type=Path, help="a file of skaae.onnx.to_onnx for 30 features")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "detector.onnx"
-        write_detector(path)
+        path = arguments.detector or Path(folder) / "detector.onnx"
+        if arguments.detector is None:
+            write_detector(path)
         with running_server(path) as (port, process):
             seen, memory = load(path, port, process.pid, arguments.seconds, arguments.clients)
     report(seen, memory, arguments.seconds)

@@ -28,7 +28,8 @@ def autoencoder(sample_shape):
 
 
 def quick(classifier, **parameters):
-    settings = {"autoencoder": autoencoder, "epochs": 1, "random_state": 0, **parameters}
+    settings = {"autoencoder": autoencoder, "epochs": 1, "random_state": 0, "noise": 0, "virtual_adversarial": 0}
+    settings |= parameters
     return AdversarialAEDetector(classifier, **settings)
 
 
@@ -75,7 +76,7 @@ def test_one_sigmoid_unit(cancer, cancer_model, tmp_path):
 
 def test_images(digit_images, digits_model, tmp_path):
     X = digit_images[0][:200]
-    detector = AdversarialAEDetector(digits_model, hidden_layers={"convolution": 4}, epochs=1, random_state=0).fit(X)
+    detector = quick(digits_model, autoencoder=None, hidden_layers={"convolution": 4}).fit(X)
     assert_same(detector, tmp_path / "file.onnx", np.clip(moved(X[:50]), 0, 1))
 
 
@@ -83,7 +84,7 @@ def test_sequences(tmp_path):
     X = np.random.default_rng(0).normal(size=(100, 10, 2)).astype(np.float32)
     layers = keras.layers.Conv1D(4, 3, activation="gelu"), keras.layers.GlobalAveragePooling1D(), dense(2)
     model = keras.Sequential([keras.Input((10, 2)), *layers])
-    detector = AdversarialAEDetector(FrozenKerasModel(model, from_logits=True), epochs=1, random_state=0).fit(X)
+    detector = quick(FrozenKerasModel(model, from_logits=True), autoencoder=None).fit(X)
     assert_same(detector, tmp_path / "file.onnx", moved(X))
 
 
