@@ -7,7 +7,8 @@ BENCH := .venv-bench/bin
 DOCS := .venv-docs/bin
 
 .PHONY: test demo docs format clean
-.PHONY: bench-data bench-defence bench-peers bench-trees bench-corruptions bench-adaptive bench-promise bench-speed bench-dask bench-facade
+.PHONY: bench-data bench-defence bench-peers bench-trees bench-corruptions bench-adaptive bench-promise
+.PHONY: bench-speed bench-dask bench-facade bench-deployment
 
 test: .venv-test/ready
 	$(TEST)/ruff check .
@@ -51,6 +52,11 @@ bench-dask: .venv-bench/ready
 # The same script with skaae.alibi and with alibi-detect
 bench-facade: .venv-bench/ready .venv-peers/ready
 	$(BENCH)/python benchmarks/facade.py
+
+# An ONNX file beside the estimator, then the served example under a minute of load
+bench-deployment: .venv-bench/ready
+	$(BENCH)/python benchmarks/deployment.py
+	$(BENCH)/python benchmarks/load.py
 
 # alibi-detect, which bench-defence compares with where this environment is there; Python 3.11 or 3.12
 bench-peers: .venv-peers/ready

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import skaae.alibi as alibi
     import skaae.metrics as metrics
+    import skaae.onnx as onnx
     from skaae._attack_target import attack_target as attack_target
     from skaae._corrected import CorrectedClassifier as CorrectedClassifier
     from skaae._detector import AdversarialAEDetector as AdversarialAEDetector
@@ -20,7 +21,7 @@ _MODULES = {
     "attack_target": "skaae._attack_target",
     "FrozenKerasModel": "skaae._frozen_keras_model",
 }
-_SUBMODULES = ("alibi", "metrics")
+_SUBMODULES = ("alibi", "metrics", "onnx")
 __all__ = [
     "AdversarialAEDetector",
     "CorrectedClassifier",
@@ -29,6 +30,7 @@ __all__ = [
     "alibi",
     "attack_target",
     "metrics",
+    "onnx",
 ]
 
 

@@ -1,28 +1,41 @@
-"""What follows from S(x) and the threshold: labels, the repaired rows, the corrected predictions."""
+"""What follows from S(x) and the threshold: labels, the repaired rows, the corrected predictions. NumPy only."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import OneToOneFeatureMixin, OutlierMixin, TransformerMixin
-from sklearn.utils import Bunch
-from sklearn.utils._param_validation import validate_parameter_constraints
-from sklearn.utils.validation import check_is_fitted
-
-from skaae._threshold import conformal_threshold
-from skaae._validation import PERCENTILE
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-class DecisionsMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin):
+class Correction(dict):
+    """The result of `correct`: a dict whose values are attributes too.
+
+    Examples
+    --------
+    >>> from skaae._decisions import Correction
+    >>> Correction(corrected=["cat"]).corrected
+    ['cat']
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+class DecisionsMixin:
     """The methods of a detector that compare S(x) with ``threshold_``.
 
-    The class that mixes it in has ``_validated(X, reset)`` and ``_results(X, *names)``, the latter
-    of the results that `skaae._scoring` lists.
+    The class that mixes it in has ``threshold_``, ``offset_``, ``classes_``, ``_checked(X)``, which
+    returns an ndarray, and ``_results(X, *names)``, of the results that `skaae._scoring` lists.
     """
+
+    _correction: Callable[..., Any] = Correction
 
     def adversarial_score(self, X: ArrayLike) -> np.ndarray:
         """S(x), the divergence between the predictions on x and on x', label changes first.
@@ -124,7 +137,7 @@ class DecisionsMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin):
             repaired[flagged] = self._results(X[flagged], "reconstruction")["reconstruction"]
         return repaired
 
-    def correct(self, X: ArrayLike) -> Bunch:
+    def correct(self, X: ArrayLike) -> Any:
         """Corrected class labels, with all that led to them.
 
         Parameters
@@ -134,7 +147,7 @@ class DecisionsMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin):
 
         Returns
         -------
-        result : Bunch
+        result : Bunch or Correction
             ``is_adversarial`` (bool), ``instance_score`` (S(x), float64), and class labels from
             ``classes_``: ``corrected`` (M(x') where adversarial, else M(x)), ``no_defense`` (M(x))
             and ``defense`` (M(x') of every sample), each of shape (n_samples,).
@@ -142,41 +155,13 @@ class DecisionsMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin):
         found = self._results(self._checked(X), "score", "no_defense", "defense")
         is_adversarial = found["score"] > self.threshold_
         no_defense, defense = self.classes_[found["no_defense"]], self.classes_[found["defense"]]
-        return Bunch(
+        return self._correction(
             is_adversarial=is_adversarial,
             instance_score=found["score"],
             corrected=np.where(is_adversarial, defense, no_defense),
             no_defense=no_defense,
             defense=defense,
         )
-
-    def infer_threshold(self, X: ArrayLike, threshold_percentile: float | None = None) -> Self:
-        """Set ``threshold_`` and ``offset_`` from normal samples, without training.
-
-        The rate of false alarms is kept for samples like these, if neither the classifier nor the
-        autoencoder has been trained on them.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, ...)
-            Normal samples of the shape that was fitted.
-        threshold_percentile : float or None, default=None
-            Percentage of normal samples below the threshold, in (0, 100]; None: the parameter of
-            the same name.
-
-        Returns
-        -------
-        self : AdversarialAEDetector
-        """
-        percentile = self.threshold_percentile if threshold_percentile is None else threshold_percentile
-        constraints = {"threshold_percentile": [PERCENTILE]}
-        validate_parameter_constraints(constraints, {"threshold_percentile": percentile}, "infer_threshold")
-        self._set_threshold(conformal_threshold(self.adversarial_score(X), percentile))
-        return self
-
-    def _set_threshold(self, threshold: float) -> None:
-        self.threshold_ = float(threshold)
-        self.offset_ = -self.threshold_
 
     def _corrected_probabilities(self, X: ArrayLike) -> np.ndarray:
         """M's probabilities of x' where x is adversarial, else those of x."""
@@ -186,7 +171,3 @@ class DecisionsMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin):
 
     def _is_adversarial(self, X: np.ndarray) -> np.ndarray:
         return self._results(X, "score")["score"] > self.threshold_
-
-    def _checked(self, X: Any) -> np.ndarray:
-        check_is_fitted(self)
-        return self._validated(X, reset=False)

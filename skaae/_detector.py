@@ -13,24 +13,23 @@ from sklearn.utils.validation import validate_data
 
 from skaae._autoencoders import build_autoencoder
 from skaae._classifiers import as_frozen_classifier
-from skaae._decisions import DecisionsMixin
 from skaae._divergence import AdversarialScore
 from skaae._fitting import Fitting
 from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._hidden_layers import FrozenHeads, check_hidden_terms, draw_projections
+from skaae._outlier_detector import OutlierDetectorMixin
 from skaae._perturbations import Perturbation, bounds_of_perturbation, unit_of_perturbation
 from skaae._processes import check_not_forked
 from skaae._random import draw_seed, temporary_seed
 from skaae._rows import Rows, RowSubset
+from skaae._samples import check_float32_range, check_sample_shape
 from skaae._scoring import make_scorer
 from skaae._surrogate import agreement, build_surrogate
 from skaae._threshold import conformal_threshold, split_rows
 from skaae._training import Objective, TrainingOptions, make_optimizer
 from skaae._validation import (
     PARAMETER_CONSTRAINTS,
-    check_float32_range,
     check_numeric_columns,
-    check_sample_shape,
     check_shares,
     lies_in_unit_interval,
     unchanged_on_error,
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
 COMPILED = ("_heads", "_scorer")
 
 
-class AdversarialAEDetector(DecisionsMixin, BaseEstimator):
+class AdversarialAEDetector(OutlierDetectorMixin, BaseEstimator):
     """Detect and repair adversarial inputs of a frozen classifier.
 
     An autoencoder AE is trained, with the classifier M frozen, so that M predicts the same for x

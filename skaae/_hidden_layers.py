@@ -47,7 +47,7 @@ class FrozenHeads:
         self._keys = list((hidden_layers or {}).items())
         self.model = _with_hidden_outputs(classifier.model, hidden_layers or {})
         self.hidden_models = tuple(hidden_models or ())
-        self.projections = [tf.constant(projection) for projection in projections]
+        self.projections = list(projections)
 
     def __call__(self, x: tf.Tensor) -> list[tf.Tensor]:
         """Logits of M, then of the hidden layers, then of the hidden models.
@@ -71,7 +71,7 @@ class FrozenHeads:
     def fingerprint(self) -> list[Any]:
         """What the hidden terms depend on, as plain values."""
         models = [fingerprint(model) for model in self.hidden_models]
-        return [self._keys, [projection.numpy() for projection in self.projections], models]
+        return [self._keys, self.projections, models]
 
     def hidden_terms(self, x: tf.Tensor) -> list[tf.Tensor]:
         """Logits of the hidden models alone, which need no M."""

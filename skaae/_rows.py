@@ -52,19 +52,21 @@ class RowSubset:
 Rows = np.ndarray | RowSubset
 
 
-def chunks(X: Rows) -> Iterator[np.ndarray]:
+def chunks(X: Rows, n_bytes: int | None = None) -> Iterator[np.ndarray]:
     """Rows of X, one chunk of bounded size after the other.
 
     Parameters
     ----------
     X : ndarray or RowSubset of shape (n_samples, ...)
+    n_bytes : int or None, default=None
+        Largest size of a chunk; None: 4 MiB.
 
     Yields
     ------
     rows : ndarray of shape (n_rows, ...)
-        At most 4 MiB, but a row at least.
+        At most `n_bytes`, but a row at least.
     """
-    n_rows = max(1, BYTES_PER_CHUNK // (X.dtype.itemsize * int(np.prod(X.shape[1:]))))
+    n_rows = max(1, (n_bytes or BYTES_PER_CHUNK) // (X.dtype.itemsize * int(np.prod(X.shape[1:]))))
     for start in range(0, len(X), n_rows):
         yield X[start : start + n_rows]
 

@@ -52,12 +52,22 @@ def make_scorer(
     """
     if isinstance(classifier, PredictProbaClassifier):
         return PredictProbaScorer(autoencoder, classifier, heads, score, sample_shape)
+    return RowFunction(lambda x: score_graph(autoencoder, heads, score, x), sample_shape)
 
-    def function(x: tf.Tensor) -> dict[str, tf.Tensor]:
-        reconstruction = tf.cast(call_frozen(autoencoder, x), tf.float32)
-        return {"reconstruction": reconstruction, **compare(score, heads(x), heads(reconstruction))}
 
-    return RowFunction(function, sample_shape)
+def score_graph(
+    autoencoder: keras.Model, heads: FrozenHeads, score: AdversarialScore, x: tf.Tensor
+) -> dict[str, tf.Tensor]:
+    """X', and all that follows from it where M is a Keras model."""
+    reconstruction = tf.cast(call_frozen(autoencoder, x), tf.float32)
+    return {"reconstruction": reconstruction, **compare(score, heads(x), heads(reconstruction))}
+
+
+def reconstruction_graph(autoencoder: keras.Model, heads: FrozenHeads, x: tf.Tensor) -> dict[str, tf.Tensor]:
+    """X', and the hidden terms of x, then of x', where M is no Keras model."""
+    reconstruction = tf.cast(call_frozen(autoencoder, x), tf.float32)
+    terms = [*heads.hidden_terms(x), *heads.hidden_terms(reconstruction)]
+    return {"reconstruction": reconstruction, **{f"term_{place}": values for place, values in enumerate(terms)}}
 
 
 def compare(
@@ -96,9 +106,7 @@ class PredictProbaScorer:
     ) -> None:
         self.classifier = classifier
         self.score = score
-        self._autoencoder = autoencoder
-        self._heads = heads
-        self._network = RowFunction(self._reconstruct, sample_shape)
+        self._network = RowFunction(lambda x: reconstruction_graph(autoencoder, heads, x), sample_shape)
 
     def __call__(self, X: np.ndarray, names: Sequence[str]) -> Results:
         """Score the rows of X, slice by slice."""
@@ -119,9 +127,3 @@ class PredictProbaScorer:
         compared = {name: found.numpy() for name, found in compare(self.score, terms, terms_reconstructed).items()}
         exact = {"probabilities": probabilities, "probabilities_reconstructed": probabilities_reconstructed}
         return {"reconstruction": reconstruction, **compared, **exact}
-
-    def _reconstruct(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
-        """X' and the hidden terms of x, then of x'."""
-        reconstruction = tf.cast(call_frozen(self._autoencoder, x), tf.float32)
-        terms = [*self._heads.hidden_terms(x), *self._heads.hidden_terms(reconstruction)]
-        return {"reconstruction": reconstruction, **{f"term {place}": values for place, values in enumerate(terms)}}

@@ -67,21 +67,6 @@ def lies_in_unit_interval(X: np.ndarray) -> bool:
     return bool(X.min() >= 0 and X.max() <= 1)
 
 
-def check_float32_range(X: np.ndarray) -> None:
-    """Raise a ValueError if a value is finite in float64 but not in float32, in which Keras computes."""
-    limit = np.finfo(np.float32).max
-    if X.dtype != np.float32 and X.size and (X.max() > limit or X.min() < -limit):
-        raise ValueError(f"X contains values beyond {limit:.3g}, the largest float32: scale them first.")
-
-
-def check_sample_shape(X: np.ndarray, sample_shape: tuple[int, ...], name: str) -> None:
-    """Raise a ValueError that names both shapes unless the samples look like those of fit."""
-    if X.shape[1:] != sample_shape:
-        raise ValueError(
-            f"X has samples of shape {X.shape[1:]}, but {name} is expecting samples of shape {sample_shape}, as in fit."
-        )
-
-
 def check_shares(shares: Any) -> None:
     """Raise a ValueError unless these are two shares that leave no less than nothing over."""
     values = np.asarray(shares)

@@ -13,8 +13,9 @@ from sklearn.ensemble import RandomForestClassifier
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 MODULES = (
-    *("adaptive", "attacks", "commands", "corruptions", "data", "defence", "hop_skip_jump", "judging", "ledger"),
-    *("methods", "peers", "report", "sections", "speed_report", "square", "trees", "victims"),
+    *("adaptive", "attacks", "commands", "corruptions", "data", "defence", "deployment", "hop_skip_jump"),
+    *("judging", "ledger", "load", "methods", "peers", "report", "sections", "speed_report", "square", "trees"),
+    "victims",
 )
 
 

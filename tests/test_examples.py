@@ -89,3 +89,14 @@ def test_two_workers(tmp_path):
 def test_several_devices(tmp_path):
     code = re.search(r"MirroredStrategy`.*?```python\n(.*?)```", (ROOT / "docs" / "scale.md").read_text(), re.S)[1]
     assert run("-c", code, folder=tmp_path) == "(150,)\n"
+
+
+def test_deployment(tmp_path):
+    export, use = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "deploy.md").read_text(), re.S)
+    run("-c", export, folder=tmp_path)
+    compared = """
+from sklearn.datasets import load_iris
+assert abs(detector.score_samples(load_iris().data) - np.load("scores.npy")).max() < 1e-5
+"""
+    shown = run("-c", use + compared, folder=tmp_path)
+    assert re.match(r"\['setosa' 'virginica'\] \[False False\] \[\S+ +\S+\]$", shown)

@@ -11,7 +11,10 @@ MODULES = sorted(PACKAGE.glob("*.py"))
 ORDER = [
     "_divergence",
     "_extras",
+    "_files",
     "_rows",
+    "_samples",
+    "_decisions",
     "_processes",
     "_perturbations",
     "_training",
@@ -30,12 +33,17 @@ ORDER = [
     "_caching",
     "_fitting",
     "_validation",
-    "_decisions",
+    "_outlier_detector",
     "_detector",
     "_attack_target",
     "_corrected",
     "metrics",
     "alibi",
+    "_onnx_assembly",
+    "_onnx_trees",
+    "_onnx_classifiers",
+    "_onnx_graph",
+    "onnx",
     "__init__",
 ]
 # Tests that look at several modules at once.
@@ -47,6 +55,7 @@ ACROSS = {
     "test_examples.py",
     "test_layout.py",
     "test_persistence.py",
+    "test_serve.py",
     "test_sklearn_contract.py",
     "test_trees.py",
 }
