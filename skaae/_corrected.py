@@ -132,7 +132,8 @@ class CorrectedClassifier(PersistenceMixin, ClassifierMixin, MetaEstimatorMixin,
 
     def _fit(self, X: ArrayLike, y: ArrayLike) -> None:
         rows, y = self._checked(X, y)
-        detector = clone(self.detector)
+        with temporary_seed(0):  # Keras draws seeds for the copies of models
+            detector = clone(self.detector)
         seed = draw_seed(detector.random_state)
         if is_fitted(detector.classifier):
             self._check_labels_are_known(detector, X, y)
