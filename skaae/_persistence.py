@@ -19,6 +19,7 @@ from keras.src.saving.serialization_lib import ObjectSharingScope
 from sklearn.exceptions import InconsistentVersionWarning
 
 from skaae._keras_models import load_variables, variables_of
+from skaae._random import temporary_seed
 
 # To be raised when files of this version could no longer be read by the last one.
 FORMAT = 1
@@ -189,7 +190,7 @@ def _as_loaded(value: Any, name: str) -> Any:
 def _rebuilt(config: str, custom_objects: Mapping[str, SavedObject], variables: list[Mapping[str, Any]]) -> Any:
     """Make a Keras object from what `SavedKeras` keeps of it, in safe mode."""
     known = {name: saved.value for name, saved in custom_objects.items()}
-    with ObjectSharingScope():
+    with temporary_seed(0), ObjectSharingScope():  # the weights that Keras draws are overwritten
         value = keras.saving.deserialize_keras_object(json.loads(config), custom_objects=known, safe_mode=True)
     if variables:
         load_variables(value, variables)

@@ -82,3 +82,10 @@ def test_coming_from_alibi_detect(tmp_path):
 def test_several_devices(tmp_path):
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "scale.md").read_text(), re.S)
     assert run("-c", code, folder=tmp_path) == "(150,)\n"
+
+
+def test_persist(tmp_path):
+    dump, *loads = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "persist.md").read_text(), re.S)
+    assert len(loads) == 2
+    run("-W", "ignore", "-c", dump, folder=tmp_path)
+    assert run("-W", "ignore", "-c", "".join(loads), folder=tmp_path) == "0.0\n0.0\n[]\n"

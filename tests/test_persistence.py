@@ -4,6 +4,7 @@ import copy
 import json
 import os
 import pickle
+import random
 import subprocess
 import sys
 import textwrap
@@ -128,6 +129,20 @@ def test_copy_keeps_its_threshold_and_may_be_fitted_again(iris, detector):
     again.infer_threshold(iris[0], 50)
     assert again.threshold_ < detector.threshold_
     assert pickle.loads(pickle.dumps(again)).threshold_ == again.threshold_
+
+
+def test_dump_and_load_leave_the_random_states(detector):
+    random.seed(0)
+    wanted = random.random()
+    random.seed(0)
+    pickle.loads(pickle.dumps(detector))
+    assert random.random() == wanted
+
+
+def test_equal_detectors_have_equal_files(detector):
+    """So that joblib's hash, and the cache of a Pipeline, know a detector again."""
+    assert joblib.hash(detector) == joblib.hash(detector)
+    assert pickle.dumps(detector) == pickle.dumps(detector)
 
 
 def test_classifier_is_in_the_file_once(iris, iris_model):
