@@ -177,10 +177,18 @@ def _replaced(value: Any, replace: Callable[[Any, str], Any], name: str) -> Any:
 
 def _as_saved(value: Any, name: str) -> Any:
     if isinstance(value, KERAS_OBJECTS):
+        if _pickles_itself(type(value)):
+            return value
         return _alive.setdefault(id(value), SavedKeras(name, value))
     is_callback = isinstance(value, keras.callbacks.Callback)
     is_function = callable(value) and not isinstance(value, type) and not hasattr(value, "get_params")
     return SavedObject(name, value) if is_callback or (is_function and not name.startswith("_")) else value
+
+
+def _pickles_itself(kind: type) -> bool:
+    """Whether a user's class says itself how it is pickled; no check can know better."""
+    own = [base for base in kind.__mro__ if base.__module__.split(".")[0] not in ("keras", "builtins")]
+    return any("__reduce__" in vars(base) or "__reduce_ex__" in vars(base) for base in own)
 
 
 def _as_loaded(value: Any, name: str) -> Any:

@@ -249,6 +249,12 @@ class TestWhatCannotBeLoadedIsNotDumped:
         with pytest.raises(pickle.PicklingError, match=message):
             dump(detector)
 
+    def test_a_class_that_pickles_itself_does(self):
+        model = parts.PicklesItself()
+        model.build((None, 4))
+        loaded = pickle.loads(pickle.dumps(AdversarialAEDetector(model))).classifier
+        np.testing.assert_array_equal(loaded.get_weights()[0], model.get_weights()[0])
+
     def test_workers_get_code_along(self, iris_model):
         """joblib sends it with cloudpickle; a copy shares it."""
         detector = AdversarialAEDetector(iris_model, preprocess=nested(), loss=lambda x, y: x - y)
