@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from skaae._corrected import CorrectedClassifier as CorrectedClassifier
     from skaae._detector import AdversarialAEDetector as AdversarialAEDetector
     from skaae._frozen_keras_model import FrozenKerasModel as FrozenKerasModel
+    from skaae._persistence import TRUSTED_TYPES as TRUSTED_TYPES
 
 __version__ = "0.1.0"
 _MODULES = {
@@ -20,9 +21,11 @@ _MODULES = {
     "CorrectedClassifier": "skaae._corrected",
     "attack_target": "skaae._attack_target",
     "FrozenKerasModel": "skaae._frozen_keras_model",
+    "TRUSTED_TYPES": "skaae._persistence",
 }
 _SUBMODULES = ("alibi", "metrics", "onnx")
 __all__ = [
+    "TRUSTED_TYPES",
     "AdversarialAEDetector",
     "CorrectedClassifier",
     "FrozenKerasModel",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
@@ -38,11 +39,31 @@ def cached_training(memory: Any, X: RowSubset, key: Any, training: Callable[[], 
     weights : list of list of ndarray
         Of each model that was trained.
     history : dict of list of float
+
+    Warns
+    -----
+    UserWarning
+        If the result could not be stored: it is returned all the same. joblib warns of a full disk by
+        itself (``CacheWarning``), and writes under another name until a file is whole.
     """
     if isinstance(memory, os.PathLike):
         memory = os.fspath(memory)
     cached = check_memory(memory).cache(train_once, ignore=["training"])
-    result: TrainingResult = cached(X, joblib.hash([version("skaae"), key]), training)
+    trained: list[TrainingResult] = []
+
+    def training_that_is_kept() -> TrainingResult:
+        trained.append(training())
+        return trained[0]
+
+    try:
+        result: TrainingResult = cached(X, joblib.hash([version("skaae"), key]), training_that_is_kept)
+    except Exception as error:  # of any kind, since joblib's stores may be on any system
+        if not trained:
+            raise
+        warnings.warn(
+            f"memory={memory!r} could not store the training, which is used all the same: {error}", stacklevel=2
+        )
+        return trained[0]
     return result
 
 

@@ -18,6 +18,7 @@ from skaae._conversions import convert
 from skaae._extras import import_extra
 from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._logits import check_outputs
+from skaae._persistence import PersistenceMixin
 
 # Of a class, 0.01 where there are two: exact zeros have no logarithm, and among probabilities that a
 # forest or boosting makes smaller, ratios mean little (smaller floors detected fewer attacks on them).
@@ -45,14 +46,14 @@ class ConvertedClassifier(FrozenKerasModel):
         super().__init__(model, classes=estimator.classes_, from_logits=True)
         self.estimator = estimator
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"estimator": self.estimator}
+    _not_saved = ("model", "classes", "from_logits", "_compiled")
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["estimator"], convert(state["estimator"]))  # type: ignore[misc]
+        super().__setstate__(state)
+        self.__init__(self.estimator, convert(self.estimator))  # type: ignore[misc]
 
 
-class PredictProbaClassifier(BaseEstimator):
+class PredictProbaClassifier(PersistenceMixin, BaseEstimator):
     """Any fitted classifier with ``predict_proba``: logits from its probabilities, without a gradient.
 
     Parameters

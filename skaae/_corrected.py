@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skaae._classifiers import check_kind, is_fitted
 from skaae._detector import AdversarialAEDetector
+from skaae._persistence import PersistenceMixin
 from skaae._random import draw_seed, temporary_seed
 from skaae._threshold import split_labelled_rows, split_rows
 from skaae._validation import check_numeric_columns, unchanged_on_error
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-class CorrectedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class CorrectedClassifier(PersistenceMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """A classifier whose predictions are the corrected ones of a detector.
 
     It goes wherever a classifier goes: Pipelines, cross-validation, ensembles. With an unfitted
@@ -131,7 +132,8 @@ class CorrectedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def _fit(self, X: ArrayLike, y: ArrayLike) -> None:
         rows, y = self._checked(X, y)
-        detector = clone(self.detector)
+        with temporary_seed(0):  # Keras draws seeds for the copies of models
+            detector = clone(self.detector)
         seed = draw_seed(detector.random_state)
         if is_fitted(detector.classifier):
             self._check_labels_are_known(detector, X, y)

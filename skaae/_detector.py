@@ -18,12 +18,13 @@ from skaae._fitting import Fitting
 from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._hidden_layers import FrozenHeads, check_hidden_terms, draw_projections
 from skaae._outlier_detector import OutlierDetectorMixin
+from skaae._persistence import PersistenceMixin
 from skaae._perturbations import Perturbation, bounds_of_perturbation, unit_of_perturbation
 from skaae._processes import check_not_forked
 from skaae._random import draw_seed, temporary_seed
 from skaae._rows import Rows, RowSubset
 from skaae._samples import check_float32_range, check_sample_shape
-from skaae._scoring import make_scorer
+from skaae._scoring import check_finite, make_scorer
 from skaae._surrogate import agreement, build_surrogate
 from skaae._threshold import conformal_threshold, split_rows
 from skaae._training import Objective, TrainingOptions, make_optimizer
@@ -39,10 +40,8 @@ if TYPE_CHECKING:
     import keras
     from numpy.typing import ArrayLike
 
-COMPILED = ("_heads", "_scorer")
 
-
-class AdversarialAEDetector(OutlierDetectorMixin, BaseEstimator):
+class AdversarialAEDetector(PersistenceMixin, OutlierDetectorMixin, BaseEstimator):
     """Detect and repair adversarial inputs of a frozen classifier.
 
     An autoencoder AE is trained, with the classifier M frozen, so that M predicts the same for x
@@ -194,6 +193,7 @@ class AdversarialAEDetector(OutlierDetectorMixin, BaseEstimator):
     """
 
     _parameter_constraints = PARAMETER_CONSTRAINTS
+    _not_saved = ("_heads", "_scorer")
 
     def __init__(
         self,
@@ -278,7 +278,8 @@ class AdversarialAEDetector(OutlierDetectorMixin, BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            If a parameter or X is not what is wanted; nothing is trained then.
+            If a parameter or X is not what is wanted; nothing is trained then. If the training has
+            diverged. Whatever is raised, the detector is as it was before, fitted or not.
         NotFittedError
             If the classifier has not been fitted.
         """
@@ -312,6 +313,7 @@ class AdversarialAEDetector(OutlierDetectorMixin, BaseEstimator):
         """Train on some rows, and set the threshold with others."""
         with temporary_seed(seed):
             self._train(X, training, seed)
+        check_finite(self._scorer, RowSubset(X, calibration))
         if self.surrogate_ is not None:
             self.surrogate_agreement_ = agreement(self.surrogate_, self.classifier_, RowSubset(X, calibration))
         if self.threshold is None:
@@ -372,11 +374,8 @@ class AdversarialAEDetector(OutlierDetectorMixin, BaseEstimator):
     def _results(self, X: Rows, *names: str) -> dict[str, np.ndarray]:
         return self._scorer(X, names)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """The compiled graph is made anew where the estimator is loaded."""
-        return {name: value for name, value in super().__getstate__().items() if name not in COMPILED}
-
     def __setstate__(self, state: dict[str, Any]) -> None:
+        """The compiled graph is made anew where the estimator is loaded."""
         super().__setstate__(state)
         if "autoencoder_" in state:
             self._compile()

@@ -11,6 +11,7 @@ Prediction Distributions*, arXiv:2002.09364, equations 1 and 2.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -148,11 +149,12 @@ class AdversarialScore:
         array([1003.])
         """
         score = self(logits, logits_reconstructed)
-        if not self.label_change_first:
-            return score
-        odds = log_odds_of_change(logits[0], logits_reconstructed[0])
-        changed = tf.argmax(logits[0], axis=1) != tf.argmax(logits_reconstructed[0], axis=1)
-        return tf.where(changed, LABEL_CHANGE + odds, tf.minimum(score, LABEL_CHANGE))
+        if self.label_change_first:
+            odds = log_odds_of_change(logits[0], logits_reconstructed[0])
+            changed = tf.argmax(logits[0], axis=1) != tf.argmax(logits_reconstructed[0], axis=1)
+            score = tf.where(changed, LABEL_CHANGE + odds, tf.minimum(score, LABEL_CHANGE))
+        # NaN is above no threshold: a row so large that M overflows would pass for normal.
+        return tf.where(tf.math.is_nan(score), tf.constant(math.inf, score.dtype), score)
 
 
 def log_odds_of_change(logits: tf.Tensor, logits_reconstructed: tf.Tensor) -> tf.Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -15,9 +15,10 @@ from sklearn.utils.validation import check_array
 from skaae._inference import RowFunction
 from skaae._keras_models import call_frozen, check_input_shape, check_one_input_one_output
 from skaae._logits import check_outputs, class_logits, count_classes
+from skaae._persistence import PersistenceMixin
 
 
-class FrozenKerasModel(ClassifierMixin, BaseEstimator):
+class FrozenKerasModel(PersistenceMixin, ClassifierMixin, BaseEstimator):
     """A fitted ``keras.Model`` as a scikit-learn classifier that is never trained again.
 
     ``fit`` does nothing and ``sklearn.base.clone`` returns the very same object, so it keeps its
@@ -52,6 +53,8 @@ class FrozenKerasModel(ClassifierMixin, BaseEstimator):
     >>> frozen.predict_proba(np.array([[1.0, 0.0]])).round(3)
     array([[0.731, 0.269]])
     """
+
+    _not_saved: ClassVar[tuple[str, ...]] = ("_compiled",)
 
     def __init__(self, model: keras.Model, classes: Sequence[Any] | None = None, from_logits: bool = False) -> None:
         self.model = model
@@ -175,6 +178,3 @@ class FrozenKerasModel(ClassifierMixin, BaseEstimator):
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in super().__getstate__().items() if name != "_compiled"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import joblib
@@ -99,8 +99,47 @@ def copy_model(model: keras.Model, argument: str) -> keras.Model:
     if model.built and model.weights:
         if not copy.built:
             copy.build(model.input_shape)
-        copy.set_weights(model.get_weights())
+        load_variables(copy, variables_of(model))
     return copy
+
+
+def variables_of(model: keras.Layer) -> list[dict[str, np.ndarray]]:
+    """Arrays of each layer that has any, by the names that Keras gives them in its own files.
+
+    Parameters
+    ----------
+    model : keras.Layer
+
+    Returns
+    -------
+    variables : list of dict of ndarray
+
+    Raises
+    ------
+    TypeError
+        If a layer has learnt a vocabulary, which is no array.
+    """
+    found = _layers_with_variables(model)
+    with_assets = [layer.name for layer in model._flatten_layers() if hasattr(layer, "save_assets")]
+    if with_assets:
+        raise TypeError(f"the layers {with_assets} have vocabularies; put them before the detector.")
+    return [{name: np.array(tf.convert_to_tensor(value)) for name, value in own.items()} for _, own in found]
+
+
+def load_variables(model: keras.Layer, variables: Sequence[Mapping[str, np.ndarray]]) -> None:
+    """Set what `variables_of` found in a model of the same architecture.
+
+    Not ``set_weights``: layers derive values from their arrays, as Normalization does, when they are loaded.
+    """
+    for (layer, _), own in zip(_layers_with_variables(model), variables, strict=True):
+        layer.load_own_variables(own)
+
+
+def _layers_with_variables(model: keras.Layer) -> list[tuple[keras.Layer, dict[str, Any]]]:
+    found: list[tuple[keras.Layer, dict[str, Any]]] = [(layer, {}) for layer in model._flatten_layers()]
+    for layer, own in found:
+        layer.save_own_variables(own)
+    return [(layer, own) for layer, own in found if own]
 
 
 def call_frozen(model: keras.Model, x: tf.Tensor) -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 # TensorFlow and Keras offer no public way to read these states, only to set them.
 from keras.src.backend.common import global_state
 from tensorflow.python.eager import context
+from tensorflow.python.framework import config
 
 KERAS_STATES = ("global_random_seed", "global_seed_generator")
 
@@ -48,6 +49,8 @@ def draw_seed(random_state: int | np.random.RandomState | None) -> int:
 def temporary_seed(seed: int) -> Iterator[None]:
     """Seed Python, NumPy, TensorFlow and Keras inside the block, and restore their states after it.
 
+    TensorFlow's op determinism, which scikeras switches on, is restored too.
+
     Parameters
     ----------
     seed : int
@@ -78,6 +81,7 @@ def _global_states() -> dict[str, Any]:
         "numpy": np.random.get_state(),
         "tensorflow": (tensorflow._seed, getattr(tensorflow, "_rng", None)),
         "keras": [global_state.get_global_attribute(name) for name in KERAS_STATES],
+        "deterministic": config.is_op_determinism_enabled(),
     }
 
 
@@ -88,3 +92,5 @@ def _restore(found: dict[str, Any]) -> None:
     tensorflow._seed, tensorflow._rng = found["tensorflow"]
     for name, value in zip(KERAS_STATES, found["keras"], strict=True):
         global_state.set_global_attribute(name, value)
+    if found["deterministic"] != config.is_op_determinism_enabled():
+        (config.enable_op_determinism if found["deterministic"] else config.disable_op_determinism)()

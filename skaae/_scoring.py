@@ -17,7 +17,9 @@ from skaae._divergence import AdversarialScore
 from skaae._hidden_layers import FrozenHeads
 from skaae._inference import RowFunction
 from skaae._keras_models import call_frozen
+from skaae._rows import Rows
 
+ROWS_TO_TRY = 1000
 Results = dict[str, np.ndarray]
 Scorer = Callable[[np.ndarray, Sequence[str]], Results]
 
@@ -68,6 +70,28 @@ def reconstruction_graph(autoencoder: keras.Model, heads: FrozenHeads, x: tf.Ten
     reconstruction = tf.cast(call_frozen(autoencoder, x), tf.float32)
     terms = [*heads.hidden_terms(x), *heads.hidden_terms(reconstruction)]
     return {"reconstruction": reconstruction, **{f"term_{place}": values for place, values in enumerate(terms)}}
+
+
+def check_finite(scorer: Scorer, X: Rows) -> None:
+    """Raise a ValueError that says what to change unless x' and S(x) are finite for these rows.
+
+    Parameters
+    ----------
+    scorer : callable
+        As `make_scorer` makes it.
+    X : ndarray or RowSubset of shape (n_samples, ...)
+        Normal rows; the first `ROWS_TO_TRY` are tried.
+    """
+    rows = X[:ROWS_TO_TRY]
+    # x' first: scikit-learn's classifiers raise for one that is not finite.
+    for name, what in {"reconstruction": "the reconstruction x' = AE(x)", "score": "the score S(x)"}.items():
+        bad = ~np.isfinite(scorer(rows, [name])[name]).reshape(len(rows), -1).all(axis=1)
+        if bad.any():
+            raise ValueError(
+                f"{what} is not finite for {bad.sum()} of {len(rows)} rows of X: the autoencoder has diverged, or was "
+                f"given so. Try a smaller learning_rate, an optimizer with clipnorm=1.0, or another autoencoder; or "
+                f"scale X (StandardScaler)."
+            )
 
 
 def compare(

@@ -110,6 +110,11 @@ def conformal_threshold(scores: np.ndarray, percentile: float) -> float:
     -------
     threshold : float
 
+    Raises
+    ------
+    ValueError
+        If it would be infinite or NaN.
+
     Warns
     -----
     UserWarning
@@ -132,4 +137,10 @@ def conformal_threshold(scores: np.ndarray, percentile: float) -> float:
             f"1 in {len(scores) + 1} new normal rows exceeds.",
             stacklevel=4,
         )
-    return float(np.sort(scores)[min(rank, len(scores)) - 1])
+    threshold = float(np.sort(scores)[min(rank, len(scores)) - 1])
+    if not np.isfinite(threshold):
+        raise ValueError(
+            f"{np.sum(~np.isfinite(scores))} of {len(scores)} rows of X have a score that is not finite, so that there "
+            f"is no threshold: the classifier or the autoencoder is not finite there. Scale X (StandardScaler)."
+        )
+    return threshold

@@ -57,8 +57,7 @@ def unchanged_on_error(estimator: BaseEstimator) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(found)
+        estimator.__dict__ = found  # in one step, which a second interrupt cannot cut in two
         raise
 
 

@@ -23,6 +23,8 @@ from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._inference import RowFunction
 from skaae._keras_models import call_frozen, check_input_shape
 from skaae._logits import are_probabilities
+from skaae._persistence import PersistenceMixin
+from skaae._threshold import conformal_threshold
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -33,7 +35,7 @@ PUBLISHED = {"noise": 0.0, "virtual_adversarial": 0.0, "label_change_first": Fal
 ROWS_TO_LOOK_AT = 100
 
 
-class AdversarialAE:
+class AdversarialAE(PersistenceMixin):
     """Adversarial autoencoder with the names and the results of alibi-detect's class.
 
     Parameters
@@ -209,12 +211,13 @@ class AdversarialAE:
         Raises
         ------
         ValueError
-            If `threshold_perc` is no percentage.
+            If `threshold_perc` is no percentage, or `margin` makes the threshold negative; nothing
+            is changed then.
         """
         if not _is_number(threshold_perc, 0, 100) or threshold_perc == 0:
             raise ValueError(f"threshold_perc must be a number above 0 and at most 100, got {threshold_perc!r}.")
         X = self._prepared(X, batch_size)
-        self.threshold = self.detector_.infer_threshold(X, float(threshold_perc)).threshold_ + margin
+        self.threshold = conformal_threshold(self.detector_.adversarial_score(X), float(threshold_perc)) + margin
 
     def score(self, X: ArrayLike, batch_size: int | None = None, return_predictions: bool = False) -> Any:
         """Adversarial score of each row.

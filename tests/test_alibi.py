@@ -272,6 +272,14 @@ class TestBadInput:
             ad.infer_threshold(X, threshold_perc=percentage)
         assert ad.threshold is None
 
+    @pytest.mark.parametrize("margin", [-1e6, np.nan])
+    def test_margin_that_makes_the_threshold_negative_changes_nothing(self, ad, X, margin):
+        ad.infer_threshold(X)
+        before = ad.threshold, ad.detector_.threshold_, ad.detector_.offset_
+        with pytest.raises(ValueError, match="threshold must be a number of at least 0"):
+            ad.infer_threshold(X, threshold_perc=50, margin=margin)
+        assert (ad.threshold, ad.detector_.threshold_, ad.detector_.offset_) == before
+
     @pytest.mark.parametrize("threshold", [-1, "high", np.nan])
     def test_threshold(self, ad, threshold):
         with pytest.raises(ValueError, match="threshold must be"):

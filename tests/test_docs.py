@@ -9,7 +9,7 @@ import pytest
 
 DOCS = Path(__file__).parent.parent / "docs"
 # Run elsewhere: by test_examples.py, and scale.md by test_dask.py too.
-ELSEWHERE = {"alibi", "deploy", "evaluate", "index", "scale"}
+ELSEWHERE = {"alibi", "deploy", "evaluate", "index", "persist", "scale"}
 PAGES = sorted(path.stem for path in DOCS.glob("*.md") if "```python" in path.read_text())
 # A line that each page prints, where it says something.
 PRINTED = {

@@ -100,3 +100,10 @@ assert abs(detector.score_samples(load_iris().data) - np.load("scores.npy")).max
 """
     shown = run("-c", use + compared, folder=tmp_path)
     assert re.match(r"\['setosa' 'virginica'\] \[False False\] \[\S+ +\S+\]$", shown)
+
+
+def test_persist(tmp_path):
+    dump, *loads = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "persist.md").read_text(), re.S)
+    assert len(loads) == 2
+    run("-W", "ignore", "-c", dump, folder=tmp_path)
+    assert run("-W", "ignore", "-c", "".join(loads), folder=tmp_path) == "0.0\n0.0\n[]\n"

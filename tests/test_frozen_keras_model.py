@@ -55,7 +55,7 @@ def test_fit_and_clone_keep_the_weights(iris, flowers):
 def test_pickle_predicts_the_same_and_leaves_the_graph_behind(iris, flowers):
     wanted = flowers.predict_proba(iris[0])
     state = flowers.__getstate__()
-    assert set(state) <= {"model", "classes", "from_logits", "_sklearn_version"}
+    assert set(state) == {"model", "classes", "from_logits", "_skaae_format", "_skaae_version"}
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(flowers)).predict_proba(iris[0]), wanted)
 
 

@@ -4,7 +4,14 @@ import pytest
 import tensorflow as tf
 from conftest import weights_of
 
-from skaae._keras_models import call_frozen, check_input_shape, check_one_input_one_output, copy_model, fingerprint
+from skaae._keras_models import (
+    call_frozen,
+    check_input_shape,
+    check_one_input_one_output,
+    copy_model,
+    fingerprint,
+    variables_of,
+)
 
 
 class Doubled(keras.layers.Layer):
@@ -116,3 +123,18 @@ def test_input_shape_is_compared_with_wildcards():
     check_input_shape(model, (7, 3), "classifier")
     with pytest.raises(ValueError, match=r"classifier takes samples of shape \(None, 3\), .* the shape \(7, 2\)"):
         check_input_shape(model, (7, 2), "classifier")
+
+
+def test_copy_of_a_model_that_has_learnt_to_scale(iris):
+    """Normalization derives values from its arrays, which `set_weights` does not."""
+    scale = keras.layers.Normalization()
+    scale.adapt(100 * iris[0] + 50)
+    model = keras.Sequential([keras.Input((4,)), scale, keras.layers.Dense(4)])
+    np.testing.assert_array_equal(copy_model(model, "autoencoder")(iris[0]), model(iris[0]))
+
+
+def test_a_learnt_vocabulary_is_refused():
+    lookup = keras.layers.IntegerLookup(vocabulary=[1, 2])
+    model = keras.Sequential([keras.Input((1,), dtype="int64"), lookup])
+    with pytest.raises(TypeError, match="vocabularies"):
+        variables_of(model)

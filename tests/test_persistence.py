@@ -1,21 +1,35 @@
-"""Dumped in one process, loaded in another: the same scores, bit for bit."""
+"""Dumped in one process, loaded in another: the same scores, bit for bit; and no code that is run on the way."""
 
 import copy
+import json
+import os
 import pickle
+import random
 import subprocess
 import sys
 import textwrap
+import warnings
+import zipfile
+from pathlib import Path
 
+import cloudpickle
 import joblib
+import keras
 import numpy as np
+import persistence_parts as parts
 import pytest
+import skops.io
 from scikeras.wrappers import KerasClassifier
+from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skaae import AdversarialAEDetector
+from skaae import TRUSTED_TYPES, AdversarialAEDetector, CorrectedClassifier, _persistence
+from skaae.alibi import AdversarialAE
 
+FOLDER = Path(__file__).parent
 DUPLICATES = [copy.deepcopy, lambda detector: pickle.loads(pickle.dumps(detector))]
 
 
@@ -25,17 +39,30 @@ def run_python(code, *arguments):
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def same_in_a_new_process(estimator, X, tmp_path):
+def same_in_a_new_process(estimator, X, tmp_path, trusted=()):
+    """From a joblib file, and from a skops file where types are trusted."""
     np.save(tmp_path / "X.npy", X)
     joblib.dump(estimator, tmp_path / "estimator.joblib")
+    if trusted:
+        skops.io.dump(estimator, tmp_path / "estimator.skops")
     code = """
         import sys, joblib, numpy as np
-        folder = sys.argv[1]
-        estimator = joblib.load(f"{folder}/estimator.joblib")
-        np.save(f"{folder}/scores.npy", estimator.score_samples(np.load(f"{folder}/X.npy")))
+        folder, *trusted = sys.argv[1:]
+        X = np.load(f"{folder}/X.npy")
+        scores = [joblib.load(f"{folder}/estimator.joblib").score_samples(X)]
+        if trusted:
+            import skops.io
+            scores += [skops.io.load(f"{folder}/estimator.skops", trusted=trusted).score_samples(X)]
+        np.save(f"{folder}/scores.npy", scores)
     """
-    run_python(code, tmp_path)
-    np.testing.assert_array_equal(np.load(tmp_path / "scores.npy"), estimator.score_samples(X))
+    run_python(code, tmp_path, *trusted)
+    for scores in np.load(tmp_path / "scores.npy"):
+        np.testing.assert_array_equal(scores, estimator.score_samples(X))
+
+
+@pytest.fixture
+def parts_can_be_imported(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(FOLDER), *filter(None, [os.environ.get("PYTHONPATH")])]))
 
 
 @pytest.fixture(scope="module")
@@ -53,18 +80,15 @@ def test_detector_of_images_in_a_new_process(digit_images, digits_model, tmp_pat
 
 
 def build_classifier():
-    import keras
-
     layers = keras.layers.Dense(8, activation="relu"), keras.layers.Dense(3, activation="softmax")
     return keras.Sequential([keras.Input((4,)), *layers])
 
 
-def test_pipeline_around_a_scikeras_classifier_in_a_new_process(iris, tmp_path, monkeypatch):
+def test_pipeline_around_a_scikeras_classifier_in_a_new_process(iris, tmp_path, parts_can_be_imported):
     X, y = iris
     classifier = KerasClassifier(build_classifier, loss="sparse_categorical_crossentropy", epochs=3, verbose=0)
     classifier.fit(X.astype("float32"), y)
     detector = AdversarialAEDetector(FrozenEstimator(classifier), epochs=1, random_state=0)
-    monkeypatch.setenv("PYTHONPATH", "tests")
     same_in_a_new_process(make_pipeline(StandardScaler(), detector).fit(X), X, tmp_path)
 
 
@@ -107,6 +131,20 @@ def test_copy_keeps_its_threshold_and_may_be_fitted_again(iris, detector):
     assert pickle.loads(pickle.dumps(again)).threshold_ == again.threshold_
 
 
+def test_dump_and_load_leave_the_random_states(detector):
+    random.seed(0)
+    wanted = random.random()
+    random.seed(0)
+    pickle.loads(pickle.dumps(detector))
+    assert random.random() == wanted
+
+
+def test_equal_detectors_have_equal_files(detector):
+    """So that joblib's hash, and the cache of a Pipeline, know a detector again."""
+    assert joblib.hash(detector) == joblib.hash(detector)
+    assert pickle.dumps(detector) == pickle.dumps(detector)
+
+
 def test_classifier_is_in_the_file_once(iris, iris_model):
     """`classifier` and `classifier_` are the same Keras model."""
     detector = AdversarialAEDetector(iris_model, epochs=1).fit(iris[0])
@@ -122,3 +160,206 @@ def test_import_of_the_package_does_not_import_tensorflow():
     assert (
         run_python("import skaae; skaae.AdversarialAEDetector; import sys; print('keras' in sys.modules)") == "True\n"
     )
+
+
+def test_files_of_the_first_format():
+    """They were written by skaae 0.1.0 (tests/data/make_format_1.py), and are never written again."""
+    code = """
+        import sys, joblib, numpy as np, skops.io, skaae
+        file = sys.argv[1] + "/format-1"
+        kept = np.load(file + ".npz")
+        for loaded in (joblib.load(file + ".joblib"), skops.io.load(file + ".skops", trusted=skaae.TRUSTED_TYPES)):
+            print(np.abs(loaded.score_samples(kept["X"]) - kept["scores"]).max())
+            print(abs(loaded[-1].threshold_ - kept["threshold"]), loaded[-1].optimizer.get_config()["beta_1"])
+    """
+    joblib_scores, joblib_rest, skops_scores, skops_rest = run_python(code, FOLDER / "data").splitlines()
+    assert float(joblib_scores) < 1e-6
+    assert float(skops_scores) < 1e-6
+    assert joblib_rest == skops_rest == "0.0 0.9"
+
+
+class TestVersions:
+    def test_another_version_of_the_package_warns_as_scikit_learn_does(self, iris, detector, monkeypatch):
+        monkeypatch.setattr(_persistence, "version", lambda package: "0.0.7")
+        file = pickle.dumps(detector)
+        monkeypatch.undo()
+        with pytest.warns(InconsistentVersionWarning) as warned:
+            loaded = pickle.loads(file)
+        messages = [str(warning.message) for warning in warned]
+        wanted = "Trying to load {} from skaae 0.0.7 when using skaae"
+        for name in ("AdversarialAEDetector", "FrozenKerasModel"):
+            assert any(message.startswith(wanted.format(name)) for message in messages)
+        np.testing.assert_array_equal(loaded.score_samples(iris[0]), detector.score_samples(iris[0]))
+
+    def test_the_same_version_does_not_warn(self, detector):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            pickle.loads(pickle.dumps(detector))
+
+    @pytest.mark.parametrize("found", [_persistence.FORMAT + 1, 0, None])
+    def test_an_unknown_format_is_an_error(self, detector, found, monkeypatch):
+        monkeypatch.setattr(_persistence, "FORMAT", found)
+        file = pickle.dumps(detector)
+        monkeypatch.undo()
+        with pytest.raises(ValueError, match=rf"saved in format {found} by skaae .* reads formats 1 to 1: install"):
+            pickle.loads(file)
+
+
+def sequential(*layers):
+    return keras.Sequential([keras.Input((4,)), *layers])
+
+
+def test_own_layers_and_functions_in_a_new_process(iris, tmp_path, parts_can_be_imported):
+    classifier = sequential(parts.Shift(0.5), keras.layers.Dense(3, "softmax"))
+    functions = {"autoencoder": parts.build_autoencoder, "loss": parts.absolute_error, "preprocess": parts.double}
+    kept = {"callbacks": [parts.KillOnce(FOLDER)], "metrics": [keras.metrics.KLDivergence()]}
+    detector = AdversarialAEDetector(classifier, **functions, **kept, epochs=2, random_state=0).fit(iris[0])
+    own = ["Shift", "build_autoencoder", "absolute_error", "double", "KillOnce"]
+    named = [f"persistence_parts.{name}" for name in own]
+    untrusted = skops.io.get_untrusted_types(data=skops.io.dumps(detector))
+    assert set(named) <= set(untrusted) <= {*named, *TRUSTED_TYPES}
+    same_in_a_new_process(detector, iris[0], tmp_path, untrusted)
+
+
+def nested():
+    def preprocess(batch):
+        return batch
+
+    return preprocess
+
+
+class TestWhatCannotBeLoadedIsNotDumped:
+    @pytest.mark.parametrize("dump", [pickle.dumps, skops.io.dumps])
+    @pytest.mark.parametrize(
+        ("parameter", "value", "message"),
+        [
+            ("preprocess", lambda batch: batch, r"preprocess=.* no lambda"),
+            ("preprocess", nested(), r"preprocess=.* top level of a module"),
+            ("callbacks", [keras.callbacks.LambdaCallback(on_epoch_end=nested())], r"callbacks\[0\]=.* top level"),
+            ("metrics", ["mse", keras.metrics.MeanMetricWrapper(nested())], r"metrics\[1\]: MeanMetric.*register_"),
+            ("autoencoder", sequential(parts.Unregistered()), r"autoencoder: .*Unregistered is not registered"),
+            ("surrogate", keras.Sequential([keras.layers.Dense(3, nested())]), r"surrogate: .*register_"),
+            ("encoder", sequential(parts.WithoutConfiguration(1)), r"encoder: .* complete get_config"),
+            ("classifier", sequential(keras.layers.Lambda(lambda x: x)), r"classifier: .* use no lambda"),
+        ],
+        ids=lambda value: value if isinstance(value, str) and value.isalpha() else "",
+    )
+    def test_the_error_names_the_parameter(self, iris_model, dump, parameter, value, message):
+        detector = AdversarialAEDetector(iris_model).set_params(**{parameter: value})
+        with pytest.raises(pickle.PicklingError, match=message):
+            dump(detector)
+
+    def test_a_class_that_pickles_itself_does(self):
+        model = parts.PicklesItself()
+        model.build((None, 4))
+        loaded = pickle.loads(pickle.dumps(AdversarialAEDetector(model))).classifier
+        np.testing.assert_array_equal(loaded.get_weights()[0], model.get_weights()[0])
+
+    def test_workers_get_code_along(self, iris_model):
+        """joblib sends it with cloudpickle; a copy shares it."""
+        detector = AdversarialAEDetector(iris_model, preprocess=nested(), loss=lambda x, y: x - y)
+        for other in (cloudpickle.loads(cloudpickle.dumps(detector)), copy.deepcopy(detector)):
+            assert (other.preprocess(1), other.loss(3, 1)) == (1, 2)
+        assert joblib.Parallel(n_jobs=2)([joblib.delayed(nested_result)(detector)]) == [1]
+
+
+def nested_result(detector):
+    return detector.preprocess(1)
+
+
+class TestSkops:
+    @pytest.fixture(params=["detector", "corrected", "pipeline", "alibi"])
+    def fitted(self, request, iris, iris_model, detector):
+        parameters = {"epochs": 1, "random_state": 0}
+        if request.param == "detector":
+            return detector
+        if request.param == "corrected":
+            return CorrectedClassifier(AdversarialAEDetector(LogisticRegression(), **parameters)).fit(*iris)
+        if request.param == "pipeline":
+            return make_pipeline(StandardScaler(), AdversarialAEDetector(iris_model, **parameters)).fit(iris[0])
+        facade = AdversarialAE(ae=sequential(keras.layers.Dense(4)), model=iris_model, threshold=0.1)
+        facade.fit(iris[0], epochs=1, verbose=False)
+        return facade
+
+    def test_only_our_classes_need_trust(self, iris, fitted):
+        file = skops.io.dumps(fitted)
+        untrusted = skops.io.get_untrusted_types(data=file)
+        assert set(untrusted) <= set(TRUSTED_TYPES)
+        loaded = skops.io.loads(file, trusted=TRUSTED_TYPES)
+        method = next(name for name in ("score_samples", "predict_proba", "score") if hasattr(fitted, name))
+        np.testing.assert_array_equal(getattr(loaded, method)(iris[0]), getattr(fitted, method)(iris[0]))
+
+    def test_trusted_types_exist(self):
+        for name in TRUSTED_TYPES:
+            module, _, attribute = name.rpartition(".")
+            assert isinstance(getattr(sys.modules[module], attribute), type)
+
+    def test_a_model_that_is_held_twice_is_in_the_file_once(self, iris, iris_model):
+        detector = AdversarialAEDetector(iris_model, autoencoder=iris_sized(), epochs=0).fit(iris[0])
+        file = skops.io.dumps(detector)
+        loaded = skops.io.loads(file, trusted=TRUSTED_TYPES)
+        assert loaded.classifier_.model is loaded.classifier
+        assert len(pickle.dumps(detector)) < len(pickle.dumps(iris_model)) + 8000
+
+
+def iris_sized():
+    return sequential(keras.layers.Dense(4))
+
+
+class TestMaliciousFiles:
+    """The configuration of a Keras model that would write a file, put into real dumps."""
+
+    @pytest.fixture
+    def marker(self, tmp_path):
+        return tmp_path / "marker"
+
+    @pytest.fixture
+    def evil(self, marker):
+        function = eval(f"lambda x: [x, open({str(marker)!r}, 'w').close()][0]")
+        model = sequential(keras.layers.Lambda(function, output_shape=(4,)))
+        marker.unlink(missing_ok=True)  # the layer was called to build the model
+        return json.dumps(keras.saving.serialize_keras_object(model))
+
+    def test_outside_safe_mode_it_would_be_run(self, evil, marker):
+        keras.saving.deserialize_keras_object(json.loads(evil), safe_mode=False)(np.zeros((1, 4)))
+        assert marker.exists()
+
+    def test_skops(self, detector, evil, marker, tmp_path):
+        tampered = io_of_tampered(skops.io.dumps(detector), evil, tmp_path)
+        assert set(skops.io.get_untrusted_types(file=tampered)) <= set(TRUSTED_TYPES), "nothing to be seen"
+        with pytest.raises(ValueError, match=r"Lambda|lambda"):
+            skops.io.load(tampered, trusted=TRUSTED_TYPES)
+        assert not marker.exists()
+
+    def test_pickle(self, detector, evil, marker):
+        state = detector.__getstate__()
+        state["autoencoder_"]._snapshot["config"] = evil
+        file = pickle.dumps(detector)
+        assert b"__lambda__" in file
+        with pytest.raises(ValueError, match=r"Lambda|lambda"):
+            pickle.loads(file)
+        assert not marker.exists()
+
+
+def io_of_tampered(file, config, folder):
+    """The skops file with another configuration of each Keras model."""
+    (folder / "good.skops").write_bytes(file)
+    with zipfile.ZipFile(folder / "good.skops") as good, zipfile.ZipFile(folder / "bad.skops", "w") as bad:
+        for name in good.namelist():
+            content = good.read(name)
+            if name == "schema.json":
+                schema = json.loads(content)
+                assert replace_configurations(schema, config) > 0
+                content = json.dumps(schema)
+            bad.writestr(name, content)
+    return folder / "bad.skops"
+
+
+def replace_configurations(node, config):
+    inner = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    replaced = sum(replace_configurations(item, config) for item in inner)
+    content = node.get("content") if isinstance(node, dict) else None
+    if isinstance(content, str) and '\\"class_name\\"' in content:
+        node["content"] = json.dumps(config)
+        replaced += 1
+    return replaced

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework import config
 
 from skaae._random import draw_seed, temporary_seed
 
@@ -47,3 +48,22 @@ def test_seed_from_scikit_learns_random_state():
     before = np.random.get_state()[1].copy()
     assert draw_seed(None) != draw_seed(None)
     np.testing.assert_array_equal(np.random.get_state()[1], before)
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_op_determinism_is_restored(before):
+    """Estimators that switch it, as those of scikeras, may be interrupted in between."""
+    switch = {True: config.enable_op_determinism, False: config.disable_op_determinism}
+
+    def interrupted():
+        with temporary_seed(0):
+            switch[not before]()
+            raise KeyboardInterrupt
+
+    switch[before]()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            interrupted()
+        assert config.is_op_determinism_enabled() == before
+    finally:
+        switch[False]()

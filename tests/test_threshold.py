@@ -53,3 +53,11 @@ def test_fraction_zero_is_the_published_way():
 def test_fraction_that_leaves_nothing_to_train_on():
     with pytest.raises(ValueError, match=r"calibration_fraction=0\.99 of 10 rows of X leaves no row for training"):
         split_rows(10, 0.99, seed=0)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_threshold_is_finite_or_an_error(bad):
+    scores = np.r_[np.arange(99.0), bad]
+    assert conformal_threshold(scores, 90) == 90
+    with pytest.raises(ValueError, match=r"1 of 100 rows of X have a score that is not finite.*Scale X"):
+        conformal_threshold(scores, 100)
