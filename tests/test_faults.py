@@ -21,7 +21,7 @@ from sklearn.frozen import FrozenEstimator
 from tensorflow.python.eager import context
 from tensorflow.python.framework import config
 
-from skaae import AdversarialAEDetector, CorrectedClassifier
+from skaae import AdversarialAEDetector, CorrectedClassifier, FrozenKerasModel
 from skaae._caching import cached_training
 from skaae._rows import RowSubset
 
@@ -236,10 +236,13 @@ class TestDivergence:
         with pytest.raises(ValueError, match=r"reconstruction x' = AE\(x\) is not finite for 30 of 30 rows"):
             detector.fit(iris[0])
 
-    def test_a_row_on_which_the_classifier_overflows_is_adversarial(self, iris, flowers):
+    def test_a_row_on_which_the_classifier_overflows_is_adversarial(self, iris):
         """Its score cannot be computed, and NaN is above no threshold."""
-        detector = AdversarialAEDetector(flowers, epochs=1, random_state=0).fit(iris[0])
-        hostile = 3.3e38 * np.array([[1.0, -1.0, 1.0, -1.0]])
+        ten = keras.initializers.Constant(10.0)
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, kernel_initializer=ten)])
+        classifier = FrozenKerasModel(model, from_logits=True)
+        detector = AdversarialAEDetector(classifier, epochs=1, random_state=0).fit(iris[0])
+        hostile = np.full((1, 4), 3.3e38)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             assert detector.adversarial_score(hostile).tolist() == [np.inf]

@@ -51,7 +51,6 @@ ORDER = [
 ACROSS = {
     "test_benchmarks.py",
     "test_dask.py",
-    "test_decisions.py",
     "test_docs.py",
     "test_examples.py",
     "test_faults.py",
