@@ -96,11 +96,11 @@ class TestImages:
             assert box.count_overlaps(boxes[i + 1 :]) == 0
 
     def test_like_the_baseline(self, tmp_path):
-        figure, ax = plt.subplots(figsize=(6, 5))
-        figure.subplots_adjust(0.12, 0.1, 0.98, 0.95)
-        display = CorrectionDisplay.from_predictions(
-            IMAGES, RECONSTRUCTED, **FOUND, y=TRUTH, X_original=ORIGINALS, samples=2, ax=ax
-        )
+        figure = plt.figure(figsize=(6, 4))
+        # Each pixel of the images is 20 of the picture, so that no rounding moves its edges.
+        axes = [figure.add_axes([x / 360, y / 240, 100 / 360, 80 / 240]) for y in (130, 20) for x in (10, 130, 250)]
+        options = {**FOUND, "y": TRUTH, "X_original": ORIGINALS, "samples": 2}
+        display = CorrectionDisplay.from_predictions(IMAGES, RECONSTRUCTED, **options, ax=axes)
         assert difference_from_baseline(figure, "correction_display_images", tmp_path) is None
         display.axes_[0, 1].images[0].set_data(IMAGES[1, ..., 0])
         assert difference_from_baseline(figure, "correction_display_images", tmp_path), "another image is noticed"
@@ -163,7 +163,7 @@ class TestTables:
             TABLE, TABLE_RECONSTRUCTED, **known, X_original=TABLE + 1, feature_names=list("abcd"), ax=ax
         )
         assert difference_from_baseline(figure, "correction_display_table", tmp_path) is None
-        display.axes_[0, 0].patches[0].set_width(-8)
+        display.axes_[0, 0].patches[0].set_width(-6)
         assert difference_from_baseline(figure, "correction_display_table", tmp_path), "a shorter bar is noticed"
 
 
