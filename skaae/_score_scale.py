@@ -52,7 +52,7 @@ class ScoreScale:
         least = max(scores[scores > 0].min(initial=1.0), SMALLEST_SCORE)
         lowest, highest = 10.0 ** np.floor(np.log10(least)), float(scores.max())
         below = bool(scores.min() < lowest)
-        if label_change_first and highest > LABEL_CHANGE:
+        if label_change_first and highest >= LABEL_CHANGE:
             return cls(lowest, max(highest, LABEL_CHANGE + 1), True, below)
         return cls(lowest, 10.0 ** np.ceil(np.log10(max(highest, 10 * lowest))), False, below)
 
@@ -95,8 +95,7 @@ class ScoreScale:
             return np.concatenate([[0.0], self.inverse(np.linspace(0, end, bins + 1)[:-1]), [self.highest]])
         n_changed = max(1, round(bins * (1 - self._decades / end)))
         kept = self.inverse(np.linspace(0, self._decades, max(1, bins - n_changed) + 1))
-        # A score of exactly 1000 is a divergence that was cut off there.
-        kept[-1] = np.nextafter(LABEL_CHANGE, np.inf)
+        kept[-1] = LABEL_CHANGE  # itself a label change, of even odds, as forests give them
         changed = np.linspace(LABEL_CHANGE, np.nextafter(self.highest, np.inf), n_changed + 1)
         return np.concatenate([[0.0], kept, changed[1:]])
 

@@ -37,7 +37,7 @@ class TestDrawing:
             assert shares.sum() == pytest.approx(1)
         low, high, shares = bars(display.histograms_[0])
         assert (low[0], high[0], shares[0]) == (0, pytest.approx(1e-12), pytest.approx(0.2)), "0 and what rounding left"
-        assert shares[low >= 1000].sum() == pytest.approx(0.1), "1000 itself is no label change"
+        assert shares[low >= 1000].sum() == pytest.approx(0.2), "1000 itself is a label change, of even odds"
 
     def test_threshold_and_rates(self):
         display = ScoreDisplay.from_predictions(CLEAN, ATTACKED, threshold=0.3)
