@@ -330,7 +330,7 @@ class CorrectionDisplay:
         values = self.X[i].ravel()[features], self.X_reconstructed[i].ravel()[features]
         for place, given, reconstructed in zip(places, *values, strict=True):
             ax.text(1.02, place, f"{given:.4g} → {reconstructed:.4g}".replace("-", "\N{MINUS SIGN}"), **beside)
-        ax.text(1.02, 1.03, "given → reconstructed", transform=ax.transAxes, fontsize="small", va="bottom")
+        ax.text(1.02, -0.05, "given → reconstructed", transform=ax.transAxes, fontsize="small", va="top")
         known = ", ".join(filter(None, [*self._name(i), self._score(i)]))
         labels = self._label(i, "no_defense", "no defence"), self._label(i, "corrected", "corrected")
         ax.set_title(_lines(known, ", ".join(filter(None, labels))), loc="left", fontsize="medium")
