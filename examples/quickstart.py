@@ -29,7 +29,6 @@ from pathlib import Path
 import foolbox
 import joblib
 import keras
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import tensorflow as tf
@@ -41,7 +40,7 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
-from skaae import AdversarialAEDetector
+from skaae import AdversarialAEDetector, CorrectionDisplay
 
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
@@ -156,27 +155,20 @@ print(f"false alarms, nominal / seen   {nominal:.3f} / {clean.is_adversarial.mea
 # %%
 # A picture
 # ---------
-# Originals, what the attacker made of them, and what the autoencoder makes of that: each with the
-# label that the classifier gives it and its score. A reconstruction need not look like a digit; it
-# has to be classified like one. A score above 1000 says that the label of the reconstruction is another.
+# Originals, what the attacker made of them, and what the autoencoder makes of that, with labels and
+# scores. A reconstruction need not look like a digit; it has to be classified like one. A score
+# above 1000 says that the label of the reconstruction is another.
 
-shown = np.flatnonzero(hurt & attacked.is_adversarial)[:8]
-rows_of_images = {"original": scale(X_judge[shown]), "attacked": scale(attacked_judge[shown])}
-rows_of_images["reconstructed"] = detector.reconstruct(rows_of_images["attacked"])
-
-figure, axes = plt.subplots(3, len(shown), figsize=(1.35 * len(shown), 5.9), layout="constrained", squeeze=False)
-for line, (name, images) in zip(axes, rows_of_images.items(), strict=True):
-    found = detector.correct(images)
-    for axis, image, label, score, truth in zip(
-        line, images, found.no_defense, found.instance_score, y_judge[shown], strict=True
-    ):
-        axis.imshow(image.reshape(8, 8), cmap="gray_r", vmin=0, vmax=1)
-        axis.set(xticks=[], yticks=[])
-        mark, digits = "" if label == truth else " ✗", ".1f" if score > 1000 else ".2g"
-        axis.set_title(f"“{label}”{mark}\nS = {score:{digits}}", fontsize=11)
-    line[0].set_ylabel(name, fontsize=12)
-figure.suptitle(f"The classifier's label and the score; flagged above {detector.threshold_:.2g}", fontsize=12)
+display = CorrectionDisplay.from_estimator(
+    deployed,
+    attacked_judge,
+    y_judge,
+    X_original=X_judge,
+    samples=np.flatnonzero(hurt & attacked.is_adversarial)[:5],
+    image_shape=(8, 8),
+    cmap="gray_r",
+)
 output = Path("examples" if Path("examples").is_dir() else ".", "output")
 output.mkdir(exist_ok=True)
-figure.savefig(output / "quickstart.png", dpi=120)
+display.figure_.savefig(output / "quickstart.png", dpi=120)
 print(f"\npicture: {output / 'quickstart.png'}")

@@ -25,7 +25,6 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # small networks: faster wi
 import warnings
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import RandomForestClassifier
@@ -34,7 +33,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skaae import AdversarialAEDetector
+from skaae import AdversarialAEDetector, ScoreDisplay
 from skaae.metrics import defence_report
 
 with warnings.catch_warnings():
@@ -81,13 +80,13 @@ print(f"{defended.score(attacked, y_test):.3f} defended\n")
 report = defence_report(defended[:-1], X_test, y_test, attacked={"HopSkipJump": attacked})
 print(report.T.to_string(float_format="{:.3f}".format))
 
-figure, axes = plt.subplots(figsize=(6, 3.2), layout="constrained")
-report.filter(like="accuracy").rename(columns=lambda name: name.removeprefix("accuracy_").replace("_", " ")).plot.bar(
-    ax=axes, rot=0, color=["#999999", "#0072b2", "#56b4e9"], ylim=(0, 1), ylabel="accuracy"
-)
-axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
-axes.spines[["top", "right"]].set_visible(False)
+# %%
+# A picture
+# ---------
+# The scores of clean and of attacked rows. Above 1000 the forest gives x' another label than x.
+
+display = ScoreDisplay.from_estimator(defended[:-1], X_test, attacked, names=("clean", "HopSkipJump"))
 output = Path("examples" if Path("examples").is_dir() else ".", "output")
 output.mkdir(exist_ok=True)
-figure.savefig(output / "random_forest.png", dpi=120)
+display.figure_.savefig(output / "random_forest.png", dpi=120)
 print(f"\npicture: {output / 'random_forest.png'}")

@@ -13,9 +13,11 @@ import keras
 import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from skaae import FrozenKerasModel
+from skaae import AdversarialAEDetector, FrozenKerasModel
 
 logging.getLogger("tensorflow").setLevel(logging.ERROR)  # "retracing", once for each of many small fits
 
@@ -78,3 +80,13 @@ def flowers(iris_model):
 
 def weights_of(model):
     return [np.array(weight) for weight in model.get_weights()]
+
+
+@pytest.fixture(scope="session")
+def digits_detector():
+    """A detector for the digits as a table, hardly trained, and rows that it has not seen."""
+    X, y = load_digits(return_X_y=True, as_frame=True)
+    X = X / 16
+    classifier = LogisticRegression(max_iter=200).fit(X[:400], y[:400])
+    detector = AdversarialAEDetector(FrozenEstimator(classifier), epochs=1, random_state=0).fit(X[400:800])
+    return detector, X[800:900], y[800:900].to_numpy()
