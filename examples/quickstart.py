@@ -164,7 +164,7 @@ display = CorrectionDisplay.from_estimator(
     attacked_judge,
     y_judge,
     X_original=X_judge,
-    samples=np.flatnonzero(hurt & attacked.is_adversarial)[:5],
+    samples=np.flatnonzero(hurt & attacked.is_adversarial)[:3],
     image_shape=(8, 8),
     cmap="gray_r",
 )
