@@ -139,6 +139,7 @@ class AdversarialScore:
         Returns
         -------
         score : tf.Tensor of shape (n_samples,), float64
+            Infinite where a logit is NaN or infinite.
 
         Examples
         --------
@@ -153,8 +154,14 @@ class AdversarialScore:
             odds = log_odds_of_change(logits[0], logits_reconstructed[0])
             changed = tf.argmax(logits[0], axis=1) != tf.argmax(logits_reconstructed[0], axis=1)
             score = tf.where(changed, LABEL_CHANGE + odds, tf.minimum(score, LABEL_CHANGE))
-        # NaN is above no threshold: a row so large that M overflows would pass for normal.
-        return tf.where(tf.math.is_nan(score), tf.constant(math.inf, score.dtype), score)
+        # A row so large that M overflows would pass for normal: NaN is above no threshold.
+        is_finite = _is_finite([*logits, *logits_reconstructed])
+        return tf.where(is_finite, score, tf.constant(math.inf, score.dtype))
+
+
+def _is_finite(logits: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Of each row, whether no logit is NaN or infinite."""
+    return tf.reduce_all(tf.concat([tf.math.is_finite(values) for values in logits], axis=1), axis=1)
 
 
 def log_odds_of_change(logits: tf.Tensor, logits_reconstructed: tf.Tensor) -> tf.Tensor:
