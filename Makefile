@@ -43,6 +43,7 @@ bench-speed: .venv-bench/ready
 	$(BENCH)/python benchmarks/speed.py
 	$(BENCH)/python benchmarks/memory.py
 	$(BENCH)/python benchmarks/startup.py
+	$(BENCH)/python benchmarks/where_time_goes.py
 	$(BENCH)/python benchmarks/speed_report.py
 
 # Two worker processes of Dask against one process

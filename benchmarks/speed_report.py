@@ -36,6 +36,12 @@ take the defaults.
 
 ![times as fast as alibi-detect](speed.png)
 
+## Where the time goes
+
+Milliseconds, on the same table. Parts overlap: the graph and the batches run on other threads.
+
+{parts}
+
 ## A new process
 
 Seconds from the start of the process to its end; "nothing" starts Python alone.
@@ -59,10 +65,12 @@ def main() -> None:
     startup = pd.read_csv(FOLDER / "startup.csv", index_col="work")["seconds"].map("{:.2f}".format)
     others = memory.drop(index=growth.index)
     others["value"] = others["value"].map("{:.3g}".format)
+    parts = pd.read_csv(FOLDER / "parts.csv", index_col="part")["milliseconds"].map("{:.3g}".format)
     page = PAGE.format(
         rounds=speed["round"].nunique(),
         machine=f"{os.cpu_count()} CPU cores",
         speed=compared.to_markdown(disable_numparse=True),
+        parts=parts.to_markdown(disable_numparse=True),
         startup=startup.to_markdown(disable_numparse=True),
         memory=others.to_markdown(index=False, disable_numparse=True),
     )
