@@ -42,8 +42,9 @@ class DecisionsMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin):
         ------
         NotFittedError
             If the detector has not been fitted.
-        ValueError
-            If X does not fit.
+        ValueError, TypeError
+            If X does not fit, or if a sample is so large that classifier or autoencoder return NaN
+            or infinity for it: it has no score, and no method passes it as normal.
         """
         return self._results(self._checked(X), "score")["score"]
 

@@ -17,6 +17,7 @@ from skaae._divergence import AdversarialScore
 from skaae._hidden_layers import FrozenHeads
 from skaae._inference import RowFunction
 from skaae._keras_models import call_frozen
+from skaae._rows import Rows, RowSubset
 
 Results = dict[str, np.ndarray]
 Scorer = Callable[[np.ndarray, Sequence[str]], Results]
@@ -48,16 +49,64 @@ def make_scorer(
         ``scorer(X, names)`` is a dict of ndarrays of length n_samples: "score", S(x), float64;
         "reconstruction", x', float32; "no_defense" and "defense", the positions in ``classes_`` of
         the labels that M gives x and x'; "probabilities" and "probabilities_reconstructed", M(x)
-        and M(x'), float64.
+        and M(x'), float64. A ValueError where the networks overflow.
     """
     if isinstance(classifier, PredictProbaClassifier):
         return PredictProbaScorer(autoencoder, classifier, heads, score, sample_shape)
 
     def function(x: tf.Tensor) -> dict[str, tf.Tensor]:
         reconstruction = tf.cast(call_frozen(autoencoder, x), tf.float32)
-        return {"reconstruction": reconstruction, **compare(score, heads(x), heads(reconstruction))}
+        logits, logits_reconstructed = heads(x), heads(reconstruction)
+        is_finite = all_finite([reconstruction, *logits, *logits_reconstructed])
+        return {
+            "reconstruction": reconstruction,
+            "is_finite": is_finite,
+            **compare(score, logits, logits_reconstructed),
+        }
 
-    return RowFunction(function, sample_shape)
+    network = RowFunction(function, sample_shape)
+    return lambda X, names: checked(network(X, (*names, "is_finite")), X)
+
+
+def all_finite(values: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Of each row, whether nothing in it is NaN or infinite.
+
+    The score alone does not tell: a comparison with NaN is false, and so can the label's change be.
+
+    Parameters
+    ----------
+    values : sequence of tf.Tensor of shape (n_samples, ...), float
+
+    Returns
+    -------
+    is_finite : tf.Tensor of shape (n_samples,), bool
+    """
+    parts = [tf.reduce_all(tf.math.is_finite(part), axis=range(1, len(part.shape))) for part in values]
+    return tf.reduce_all(tf.stack(parts), axis=0)
+
+
+def checked(results: Results, X: Rows, start: int = 0) -> Results:
+    """Results without "is_finite", or a ValueError that names the rows of X where the networks overflowed.
+
+    Such a row has no score, and must pass for normal no more than a value that is infinite itself.
+
+    Parameters
+    ----------
+    results : dict of ndarray
+    X : ndarray or RowSubset of shape (n_samples, ...)
+        The rows that were scored.
+    start : int, default=0
+        Number of the first of them.
+    """
+    overflowed = np.flatnonzero(~results.pop("is_finite"))
+    if len(overflowed):
+        first = X.indices[overflowed[0]] if isinstance(X, RowSubset) else start + overflowed[0]
+        raise ValueError(
+            f"X has {len(overflowed)} row(s), the first is number {first}, for which the classifier or "
+            f"the autoencoder returns NaN or infinity (values up to {np.abs(X[overflowed[:1]]).max():.3g}): they have "
+            f"no score. Scale or clip X, or leave these rows out."
+        )
+    return results
 
 
 def compare(
@@ -102,11 +151,12 @@ class PredictProbaScorer:
 
     def __call__(self, X: np.ndarray, names: Sequence[str]) -> Results:
         """Score the rows of X, slice by slice."""
-        parts = [self._score(X[start : start + ROWS_PER_CALL], names) for start in range(0, len(X), ROWS_PER_CALL)]
+        starts = range(0, len(X), ROWS_PER_CALL)
+        parts = [self._score(X[start : start + ROWS_PER_CALL], names, start) for start in starts]
         return {name: np.concatenate([part[name] for part in parts]) for name in names}
 
-    def _score(self, X: np.ndarray, names: Sequence[str]) -> Results:
-        found = self._network(X)
+    def _score(self, X: np.ndarray, names: Sequence[str], start: int) -> Results:
+        found = checked(self._network(X), X, start)
         if tuple(names) == ("reconstruction",):
             return found
         reconstruction = found.pop("reconstruction")
@@ -124,4 +174,5 @@ class PredictProbaScorer:
         """X' and the hidden terms of x, then of x'."""
         reconstruction = tf.cast(call_frozen(self._autoencoder, x), tf.float32)
         terms = [*self._heads.hidden_terms(x), *self._heads.hidden_terms(reconstruction)]
-        return {"reconstruction": reconstruction, **{f"term {place}": values for place, values in enumerate(terms)}}
+        named = {f"term {place}": values for place, values in enumerate(terms)}
+        return {"reconstruction": reconstruction, "is_finite": all_finite([reconstruction, *terms]), **named}
