@@ -14,8 +14,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skaae._classifiers import check_kind, is_fitted
 from skaae._detector import AdversarialAEDetector
 from skaae._random import draw_seed, temporary_seed
+from skaae._samples import DTYPES, check_float32_range, check_labels, clear_errors
 from skaae._threshold import split_labelled_rows, split_rows
-from skaae._validation import check_numeric_columns, unchanged_on_error
+from skaae._validation import check_parameters, unchanged_on_error
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -149,9 +150,11 @@ class CorrectedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def _checked(self, X: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Check all that can be checked before the classifier is trained."""
         self._validate_params()
-        self.detector._validate_params()
-        check_numeric_columns(X)
-        rows, y = validate_data(self, X, y, allow_nd=True, dtype=(np.float64, np.float32), ensure_min_samples=2)
+        check_parameters(self.detector)
+        check_labels(y)
+        with clear_errors(X):
+            rows, y = validate_data(self, X, y, allow_nd=True, dtype=DTYPES, ensure_min_samples=2)
+        check_float32_range(rows)
         check_classification_targets(y)
         return rows, y
 

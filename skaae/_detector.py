@@ -22,16 +22,14 @@ from skaae._perturbations import Perturbation, bounds_of_perturbation, unit_of_p
 from skaae._processes import check_not_forked
 from skaae._random import draw_seed, temporary_seed
 from skaae._rows import Rows, RowSubset
+from skaae._samples import DTYPES, check_float32_range, check_sample_shape, clear_errors
 from skaae._scoring import make_scorer
 from skaae._surrogate import agreement, build_surrogate
 from skaae._threshold import conformal_threshold, split_rows
 from skaae._training import Objective, TrainingOptions, make_optimizer
 from skaae._validation import (
     PARAMETER_CONSTRAINTS,
-    check_float32_range,
-    check_numeric_columns,
-    check_sample_shape,
-    check_shares,
+    check_parameters,
     lies_in_unit_interval,
     unchanged_on_error,
 )
@@ -295,8 +293,7 @@ class AdversarialAEDetector(DecisionsMixin, BaseEstimator):
     def _checked_for_fit(self, X: ArrayLike) -> tuple[np.ndarray, int]:
         """Check parameters, rows and classifier, before anything is trained; draw the seed."""
         check_not_forked()
-        self._validate_params()
-        check_shares(self.virtual_adversarial_shares)
+        check_parameters(self)
         X = self._validated(X, reset=True)
         self._sample_shape = X.shape[1:]
         self.classifier_ = as_frozen_classifier(self.classifier)
@@ -354,10 +351,9 @@ class AdversarialAEDetector(DecisionsMixin, BaseEstimator):
         return self.classifier_.model if isinstance(self.classifier_, FrozenKerasModel) else None
 
     def _validated(self, X: ArrayLike, reset: bool) -> np.ndarray:
-        check_numeric_columns(X)
-        X = validate_data(
-            self, X, reset=reset, allow_nd=True, dtype=(np.float64, np.float32), ensure_min_samples=2 if reset else 1
-        )
+        with clear_errors(X):
+            n_least = 2 if reset else 1
+            X = validate_data(self, X, reset=reset, allow_nd=True, dtype=DTYPES, ensure_min_samples=n_least)
         check_float32_range(X)
         if not reset:
             check_sample_shape(X, self._sample_shape, type(self).__name__)

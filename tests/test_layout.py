@@ -12,6 +12,7 @@ ORDER = [
     "_divergence",
     "_extras",
     "_rows",
+    "_samples",
     "_processes",
     "_perturbations",
     "_training",
@@ -45,7 +46,9 @@ ACROSS = {
     "test_decisions.py",
     "test_examples.py",
     "test_layout.py",
+    "test_odd_input.py",
     "test_persistence.py",
+    "test_properties.py",
     "test_sklearn_contract.py",
     "test_trees.py",
 }
