@@ -11,6 +11,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skaae._autoencoders import check_start
 from skaae._classifiers import check_kind, is_fitted
 from skaae._detector import AdversarialAEDetector
 from skaae._random import draw_seed, temporary_seed
@@ -155,6 +156,8 @@ class CorrectedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         with clear_errors(X):
             rows, y = validate_data(self, X, y, allow_nd=True, dtype=DTYPES, ensure_min_samples=2)
         check_float32_range(rows)
+        detector = self.detector
+        check_start(rows.shape[1:], detector.autoencoder, detector.encoder, detector.decoder)
         check_classification_targets(y)
         return rows, y
 

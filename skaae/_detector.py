@@ -26,7 +26,7 @@ from skaae._samples import DTYPES, check_float32_range, check_sample_shape, clea
 from skaae._scoring import make_scorer
 from skaae._surrogate import agreement, build_surrogate
 from skaae._threshold import conformal_threshold, split_rows
-from skaae._training import Objective, TrainingOptions, make_optimizer
+from skaae._training import Objective, TrainingOptions
 from skaae._validation import (
     PARAMETER_CONSTRAINTS,
     check_parameters,
@@ -303,7 +303,6 @@ class AdversarialAEDetector(DecisionsMixin, BaseEstimator):
             self._keras_classifier(), self.hidden_layers, self.hidden_models, self.hidden_weights, X
         )
         self._adversarial_score = AdversarialScore(float(self.temperature), weights, bool(self.label_change_first))
-        make_optimizer(self.optimizer, self.learning_rate)
         return X, draw_seed(self.random_state)
 
     def _fit_parts(self, X: np.ndarray, training: np.ndarray, calibration: np.ndarray, seed: int) -> None:

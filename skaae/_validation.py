@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import HasMethods, Interval
 
 from skaae._frozen_keras_model import FrozenKerasModel
-from skaae._training import OPTIMIZER_TYPES
+from skaae._training import OPTIMIZER_TYPES, make_optimizer
 
 PERCENTILE = Interval(Real, 0, 100, closed="right")
 # Keras computes in float32, where more is infinite and less is 0.
@@ -79,6 +79,7 @@ def check_parameters(detector: BaseEstimator) -> None:
     """Raise a ValueError or TypeError that names the parameter where one, looked at alone, is not what is wanted."""
     detector._validate_params()
     check_shares(detector.virtual_adversarial_shares)
+    make_optimizer(detector.optimizer, detector.learning_rate)
     for position, callback in enumerate(detector.callbacks or ()):
         if not isinstance(callback, keras.callbacks.Callback):
             raise TypeError(f"callbacks[{position}] must be a keras.callbacks.Callback, got {callback!r}.")
