@@ -20,6 +20,8 @@ from skaae._keras_models import call_frozen
 from skaae._rows import Rows, RowSubset
 
 Results = dict[str, np.ndarray]
+# Processors take so many numbers together at most; a rest is computed one by one, and rounded differently.
+ROWS_TOGETHER = 16
 Scorer = Callable[[np.ndarray, Sequence[str]], Results]
 
 
@@ -122,6 +124,11 @@ def compare(
     }
 
 
+def padded(values: np.ndarray) -> np.ndarray:
+    """With rows of zeros up to a multiple of `ROWS_TOGETHER`, so that a row's logarithms do not depend on its place."""
+    return np.pad(values, ((0, -len(values) % ROWS_TOGETHER), (0, 0)))
+
+
 class PredictProbaScorer:
     """Scores with a classifier that is not a Keras model; the surrogate has no say in it.
 
@@ -164,11 +171,14 @@ class PredictProbaScorer:
         hidden, hidden_reconstructed = list(found.values())[:n_terms], list(found.values())[n_terms:]
         probabilities = self.classifier.predict_proba(X)
         probabilities_reconstructed = self.classifier.predict_proba(reconstruction.astype(X.dtype))
-        terms = [floored_logarithms(probabilities), *hidden]
-        terms_reconstructed = [floored_logarithms(probabilities_reconstructed), *hidden_reconstructed]
-        compared = {name: found.numpy() for name, found in compare(self.score, terms, terms_reconstructed).items()}
+        terms = [padded(part) for part in (floored_logarithms(probabilities), *hidden)]
+        reconstructed = [
+            padded(part) for part in (floored_logarithms(probabilities_reconstructed), *hidden_reconstructed)
+        ]
+        compared = compare(self.score, terms, reconstructed)
+        results = {name: values.numpy()[: len(X)] for name, values in compared.items()}
         exact = {"probabilities": probabilities, "probabilities_reconstructed": probabilities_reconstructed}
-        return {"reconstruction": reconstruction, **compared, **exact}
+        return {"reconstruction": reconstruction, **results, **exact}
 
     def _reconstruct(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
         """X' and the hidden terms of x, then of x'."""
