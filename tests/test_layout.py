@@ -47,6 +47,7 @@ ACROSS = {
     "test_examples.py",
     "test_layout.py",
     "test_odd_input.py",
+    "test_odd_settings.py",
     "test_persistence.py",
     "test_properties.py",
     "test_sklearn_contract.py",

@@ -19,7 +19,7 @@ class TestReadSamples:
     def test_largest_float32(self):
         limit = float(np.finfo(np.float32).max)
         assert read_samples([[limit, -limit]]).tolist() == [[limit, -limit]]
-        with pytest.raises(ValueError, match="beyond 3.4e"):
+        with pytest.raises(ValueError, match=r"beyond 3.4e"):
             read_samples([[np.nextafter(limit, np.inf)]])
 
 
