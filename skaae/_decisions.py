@@ -49,13 +49,14 @@ class DecisionsMixin:
         -------
         score : ndarray of shape (n_samples,), float64
             Not below 0; high = adversarial. S(x), in nats, or above 1000 where the label of x' is
-            another and ``label_change_first`` is set.
+            another and ``label_change_first`` is set. Infinite, and so adversarial, for a sample so
+            large that classifier or autoencoder overflow; its labels and x' mean nothing.
 
         Raises
         ------
         NotFittedError
             If the detector has not been fitted.
-        ValueError
+        ValueError, TypeError
             If X does not fit.
         """
         return self._results(self._checked(X), "score")["score"]

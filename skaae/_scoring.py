@@ -21,6 +21,8 @@ from skaae._rows import Rows
 
 ROWS_TO_TRY = 1000
 Results = dict[str, np.ndarray]
+# Processors take so many numbers together at most; a rest is computed one by one, and rounded differently.
+ROWS_TOGETHER = 16
 Scorer = Callable[[np.ndarray, Sequence[str]], Results]
 
 
@@ -50,7 +52,7 @@ def make_scorer(
         ``scorer(X, names)`` is a dict of ndarrays of length n_samples: "score", S(x), float64;
         "reconstruction", x', float32; "no_defense" and "defense", the positions in ``classes_`` of
         the labels that M gives x and x'; "probabilities" and "probabilities_reconstructed", M(x)
-        and M(x'), float64.
+        and M(x'), float64. S(x) is infinite where the networks overflow.
     """
     if isinstance(classifier, PredictProbaClassifier):
         return PredictProbaScorer(autoencoder, classifier, heads, score, sample_shape)
@@ -107,6 +109,11 @@ def compare(
     }
 
 
+def padded(values: np.ndarray) -> np.ndarray:
+    """With rows of zeros up to a multiple of `ROWS_TOGETHER`, so that a row's logarithms do not depend on its place."""
+    return np.pad(values, ((0, -len(values) % ROWS_TOGETHER), (0, 0)))
+
+
 class PredictProbaScorer:
     """Scores with a classifier that is not a Keras model; the surrogate has no say in it.
 
@@ -144,10 +151,18 @@ class PredictProbaScorer:
         reconstruction = found.pop("reconstruction")
         n_terms = len(found) // 2
         hidden, hidden_reconstructed = list(found.values())[:n_terms], list(found.values())[n_terms:]
+        # Classifiers raise for numbers that are not finite: where AE overflows they are asked for x again.
+        overflows = ~np.isfinite(reconstruction).reshape(len(X), -1).all(axis=1)
+        askable = reconstruction.astype(X.dtype)
+        askable[overflows] = X[overflows]
         probabilities = self.classifier.predict_proba(X)
-        probabilities_reconstructed = self.classifier.predict_proba(reconstruction.astype(X.dtype))
-        terms = [floored_logarithms(probabilities), *hidden]
-        terms_reconstructed = [floored_logarithms(probabilities_reconstructed), *hidden_reconstructed]
-        compared = {name: found.numpy() for name, found in compare(self.score, terms, terms_reconstructed).items()}
+        probabilities_reconstructed = self.classifier.predict_proba(askable)
+        terms = [padded(part) for part in (floored_logarithms(probabilities), *hidden)]
+        reconstructed = [
+            padded(part) for part in (floored_logarithms(probabilities_reconstructed), *hidden_reconstructed)
+        ]
+        compared = compare(self.score, terms, reconstructed)
+        results = {name: values.numpy()[: len(X)] for name, values in compared.items()}
+        results["score"] = np.where(overflows, np.inf, results["score"])
         exact = {"probabilities": probabilities, "probabilities_reconstructed": probabilities_reconstructed}
-        return {"reconstruction": reconstruction, **compared, **exact}
+        return {"reconstruction": reconstruction, **results, **exact}
