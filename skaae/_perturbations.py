@@ -184,7 +184,9 @@ def unit_of_perturbation(X: Rows) -> np.ndarray:
     """
     statistics = Statistics.of(X)
     if len(X.shape) > 3:
-        return np.float32(statistics.highest.max() - statistics.lowest.min() or 1.0)
+        # The range of numbers that float32 can hold may be more than it can hold.
+        spread = float(statistics.highest.max()) - float(statistics.lowest.min())
+        return np.float32(min(spread, float(np.finfo(np.float32).max)) or 1.0)
     spread = np.sqrt(statistics.variance)
     usual = spread[spread > 0].mean() if (spread > 0).any() else 1.0
     return np.where(spread > 0, spread, usual).astype(np.float32)

@@ -82,7 +82,7 @@ def split_labelled_rows(y: np.ndarray, calibration_fraction: float, seed: int) -
 
 
 def _count_calibration_rows(n_samples: int, calibration_fraction: float, n_kept: int) -> int:
-    n_calibration = math.ceil(round(calibration_fraction * n_samples, 6))
+    n_calibration = max(1, math.ceil(round(calibration_fraction * n_samples, 6)))
     if n_calibration > n_samples - n_kept:
         wanted = "no row for training" if n_kept == 1 else f"no row of some of the {n_kept} classes for training"
         raise ValueError(
@@ -137,7 +137,7 @@ def conformal_threshold(scores: np.ndarray, percentile: float) -> float:
             f"1 in {len(scores) + 1} new normal rows exceeds.",
             stacklevel=4,
         )
-    threshold = float(np.sort(scores)[min(rank, len(scores)) - 1])
+    threshold = float(np.sort(scores)[min(max(1, rank), len(scores)) - 1])
     if not np.isfinite(threshold):
         raise ValueError(
             f"{np.sum(~np.isfinite(scores))} of {len(scores)} rows of X have a score that is not finite, so that there "
