@@ -68,6 +68,16 @@ def build_autoencoder(
     return _checked(copy_model(autoencoder, "autoencoder"), sample_shape)
 
 
+def check_start(
+    sample_shape: SampleShape, autoencoder: object = None, encoder: object = None, decoder: object = None
+) -> None:
+    """Raise what `build_autoencoder` would raise of the arguments and of what goes in, without making anything."""
+    _check_one_way(autoencoder, encoder, decoder)
+    for model, argument in ((autoencoder, "autoencoder"), (encoder, "encoder")):
+        if isinstance(model, keras.Model):
+            check_input_shape(model, sample_shape, argument)
+
+
 def default_autoencoder(sample_shape: SampleShape, bounded: bool = False) -> keras.Model:
     """Build the default autoencoder for rows, sequences or images.
 

@@ -254,6 +254,8 @@ def _check_labels(classifier: Any, name: str) -> None:
     several = isinstance(classes, list) and any(np.ndim(labels) for labels in classes)
     if classes is None or several or getattr(classifier, "multilabel_", False):
         raise ValueError(f"classifier={name} predicts several labels at once: a classifier of one label is wanted.")
+    if len(classes) < 2:
+        raise ValueError(f"classifier={name} knows a single class, {list(classes)}: at least two are wanted.")
     if getattr(classifier, "out_activation_", "") == "logistic" and classifier.n_outputs_ > 1:
         raise ValueError(f"classifier={name} was fitted on several labels a row: a classifier of one label is wanted.")
 

@@ -11,12 +11,15 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skaae._autoencoders import check_start
 from skaae._classifiers import check_kind, is_fitted
 from skaae._detector import AdversarialAEDetector
+from skaae._input import DTYPES, check_labels, clear_errors
 from skaae._persistence import PersistenceMixin
 from skaae._random import draw_seed, temporary_seed
+from skaae._samples import check_float32_range
 from skaae._threshold import split_labelled_rows, split_rows
-from skaae._validation import check_numeric_columns, unchanged_on_error
+from skaae._validation import check_parameters, unchanged_on_error
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -151,9 +154,13 @@ class CorrectedClassifier(PersistenceMixin, ClassifierMixin, MetaEstimatorMixin,
     def _checked(self, X: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Check all that can be checked before the classifier is trained."""
         self._validate_params()
-        self.detector._validate_params()
-        check_numeric_columns(X)
-        rows, y = validate_data(self, X, y, allow_nd=True, dtype=(np.float64, np.float32), ensure_min_samples=2)
+        check_parameters(self.detector)
+        check_labels(y)
+        with clear_errors(X):
+            rows, y = validate_data(self, X, y, allow_nd=True, dtype=DTYPES, ensure_min_samples=2)
+        check_float32_range(rows)
+        detector = self.detector
+        check_start(rows.shape[1:], detector.autoencoder, detector.encoder, detector.decoder)
         check_classification_targets(y)
         return rows, y
 

@@ -17,6 +17,7 @@ from skaae._divergence import AdversarialScore
 from skaae._fitting import Fitting
 from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._hidden_layers import FrozenHeads, check_hidden_terms, draw_projections
+from skaae._input import DTYPES, clear_errors
 from skaae._outlier_detector import OutlierDetectorMixin
 from skaae._persistence import PersistenceMixin
 from skaae._perturbations import Perturbation, bounds_of_perturbation, unit_of_perturbation
@@ -27,11 +28,10 @@ from skaae._samples import check_float32_range, check_sample_shape
 from skaae._scoring import check_finite, make_scorer
 from skaae._surrogate import agreement, build_surrogate
 from skaae._threshold import conformal_threshold, split_rows
-from skaae._training import Objective, TrainingOptions, make_optimizer
+from skaae._training import Objective, TrainingOptions
 from skaae._validation import (
     PARAMETER_CONSTRAINTS,
-    check_numeric_columns,
-    check_shares,
+    check_parameters,
     lies_in_unit_interval,
     unchanged_on_error,
 )
@@ -295,8 +295,7 @@ class AdversarialAEDetector(PersistenceMixin, OutlierDetectorMixin, BaseEstimato
     def _checked_for_fit(self, X: ArrayLike) -> tuple[np.ndarray, int]:
         """Check parameters, rows and classifier, before anything is trained; draw the seed."""
         check_not_forked()
-        self._validate_params()
-        check_shares(self.virtual_adversarial_shares)
+        check_parameters(self)
         X = self._validated(X, reset=True)
         self._sample_shape = X.shape[1:]
         self.classifier_ = as_frozen_classifier(self.classifier)
@@ -306,7 +305,6 @@ class AdversarialAEDetector(PersistenceMixin, OutlierDetectorMixin, BaseEstimato
             self._keras_classifier(), self.hidden_layers, self.hidden_models, self.hidden_weights, X
         )
         self._adversarial_score = AdversarialScore(float(self.temperature), weights, bool(self.label_change_first))
-        make_optimizer(self.optimizer, self.learning_rate)
         return X, draw_seed(self.random_state)
 
     def _fit_parts(self, X: np.ndarray, training: np.ndarray, calibration: np.ndarray, seed: int) -> None:
@@ -355,10 +353,9 @@ class AdversarialAEDetector(PersistenceMixin, OutlierDetectorMixin, BaseEstimato
         return self.classifier_.model if isinstance(self.classifier_, FrozenKerasModel) else None
 
     def _validated(self, X: ArrayLike, reset: bool) -> np.ndarray:
-        check_numeric_columns(X)
-        X = validate_data(
-            self, X, reset=reset, allow_nd=True, dtype=(np.float64, np.float32), ensure_min_samples=2 if reset else 1
-        )
+        with clear_errors(X):
+            n_least = 2 if reset else 1
+            X = validate_data(self, X, reset=reset, allow_nd=True, dtype=DTYPES, ensure_min_samples=n_least)
         check_float32_range(X)
         if not reset:
             check_sample_shape(X, self._sample_shape, type(self).__name__)

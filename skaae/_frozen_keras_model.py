@@ -10,9 +10,9 @@ import numpy as np
 import tensorflow as tf
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.validation import check_array
 
 from skaae._inference import RowFunction
+from skaae._input import read_samples
 from skaae._keras_models import call_frozen, check_input_shape, check_one_input_one_output
 from skaae._logits import check_outputs, class_logits, count_classes
 from skaae._persistence import PersistenceMixin
@@ -67,7 +67,10 @@ class FrozenKerasModel(PersistenceMixin, ClassifierMixin, BaseEstimator):
         if self.classes is None:
             return np.arange(n_classes)
         classes = np.asarray(self.classes)
-        if classes.shape != (n_classes,) or len(np.unique(classes)) != n_classes:
+        # NaN and None are no labels: nothing equals the one, and nothing has an order with the other.
+        labels = classes.tolist() if classes.ndim == 1 else []
+        different = {label for label in labels if label is not None and label == label}
+        if len(labels) != n_classes or len(different) != n_classes:
             raise ValueError(
                 f"classes must be {n_classes} different labels, one an output of the model, got {classes}."
             )
@@ -128,8 +131,7 @@ class FrozenKerasModel(PersistenceMixin, ClassifierMixin, BaseEstimator):
         ValueError
             If X does not fit, or if the model returns something else than probabilities.
         """
-        X = check_array(X, allow_nd=True, dtype=(np.float64, np.float32))
-        return softmax(self.predict_logits(X), axis=1)
+        return softmax(self.predict_logits(read_samples(X)), axis=1)
 
     def predict_logits(self, X: np.ndarray) -> np.ndarray:
         """Logits of each class, checked.

@@ -66,6 +66,9 @@ class FrozenHeads:
         """Logits of all rows of X, as `__call__`, once the outputs of M have been found to be sound."""
         found = RowFunction(self._named, X.shape[1:])(X)
         check_outputs(found.pop("outputs"), self.from_logits)
+        for values in found.values():
+            # Finite probabilities can come from infinite logits.
+            check_outputs(values, from_logits=True)
         return list(found.values())
 
     def fingerprint(self) -> list[Any]:
@@ -144,8 +147,9 @@ def check_hidden_terms(
     for position, hidden_model in enumerate(hidden_models or ()):
         _check_hidden_model(hidden_model, f"hidden_models[{position}]", X)
     n_terms = len(hidden_layers or {}) + len(hidden_models or ())
-    weights = np.ones(n_terms) if hidden_weights is None else np.asarray(hidden_weights, dtype=np.float64)
-    if weights.shape != (n_terms,) or not np.isfinite(weights).all() or (weights < 0).any():
+    weights = np.ones(n_terms) if hidden_weights is None else np.asarray(hidden_weights)
+    sound = weights.shape == (n_terms,) and (n_terms == 0 or weights.dtype.kind in "biuf")
+    if not sound or not (weights >= 0).all() or (weights > np.finfo(np.float32).max).any():
         raise ValueError(
             f"hidden_weights must be {n_terms} numbers of at least 0, one for each item of hidden_layers and "
             f"hidden_models, got {hidden_weights!r}."

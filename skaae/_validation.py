@@ -8,14 +8,22 @@ from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any
 
+import keras
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import HasMethods, Interval
 
 from skaae._frozen_keras_model import FrozenKerasModel
-from skaae._training import OPTIMIZER_TYPES
+from skaae._training import OPTIMIZER_TYPES, make_optimizer
 
 PERCENTILE = Interval(Real, 0, 100, closed="right")
+# Keras computes in float32, where more is infinite and less is 0.
+LARGEST, SMALLEST = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
+WEIGHT = Interval(Real, 0, LARGEST, closed="both")
+# TensorFlow counts the rows of a batch in int32.
+MOST_ROWS = 2**31 - 1
+# Names of metrics that Keras knows in `compile` only.
+METRIC_SHORTHANDS = ("accuracy", "acc", "crossentropy", "ce")
 PARAMETER_CONSTRAINTS: dict[str, Any] = {
     "classifier": "no_validation",  # skaae._classifiers says what it has to be
     "autoencoder": [callable, None],
@@ -25,19 +33,19 @@ PARAMETER_CONSTRAINTS: dict[str, Any] = {
     "hidden_models": [list, tuple, None],
     "hidden_weights": ["array-like", None],
     "surrogate": [callable, FrozenKerasModel, None],
-    "temperature": [Interval(Real, 0, None, closed="neither")],
-    "divergence_weight": [Interval(Real, 0, None, closed="left")],
-    "reconstruction_weight": [Interval(Real, 0, None, closed="left")],
+    "temperature": [Interval(Real, SMALLEST, LARGEST, closed="both")],
+    "divergence_weight": [WEIGHT],
+    "reconstruction_weight": [WEIGHT],
     "loss": [callable, None],
-    "noise": [Interval(Real, 0, None, closed="left")],
-    "virtual_adversarial": [Interval(Real, 0, None, closed="left")],
+    "noise": [WEIGHT],
+    "virtual_adversarial": [WEIGHT],
     "virtual_adversarial_shares": [tuple, list],
     "virtual_adversarial_steps": [Interval(Integral, 1, None, closed="left")],
     "label_change_first": ["boolean"],
     "optimizer": list(OPTIMIZER_TYPES),
-    "learning_rate": [Interval(Real, 0, None, closed="neither"), callable],
+    "learning_rate": [Interval(Real, 0, LARGEST, closed="right"), callable],
     "epochs": [Interval(Integral, 0, None, closed="left"), None],
-    "batch_size": [Interval(Integral, 1, None, closed="left")],
+    "batch_size": [Interval(Integral, 1, MOST_ROWS, closed="both")],
     "callbacks": [list, tuple, None],
     "metrics": [list, tuple, None],
     "preprocess": [callable, None],
@@ -66,32 +74,36 @@ def lies_in_unit_interval(X: np.ndarray) -> bool:
     return bool(X.min() >= 0 and X.max() <= 1)
 
 
+def check_parameters(detector: BaseEstimator) -> None:
+    """Raise a ValueError or TypeError that names the parameter where one, looked at alone, is not what is wanted."""
+    detector._validate_params()
+    check_shares(detector.virtual_adversarial_shares)
+    make_optimizer(detector.optimizer, detector.learning_rate)
+    for position, callback in enumerate(detector.callbacks or ()):
+        if not isinstance(callback, keras.callbacks.Callback):
+            raise TypeError(f"callbacks[{position}] must be a keras.callbacks.Callback, got {callback!r}.")
+    for position, metric in enumerate(detector.metrics or ()):
+        _check_metric(metric, f"metrics[{position}]")
+
+
+def _check_metric(metric: Any, argument: str) -> None:
+    if not isinstance(metric, str):
+        if not callable(metric):
+            raise TypeError(f"{argument} must be a str or a keras.metrics.Metric, got {metric!r}.")
+    elif metric not in METRIC_SHORTHANDS:
+        try:
+            keras.metrics.get(metric)
+        except ValueError as error:
+            raise ValueError(
+                f"{argument}={metric!r} is no name of a Keras metric, such as 'categorical_accuracy'."
+            ) from error
+
+
 def check_shares(shares: Any) -> None:
     """Raise a ValueError unless these are two shares that leave no less than nothing over."""
-    values = np.asarray(shares)
-    sound = values.shape == (2,) and values.dtype.kind in "fiu" and (values >= 0).all() and values.sum() <= 1
-    if not sound:
+    numbers = len(shares) == 2 and all(isinstance(share, Real) and not isinstance(share, bool) for share in shares)
+    if not numbers or not (min(shares) >= 0 and sum(shares) <= 1):
         raise ValueError(
             f"virtual_adversarial_shares must be two numbers of at least 0 that sum to at most 1, the shares of the "
             f"rows that are moved against M and against M(AE(x)), got {shares!r}."
         )
-
-
-def check_numeric_columns(X: Any) -> None:
-    """Raise a ValueError that names the columns of a DataFrame that hold no numbers."""
-    if not hasattr(X, "select_dtypes"):
-        return
-    text = list(X.select_dtypes(exclude=["number", "bool"]).columns)
-    if text and not _all_convertible(X[text]):
-        raise ValueError(
-            f"X has columns that hold no numbers: {text}. Encode them before the detector, for instance "
-            f"make_pipeline(ColumnTransformer(...), detector), with the classifier that comes after the encoding."
-        )
-
-
-def _all_convertible(frame: Any) -> bool:
-    try:
-        frame.astype(np.float64)
-    except (TypeError, ValueError):
-        return False
-    return True
