@@ -6,6 +6,7 @@ on x and on x', and the same equation takes the logarithms of its probabilities.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import keras
@@ -20,6 +21,8 @@ from skaae._keras_models import call_frozen
 from skaae._rows import Rows
 
 ROWS_TO_TRY = 1000
+# Processors take so many numbers together at most; a rest is computed one by one, and rounded differently.
+ROWS_TOGETHER = 16
 Results = dict[str, np.ndarray]
 Scorer = Callable[[np.ndarray, Sequence[str]], Results]
 
@@ -47,7 +50,8 @@ def make_scorer(
     Returns
     -------
     scorer : callable
-        ``scorer(X, names)`` is a dict of ndarrays of length n_samples: "score", S(x), float64;
+        ``scorer(X, names)`` is a dict of ndarrays of length n_samples: "score", S(x), float64,
+        infinite where the networks overflow;
         "reconstruction", x', float32; "no_defense" and "defense", the positions in ``classes_`` of
         the labels that M gives x and x'; "probabilities" and "probabilities_reconstructed", M(x)
         and M(x'), float64.
@@ -62,7 +66,11 @@ def score_graph(
 ) -> dict[str, tf.Tensor]:
     """X', and all that follows from it where M is a Keras model."""
     reconstruction = tf.cast(call_frozen(autoencoder, x), tf.float32)
-    return {"reconstruction": reconstruction, **compare(score, heads(x), heads(reconstruction))}
+    compared = compare(score, heads(x), heads(reconstruction))
+    # M can be finite where x' is not: a saturated unit of M is.
+    is_finite = tf.reduce_all(tf.math.is_finite(reconstruction), axis=range(1, len(reconstruction.shape)))
+    compared["score"] = tf.where(is_finite, compared["score"], tf.constant(math.inf, tf.float64))
+    return {"reconstruction": reconstruction, **compared}
 
 
 def reconstruction_graph(autoencoder: keras.Model, heads: FrozenHeads, x: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -107,6 +115,11 @@ def compare(
     }
 
 
+def padded(values: np.ndarray) -> np.ndarray:
+    """With rows of zeros up to a multiple of `ROWS_TOGETHER`, so that a row's logarithms do not depend on its place."""
+    return np.pad(values, ((0, -len(values) % ROWS_TOGETHER), (0, 0)))
+
+
 class PredictProbaScorer:
     """Scores with a classifier that is not a Keras model; the surrogate has no say in it.
 
@@ -145,9 +158,14 @@ class PredictProbaScorer:
         n_terms = len(found) // 2
         hidden, hidden_reconstructed = list(found.values())[:n_terms], list(found.values())[n_terms:]
         probabilities = self.classifier.predict_proba(X)
-        probabilities_reconstructed = self.classifier.predict_proba(reconstruction.astype(X.dtype))
+        is_finite = np.isfinite(reconstruction).reshape(len(X), -1).all(axis=1)
+        # scikit-learn's classifiers refuse an x' that is not finite.
+        repaired = np.where(is_finite[:, None], reconstruction, 0).astype(X.dtype)
+        probabilities_reconstructed = self.classifier.predict_proba(repaired)
         terms = [floored_logarithms(probabilities), *hidden]
         terms_reconstructed = [floored_logarithms(probabilities_reconstructed), *hidden_reconstructed]
-        compared = {name: found.numpy() for name, found in compare(self.score, terms, terms_reconstructed).items()}
+        results = compare(self.score, [*map(padded, terms)], [*map(padded, terms_reconstructed)])
+        compared = {name: values.numpy()[: len(X)] for name, values in results.items()}
+        compared["score"] = np.where(is_finite, compared["score"], np.inf)
         exact = {"probabilities": probabilities, "probabilities_reconstructed": probabilities_reconstructed}
         return {"reconstruction": reconstruction, **compared, **exact}
