@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.metrics import accuracy_score, roc_auc_score, roc_curve
+from sklearn.metrics import roc_auc_score, roc_curve
 from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_consistent_length, column_or_1d
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
 from skaae._corrected import CorrectedClassifier
 from skaae._detector import AdversarialAEDetector
 from skaae._extras import import_extra
+from skaae._input import check_labels
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike
+
+LARGEST = float(np.finfo(np.float64).max)
 
 __all__ = ["TruePositiveRateAt", "corrected_accuracy", "defence_report", "detection_auc"]
 
@@ -54,7 +58,7 @@ def detection_auc(estimator: Any, X: ArrayLike, y: ArrayLike) -> float:
     >>> detection_auc(IsolationForest(random_state=0).fit(X), X, y)
     1.0
     """
-    return float(roc_auc_score(_is_adversarial(y), -estimator.score_samples(X)))
+    return float(roc_auc_score(*_labels_and_scores(estimator, X, y)))
 
 
 @dataclass(frozen=True)
@@ -82,13 +86,12 @@ class TruePositiveRateAt:
     false_alarm_rate: float = 0.05
 
     def __post_init__(self) -> None:
-        if not 0 <= self.false_alarm_rate <= 1:
+        if not isinstance(self.false_alarm_rate, Real) or not 0 <= self.false_alarm_rate <= 1:
             raise ValueError(f"false_alarm_rate must be in [0, 1], got {self.false_alarm_rate!r}.")
 
     def __call__(self, estimator: Any, X: ArrayLike, y: ArrayLike) -> float:
         """Score a fitted estimator; the arguments are those of `detection_auc`."""
-        scores = -estimator.score_samples(X)
-        false_alarms, found, _ = roc_curve(_is_adversarial(y), scores, drop_intermediate=False)
+        false_alarms, found, _ = roc_curve(*_labels_and_scores(estimator, X, y), drop_intermediate=False)
         return float(found[false_alarms <= self.false_alarm_rate].max())
 
 
@@ -110,14 +113,13 @@ def corrected_accuracy(estimator: Any, X: ArrayLike, y: ArrayLike) -> float:
     Raises
     ------
     TypeError
-        If there is no detector at the end of the estimator.
+        If there is no detector at the end of the estimator, or y mixes types.
     ValueError
-        If no label of y is known to the classifier, as with y in {-1, +1} by mistake.
+        If labels are missing, or none is known to the classifier, as with y in {-1, +1} by mistake.
     """
     detector, rows = _detector_and_rows(estimator, X)
-    y = column_or_1d(y)
-    _check_known(y, detector)
-    return float(accuracy_score(y, detector.correct(rows).corrected))
+    y = _class_labels(y, X, detector)
+    return float(np.mean(detector.correct(rows).corrected == y))
 
 
 def defence_report(detector: Any, X: ArrayLike, y: ArrayLike, attacked: Mapping[str, ArrayLike]) -> pd.DataFrame:
@@ -151,9 +153,9 @@ def defence_report(detector: Any, X: ArrayLike, y: ArrayLike, attacked: Mapping[
     Raises
     ------
     ValueError
-        If attacked rows have another shape than X, or y holds no label of the classifier.
+        If attacked rows have another shape than X, labels are missing, or y holds none of the classifier.
     TypeError
-        If there is no detector at the end of the estimator.
+        If there is no detector at the end of the estimator, or y mixes types.
     ImportError
         If pandas is not installed.
 
@@ -170,10 +172,8 @@ def defence_report(detector: Any, X: ArrayLike, y: ArrayLike, attacked: Mapping[
     ['clean', 'shifted']
     """
     frame = import_extra("pandas", "pandas").DataFrame
+    y = _class_labels(y, X, _detector_and_rows(detector, X)[0])
     found = {name: _correct(detector, rows) for name, rows in {"clean": X, **_checked_attacks(X, attacked)}.items()}
-    y = column_or_1d(y)
-    check_consistent_length(X, y)
-    _check_known(y, _detector_and_rows(detector, X)[0])
     rows = {name: _report_row(results, found["clean"], y) for name, results in found.items()}
     return frame.from_dict(rows, orient="index")
 
@@ -220,7 +220,20 @@ def _detector_and_rows(estimator: Any, X: ArrayLike) -> tuple[AdversarialAEDetec
     )
 
 
+def _labels_and_scores(estimator: Any, X: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each row is adversarial, and its score, high = adversarial."""
+    if not hasattr(estimator, "score_samples"):
+        raise TypeError(f"estimator must be an outlier detector with score_samples, got {type(estimator).__name__}.")
+    is_adversarial = _is_adversarial(y)
+    scores = -np.asarray(estimator.score_samples(X))
+    if np.isnan(scores).any():
+        raise ValueError("estimator.score_samples(X) returned NaN: numbers are wanted.")
+    # An infinite score is the highest, which scikit-learn does not take.
+    return is_adversarial, np.clip(scores, -LARGEST, LARGEST)
+
+
 def _is_adversarial(y: ArrayLike) -> np.ndarray:
+    check_labels(y)
     y = column_or_1d(y)
     labels = np.unique(y).tolist()
     if labels != [-1, 1]:
@@ -231,18 +244,30 @@ def _is_adversarial(y: ArrayLike) -> np.ndarray:
     return y == -1
 
 
-def _check_known(y: np.ndarray, detector: AdversarialAEDetector) -> None:
+def _class_labels(y: ArrayLike, X: ArrayLike, detector: AdversarialAEDetector) -> np.ndarray:
+    check_is_fitted(detector)
+    check_labels(y)
+    y = column_or_1d(y)
+    check_consistent_length(X, y)
     if not np.isin(y, detector.classes_).any():
         raise ValueError(
             f"y has the labels {np.unique(y)[:10].tolist()}, of which the classifier knows none: class labels are "
             f"wanted, of {detector.classes_.tolist()}."
         )
+    return y
 
 
 def _checked_attacks(X: ArrayLike, attacked: Mapping[str, ArrayLike]) -> Mapping[str, ArrayLike]:
     if not isinstance(attacked, Mapping) or "clean" in attacked:
         raise ValueError("attacked must be a dict of attacked rows by the name of the attack, other than 'clean'.")
     for name, rows in attacked.items():
-        if np.shape(rows) != np.shape(X):
-            raise ValueError(f"attacked[{name!r}] has shape {np.shape(rows)}, the shape of X is wanted: {np.shape(X)}.")
+        if _shape(rows) != _shape(X):
+            raise ValueError(f"attacked[{name!r}] has shape {_shape(rows)}, the shape of X is wanted: {_shape(X)}.")
     return attacked
+
+
+def _shape(rows: Any) -> tuple[int, ...] | str:
+    try:
+        return np.shape(rows)
+    except ValueError:
+        return "ragged"
