@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from skaae._decisions import check_repairable
 from skaae._detector import AdversarialAEDetector
 from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._inference import RowFunction
+from skaae._input import read_samples
 from skaae._keras_models import call_frozen, check_input_shape
 from skaae._logits import are_probabilities
 from skaae._persistence import PersistenceMixin
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 PUBLISHED = {"noise": 0.0, "virtual_adversarial": 0.0, "label_change_first": False, "calibration_fraction": 0.0}
 # As many rows as tell whether a model returns probabilities or logits.
 ROWS_TO_LOOK_AT = 100
+LARGEST = float(np.finfo(np.float64).max)
 
 
 class AdversarialAE(PersistenceMixin):
@@ -132,8 +135,8 @@ class AdversarialAE(PersistenceMixin):
 
     @threshold.setter
     def threshold(self, threshold: float | None) -> None:
-        if threshold is not None and not _is_number(threshold, 0, np.inf):
-            raise ValueError(f"threshold must be a number of at least 0, or None, got {threshold!r}.")
+        if threshold is not None and not _is_number(threshold, 0, LARGEST):
+            raise ValueError(f"threshold must be a finite number of at least 0, or None, got {threshold!r}.")
         self._threshold = threshold
         if threshold is not None and hasattr(self, "detector_"):
             self.detector_._set_threshold(threshold)
@@ -180,15 +183,15 @@ class AdversarialAE(PersistenceMixin):
         """
         single = isinstance(callbacks, keras.callbacks.Callback)
         self._run(
-            np.asarray(X),
+            read_samples(X),
             loss=loss_fn,
             divergence_weight=w_model,
             reconstruction_weight=w_recon,
             optimizer=optimizer() if isinstance(optimizer, type) else keras.optimizers.get(optimizer),
             epochs=epochs,
             batch_size=batch_size,
-            verbose=int(verbose),
-            metrics=None if log_metric is None else [_renamed(*log_metric)],
+            verbose=verbose,
+            metrics=None if log_metric is None else [_renamed(log_metric)],
             callbacks=[callbacks] if single else callbacks,
             preprocess=preprocess_fn,
         )
@@ -211,13 +214,18 @@ class AdversarialAE(PersistenceMixin):
         Raises
         ------
         ValueError
-            If `threshold_perc` is no percentage, or `margin` makes the threshold negative; nothing
-            is changed then.
+            If `threshold_perc` is no percentage, or `margin` no number that leaves a threshold of at
+            least 0; the threshold is as it was then.
         """
         if not _is_number(threshold_perc, 0, 100) or threshold_perc == 0:
             raise ValueError(f"threshold_perc must be a number above 0 and at most 100, got {threshold_perc!r}.")
-        X = self._prepared(X, batch_size)
-        self.threshold = conformal_threshold(self.detector_.adversarial_score(X), float(threshold_perc)) + margin
+        if not _is_number(margin, -LARGEST, LARGEST):
+            raise ValueError(f"margin must be a finite number, got {margin!r}.")
+        scores = self.score(X, batch_size)
+        threshold = conformal_threshold(scores, float(threshold_perc)) + margin
+        if threshold < 0:
+            raise ValueError(f"margin={margin!r} makes the threshold {threshold:.4g}: at least 0 is wanted.")
+        self.threshold = threshold
 
     def score(self, X: ArrayLike, batch_size: int | None = None, return_predictions: bool = False) -> Any:
         """Adversarial score of each row.
@@ -240,6 +248,7 @@ class AdversarialAE(PersistenceMixin):
             return self.detector_.adversarial_score(X)
         names = "score", "probabilities", "probabilities_reconstructed"
         found = self.detector_._results(self.detector_._checked(X), *names)
+        check_repairable(np.isfinite(found["score"]))
         return tuple(found[name] for name in names)
 
     def predict(self, X: ArrayLike, batch_size: int | None = None, return_instance_score: bool = True) -> dict:
@@ -315,7 +324,7 @@ class AdversarialAE(PersistenceMixin):
         """Rows to be scored, with a detector that can score them also where nothing was trained."""
         if batch_size is not None and not (isinstance(batch_size, Integral) and batch_size > 0):
             raise ValueError(f"batch_size must be an int of at least 1, or None, got {batch_size!r}.")
-        X = np.asarray(X)
+        X = read_samples(X)
         if not hasattr(self, "detector_"):
             self._run(np.repeat(X[:1], 2, axis=0), epochs=0)
         return X
@@ -350,15 +359,17 @@ def _as_classifier(model: Any, X: np.ndarray) -> Any:
     """A Keras model with what its outputs are, judged by what it returns for some rows."""
     if not isinstance(model, keras.Model):
         return model
-    if len(X) == 0:
-        raise ValueError(f"X has the shape {X.shape}: at least one sample is wanted.")
     check_input_shape(model, X.shape[1:], "model")
     function = RowFunction(lambda x: {"outputs": call_frozen(model, x)}, X.shape[1:])
     outputs = function(X[:ROWS_TO_LOOK_AT], ["outputs"])["outputs"]
     return FrozenKerasModel(model, from_logits=not are_probabilities(outputs))
 
 
-def _renamed(name: str, metric: keras.metrics.Metric) -> keras.metrics.Metric:
+def _renamed(log_metric: Any) -> keras.metrics.Metric:
+    pair = isinstance(log_metric, tuple | list) and len(log_metric) == 2
+    if not (pair and isinstance(log_metric[0], str) and isinstance(log_metric[1], keras.metrics.Metric)):
+        raise TypeError(f"log_metric must be a name and a keras.metrics.Metric, or None, got {log_metric!r}.")
+    name, metric = log_metric
     return type(metric).from_config({**metric.get_config(), "name": name})
 
 
