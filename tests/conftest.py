@@ -12,6 +12,7 @@ import logging
 import keras
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -20,6 +21,22 @@ from sklearn.preprocessing import StandardScaler
 from skaae import AdversarialAEDetector, FrozenKerasModel
 
 logging.getLogger("tensorflow").setLevel(logging.ERROR)  # "retracing", once for each of many small fits
+
+
+# The same examples every time; `pytest --hypothesis-profile=thorough tests/test_properties.py` looks for others.
+settings.register_profile(
+    "repeatable",
+    derandomize=True,
+    max_examples=50,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+settings.register_profile("thorough", settings.get_profile("repeatable"), derandomize=False, max_examples=5000)
+
+
+def pytest_configure(config):
+    settings.load_profile(config.getoption("--hypothesis-profile") or "repeatable")
 
 
 # The method as published: S(x) is the divergence alone, and training the minimisation of its mean.

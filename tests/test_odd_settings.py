@@ -1,0 +1,427 @@
+"""Odd and hostile parameters, classifiers, labels and arguments, by table; tests/test_odd_input.py has the rows."""
+
+import keras
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import scipy.sparse
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+
+from skaae import AdversarialAEDetector, CorrectedClassifier, FrozenKerasModel
+from skaae.alibi import AdversarialAE
+from skaae.metrics import TruePositiveRateAt, corrected_accuracy, defence_report, detection_auc
+
+pytestmark = pytest.mark.filterwarnings("ignore:.* rows are too few to promise:UserWarning")
+
+LARGEST = float(np.finfo(np.float32).max)
+SMALLEST = float(np.finfo(np.float32).tiny)
+ROWS = np.random.default_rng(0).normal(size=(30, 4))
+LABELS = np.arange(30) % 3
+
+
+def dense(n_units, seed, activation="linear"):
+    layer = keras.layers.Dense(n_units, activation, kernel_initializer=keras.initializers.GlorotNormal(seed))
+    return keras.Sequential([keras.Input((4,)), layer])
+
+
+def of_features(*layers):
+    """A classifier whose logits are its four features, or what the layers make of them."""
+    return keras.Sequential([keras.Input((4,)), *layers])
+
+
+def must_not_train(*_):
+    pytest.fail("training began")
+
+
+FAILS_IN_TRAINING = {"epochs": 1, "callbacks": [keras.callbacks.LambdaCallback(on_train_begin=must_not_train)]}
+
+
+def detector(classifier=None, **parameters):
+    classifier = dense(3, seed=1, activation="softmax") if classifier is None else classifier
+    quick = {"autoencoder": dense(4, seed=2), "epochs": 0, "random_state": 0, "virtual_adversarial_steps": 1}
+    return AdversarialAEDetector(classifier, **{**quick, **parameters})
+
+
+class TestBorders:
+    @pytest.mark.parametrize(
+        "parameters",
+        [
+            {"threshold_percentile": 100},
+            {"threshold_percentile": np.nextafter(100, 0)},
+            {"threshold_percentile": 1e-300},
+            {"threshold": 0},
+            {"threshold": float(np.finfo(np.float64).max)},
+            {"calibration_fraction": 0},
+            {"calibration_fraction": 1e-300},
+            {"calibration_fraction": 0.96},
+            {"epochs": 1, "temperature": SMALLEST},
+            {"epochs": 1, "temperature": LARGEST},
+            {"epochs": 1, "divergence_weight": 0},
+            {"epochs": 1, "virtual_adversarial_shares": (1, 0)},
+            {"epochs": 1, "virtual_adversarial_shares": [0.0, 1.0]},
+            {"epochs": 1, "virtual_adversarial_shares": (0.5, np.float32(0.5))},
+            {"epochs": 1, "virtual_adversarial_shares": (0, 0)},
+            {"epochs": 1, "batch_size": 1},
+            {"epochs": 1, "batch_size": 2**31 - 1},
+            {"epochs": 1, "random_state": 2**32 - 1},
+            {"hidden_layers": {0: 2}, "hidden_weights": [0]},
+            {"hidden_layers": {-1: 50}, "hidden_weights": (np.float64(2.0),)},
+        ],
+        ids=str,
+    )
+    def test_at(self, parameters):
+        model = detector(**parameters).fit(ROWS)
+        score = model.adversarial_score(ROWS)
+        assert np.isfinite([model.threshold_, *score]).all()
+        assert (score >= 0).all()
+
+    @pytest.mark.parametrize(
+        ("parameters", "error", "message"),
+        [
+            ({"threshold": np.inf}, ValueError, "'threshold' parameter.*Got inf"),
+            ({"threshold_percentile": np.nextafter(100, 101)}, ValueError, "'threshold_percentile' parameter"),
+            ({"temperature": SMALLEST / 2}, ValueError, "'temperature' parameter.*Got 5.8"),
+            ({"temperature": np.inf}, ValueError, "'temperature' parameter.*Got inf"),
+            ({"noise": LARGEST * 2}, ValueError, "'noise' parameter.*Got 6.8"),
+            ({"noise": np.nan}, ValueError, "'noise' parameter.*Got nan"),
+            ({"virtual_adversarial": 1e39}, ValueError, "'virtual_adversarial' parameter"),
+            ({"divergence_weight": 1e300}, ValueError, "'divergence_weight' parameter"),
+            ({"reconstruction_weight": np.inf}, ValueError, "'reconstruction_weight' parameter"),
+            ({"learning_rate": 1e300}, ValueError, "'learning_rate' parameter"),
+            ({"batch_size": 2**31}, ValueError, "'batch_size' parameter.*Got 2147483648"),
+            ({"random_state": 2**32}, ValueError, "'random_state' parameter"),
+            ({"random_state": np.random.default_rng()}, ValueError, "'random_state' parameter"),
+            ({"virtual_adversarial_shares": (0.5, 0.6)}, ValueError, r"virtual_adversarial_shares .* got \(0.5, 0.6\)"),
+            ({"virtual_adversarial_shares": (0.6, np.nan)}, ValueError, "virtual_adversarial_shares must be two"),
+            ({"virtual_adversarial_shares": ([1], [2, 3])}, ValueError, "virtual_adversarial_shares must be two"),
+            ({"virtual_adversarial_shares": (True, 0.0)}, ValueError, "virtual_adversarial_shares must be two"),
+            ({"virtual_adversarial_shares": (0.5,)}, ValueError, "virtual_adversarial_shares must be two"),
+            ({"virtual_adversarial_shares": (-0.1, 0.5)}, ValueError, "virtual_adversarial_shares must be two"),
+            ({"hidden_layers": {0: 3}, "hidden_weights": [1e39]}, ValueError, "hidden_weights must be 1 numbers"),
+            ({"hidden_layers": {0: 3}, "hidden_weights": ["a"]}, ValueError, "hidden_weights must be 1 numbers"),
+            ({"hidden_layers": {0: 3}, "hidden_weights": [-1]}, ValueError, "hidden_weights must be 1 numbers"),
+            ({"hidden_weights": [1.0]}, ValueError, "hidden_weights must be 0 numbers"),
+            ({"callbacks": [3]}, TypeError, r"callbacks\[0\] must be a keras.callbacks.Callback, got 3"),
+            ({"callbacks": [keras.callbacks.History]}, TypeError, r"callbacks\[0\] must be .* got <class"),
+            ({"metrics": ["categorical_accuracy", "no"]}, ValueError, r"metrics\[1\]='no' is no name of a Keras"),
+            ({"metrics": [3]}, TypeError, r"metrics\[0\] must be a str or a keras.metrics.Metric, got 3"),
+        ],
+        ids=str,
+    )
+    def test_beyond(self, parameters, error, message):
+        model = detector(**{"epochs": 1, "preprocess": must_not_train, **parameters})
+        before = vars(model).copy()
+        with pytest.raises(error, match=message):
+            model.fit(ROWS)
+        assert vars(model) == before
+
+    @pytest.mark.parametrize(
+        ("parameters", "error", "message"),
+        [
+            ({"callbacks": [3]}, TypeError, r"callbacks\[0\] must be"),
+            ({"optimizer": "no"}, ValueError, "optimizer='no' is no name"),
+            ({"autoencoder": None, "encoder": dense(2, seed=1)}, ValueError, "encoder was given without decoder"),
+            (
+                {"autoencoder": keras.Sequential([keras.Input((3,)), keras.layers.ReLU()])},
+                ValueError,
+                r"autoencoder takes .* shape \(3,\)",
+            ),
+        ],
+        ids=str,
+    )
+    def test_the_corrected_classifier_asks_before_it_trains(self, parameters, error, message):
+        class MustNotBeTrained(LogisticRegression):
+            fit = must_not_train
+
+        with pytest.raises(error, match=message):
+            CorrectedClassifier(detector(MustNotBeTrained(), **parameters)).fit(ROWS, LABELS)
+
+    def test_metrics_by_their_short_names(self):
+        assert "accuracy" in detector(metrics=["accuracy", "acc"], epochs=1).fit(ROWS).history_
+
+    def test_a_percentile_next_to_nothing_takes_the_smallest_score(self):
+        model = detector(calibration_fraction=0).fit(ROWS)
+        assert model.infer_threshold(ROWS, 1e-9).threshold_ == model.adversarial_score(ROWS).min()
+
+    def test_a_threshold_of_nothing_flags_all_that_score(self):
+        model = detector(threshold=0).fit(ROWS)
+        np.testing.assert_array_equal(model.predict(ROWS) == -1, model.adversarial_score(ROWS) > 0)
+
+
+scale, activation = keras.layers.Rescaling, keras.layers.Activation
+CLASSIFIERS = {
+    "probabilities of exactly 0 and 1": lambda: of_features(scale(1e4), activation("softmax")),
+    "logits of 1e4": lambda: FrozenKerasModel(of_features(scale(1e4)), from_logits=True),
+    "logits of 1e30": lambda: FrozenKerasModel(of_features(scale(1e30)), from_logits=True),
+    "one certain unit": lambda: of_features(keras.layers.Dense(1), scale(1e30), activation("sigmoid")),
+    "one unit": lambda: dense(1, seed=1, activation="sigmoid"),
+    "one logit": lambda: FrozenKerasModel(dense(1, seed=1), classes=[False, True], from_logits=True),
+    "no preference": lambda: of_features(scale(0.0), activation("softmax")),
+    "always the first class": lambda: of_features(scale(0.0, offset=[9, 0, 0, 0]), activation("softmax")),
+    "1,000 classes": lambda: dense(1000, seed=1, activation="softmax"),
+    "names": lambda: FrozenKerasModel(dense(3, 1, "softmax"), classes=["cat", "dog", "ox"]),
+    "names of a Categorical": lambda: FrozenKerasModel(dense(2, 1, "softmax"), classes=pd.Categorical(["b", "a"])),
+    "negative labels": lambda: FrozenKerasModel(dense(3, 1, "softmax"), classes=[-1, -7, 2**60]),
+    "dates as labels": lambda: FrozenKerasModel(dense(2, 1, "softmax"), classes=np.array([1, 2], "M8[D]")),
+    "float16": lambda: FrozenKerasModel(
+        keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, dtype="mixed_float16")]), from_logits=True
+    ),
+}
+
+
+class TestClassifiers:
+    @pytest.mark.parametrize("kind", CLASSIFIERS)
+    def test_odd_ones(self, kind):
+        model = detector(CLASSIFIERS[kind](), epochs=1).fit(ROWS)
+        found = model.correct(ROWS)
+        assert np.isfinite(found.instance_score).all()
+        assert (found.instance_score >= 0).all()
+        np.testing.assert_array_equal(found.is_adversarial, found.instance_score > model.threshold_)
+        np.testing.assert_array_equal(found.corrected, np.where(found.is_adversarial, found.defense, found.no_defense))
+        assert np.isin(found.corrected, model.classes_).all()
+        probabilities = model.classifier_.predict_proba(ROWS)
+        np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+        np.testing.assert_array_equal(model.classes_[probabilities.argmax(axis=1)], found.no_defense)
+        changed = found.defense != found.no_defense
+        assert (found.instance_score[changed] >= 1000).all()
+        assert (found.instance_score[~changed] <= 1000).all()
+
+    def test_one_without_a_gradient_that_knows_one_answer_only(self):
+        classifier = DummyClassifier(strategy="constant", constant=1).fit(ROWS, LABELS)
+        answer = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), scale(0.0, offset=[0.0, 9.0, 0.0])])
+        surrogate = FrozenKerasModel(answer, from_logits=True)
+        model = detector(classifier, surrogate=surrogate, calibration_fraction=0).fit(ROWS)
+        assert model.surrogate_agreement_ == 1
+        assert (model.adversarial_score(ROWS) == 0).all()
+        assert (model.predict(ROWS) == 1).all()
+
+    @pytest.mark.parametrize("classifier", [DummyClassifier(), RandomForestClassifier(2)], ids=str)
+    def test_of_a_single_class(self, classifier):
+        name = type(classifier).__name__
+        with pytest.raises(ValueError, match=rf"classifier={name} knows a single class, \[.*0.*\]: at least two"):
+            detector(classifier.fit(ROWS, LABELS * 0), preprocess=must_not_train).fit(ROWS)
+
+    @pytest.mark.parametrize(
+        "classes",
+        [[1, 2], [1, 1, 2], [1, 2, 3, 4], [["a", "b", "c"]], [1.0, 2.0, np.nan], [None, "a", "b"], "abc", 3, {"a": 1}],
+        ids=str,
+    )
+    def test_labels_that_are_none(self, classes):
+        with pytest.raises(ValueError, match="classes must be 3 different labels, one an output of the model, got"):
+            detector(FrozenKerasModel(dense(3, seed=1, activation="softmax"), classes=classes)).fit(ROWS)
+
+    def test_weights_that_are_nan(self):
+        model = of_features(scale(np.nan), activation("softmax"))
+        with pytest.raises(ValueError, match="classifier returned NaN or infinity"):
+            detector(model, **FAILS_IN_TRAINING).fit(ROWS)
+
+    def test_infinite_logits_behind_finite_probabilities(self):
+        model = of_features(scale([-1e38, 1, 1, 1]), scale([1e3, 1, 1, 1]), activation("softmax"))
+        X = np.abs(ROWS)
+        assert np.isfinite(FrozenKerasModel(model).predict_proba(X)).all()
+        with pytest.raises(ValueError, match="classifier returned NaN or infinity"):
+            detector(model, **FAILS_IN_TRAINING).fit(X)
+
+
+NAMES = np.array(["a", "b", "c"])[LABELS]
+
+
+def with_label(label, labels=NAMES):
+    labels = labels.astype(object)
+    labels[3] = label
+    return labels
+
+
+GOOD_LABELS = {
+    "strings": NAMES,
+    "objects": NAMES.astype(object),
+    "negative": -LABELS,
+    "large": LABELS * 2**61,
+    "bool": LABELS > 0,
+    "whole floats": LABELS * 1.0,
+    "list": NAMES.tolist(),
+    "categories": pd.Series(NAMES).astype("category"),
+    "string": pd.Series(NAMES).astype("string"),
+    "Arrow": pd.Series(NAMES).astype("string[pyarrow]"),
+    "Int64": pd.Series(LABELS).astype("Int64"),
+    "polars": pl.Series(NAMES),
+    "another index": pd.Series(NAMES, index=np.arange(30)[::-1]),
+}
+MISSING = r"y has 1 missing label\(s\), the first at 3"
+BAD_LABELS = {
+    "NaN": (np.where(np.arange(30) == 3, np.nan, LABELS), ValueError, MISSING),
+    "None": (with_label(None), ValueError, MISSING),
+    "NaN among strings": (with_label(np.nan), ValueError, MISSING),
+    "NA": (pd.Series(with_label(pd.NA, LABELS)).astype("Int64"), ValueError, MISSING),
+    "missing category": (pd.Series(with_label(None)).astype("category"), ValueError, MISSING),
+    "polars null": (pl.Series([None if place == 3 else name for place, name in enumerate(NAMES)]), ValueError, MISSING),
+    "masked": (np.ma.masked_equal(LABELS, 1), ValueError, "y is a masked array of which 10 values are masked"),
+    "mixed": (with_label(7), TypeError, r"y mixes labels of the types \['int', 'str'\]"),
+    "ragged": ([[1], [1, 2]] * 15, ValueError, "y cannot be read as an array of labels"),
+    "too few": (LABELS[:29], ValueError, "inconsistent numbers of samples"),
+    "too many": (np.append(LABELS, 0), ValueError, "inconsistent numbers of samples"),
+    "two columns": (np.c_[LABELS, LABELS], ValueError, "y should be a 1d array"),
+    "a number": (3, ValueError, "y should be a 1d array"),
+    "sparse": (scipy.sparse.csr_array(LABELS[:, None]), TypeError, "y is sparse"),
+    "none": (None, ValueError, "y"),
+}
+
+
+class TestLabels:
+    @pytest.mark.parametrize("kind", GOOD_LABELS)
+    def test_of_any_kind(self, kind):
+        y = GOOD_LABELS[kind]
+        model = CorrectedClassifier(detector(LogisticRegression(), epochs=0)).fit(ROWS, y)
+        np.testing.assert_array_equal(model.classes_, np.unique(np.asarray(y)))
+        assert np.isin(model.predict(ROWS), np.asarray(y)).all()
+        assert 0 <= model.score(ROWS, y) == corrected_accuracy(model, ROWS, y) <= 1
+        assert defence_report(model, ROWS, y, {}).loc["clean", "accuracy_corrected"] == model.score(ROWS, y)
+
+    @pytest.mark.parametrize("kind", BAD_LABELS)
+    def test_refused(self, kind):
+        class MustNotBeTrained(LogisticRegression):
+            fit = must_not_train
+
+        y, error, message = BAD_LABELS[kind]
+        model = CorrectedClassifier(detector(MustNotBeTrained()))
+        with pytest.raises(error, match=message):
+            model.fit(ROWS, y)
+        assert set(vars(model)) == {"detector"}
+
+    def test_of_one_class(self):
+        for classifier in (LogisticRegression(), RandomForestClassifier(2)):
+            with pytest.raises(ValueError, match="class"):
+                CorrectedClassifier(detector(classifier, preprocess=must_not_train)).fit(ROWS, LABELS * 0)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return detector().fit(ROWS)
+
+
+class Scores:
+    def __init__(self, scores):
+        self.scores = scores
+
+    def score_samples(self, X):
+        return self.scores
+
+
+class TestMetrics:
+    SIGNS = np.where(np.arange(30) % 2, 1, -1)
+
+    @pytest.mark.parametrize("kind", BAD_LABELS)
+    def test_labels_are_refused(self, fitted, kind):
+        y, error, message = BAD_LABELS[kind]
+        for call in (corrected_accuracy, lambda *arguments: defence_report(*arguments, {})):
+            with pytest.raises(error, match=message):
+                call(fitted, ROWS, y)
+
+    @pytest.mark.parametrize("scorer", [detection_auc, TruePositiveRateAt(0.1)])
+    @pytest.mark.parametrize(
+        ("y", "error", "message"),
+        [
+            (np.where(np.arange(30) == 3, np.nan, SIGNS), ValueError, MISSING),
+            (with_label(None, SIGNS), ValueError, MISSING),
+            (np.ma.masked_equal(SIGNS, 1), ValueError, "y is a masked array of which 15"),
+            (with_label("x", SIGNS), TypeError, "y mixes labels"),
+            (SIGNS.astype(str), ValueError, "-1 for adversarial"),
+            (SIGNS > 0, ValueError, "-1 for adversarial"),
+            (SIGNS[:29], ValueError, "inconsistent numbers of samples"),
+            (SIGNS[:0], ValueError, "-1 for adversarial"),
+            (None, ValueError, "y should be a 1d array"),
+        ],
+    )
+    def test_signs_are_refused(self, fitted, scorer, y, error, message):
+        with pytest.raises(error, match=message):
+            scorer(fitted, ROWS, y)
+
+    @pytest.mark.parametrize("scorer", [detection_auc, TruePositiveRateAt(0.1)])
+    def test_signs_of_any_kind(self, fitted, scorer):
+        wanted = scorer(fitted, ROWS, self.SIGNS)
+        for kind in (list, pd.Series, pd.Categorical, pl.Series, lambda y: y * 1.0, lambda y: y.astype(object)):
+            assert scorer(fitted, ROWS, kind(self.SIGNS)) == wanted
+
+    @pytest.mark.parametrize("scorer", [detection_auc, TruePositiveRateAt(0.1)])
+    def test_scores_of_other_detectors(self, scorer):
+        with pytest.raises(ValueError, match=r"estimator.score_samples\(X\) returned NaN"):
+            scorer(Scores(np.array([0.0, 1.0, np.nan, 2.0])), ROWS[:4], [1, 1, -1, -1])
+        assert scorer(Scores(np.array([0.0, -1.0, -np.inf, -2.0])), ROWS[:4], [1, 1, -1, -1]) == 1
+        with pytest.raises(TypeError, match="estimator must be an outlier detector with score_samples, got NoneType"):
+            scorer(None, ROWS, self.SIGNS)
+
+    @pytest.mark.parametrize("rate", [-1e-9, 1.000001, np.nan, np.inf, "a", None, [0.1]])
+    def test_rates(self, rate):
+        with pytest.raises(ValueError, match=r"false_alarm_rate must be in \[0, 1\], got"):
+            TruePositiveRateAt(rate)
+
+    def test_rates_at_the_borders(self, fitted):
+        assert TruePositiveRateAt(1)(fitted, ROWS, self.SIGNS) == 1
+        ties = Scores(np.zeros(4))
+        assert TruePositiveRateAt(0)(ties, ROWS[:4], [1, 1, -1, -1]) == 0
+        assert detection_auc(ties, ROWS[:4], [1, 1, -1, -1]) == 0.5
+
+    @pytest.mark.parametrize("rows", [None, [[1.0], [1.0, 2.0]], "x", ROWS[0], ROWS[:, :3]], ids=str)
+    def test_attacked_rows(self, fitted, rows):
+        with pytest.raises(ValueError, match=r"attacked\['a'\] has shape .*, the shape of X is wanted: \(30, 4\)"):
+            defence_report(fitted, ROWS, LABELS, {"a": rows})
+
+    def test_report_of_one_row_and_of_no_attack(self, fitted):
+        assert defence_report(fitted, ROWS[:1], LABELS[:1], {"a": pd.DataFrame(ROWS[1:2])}).shape == (2, 7)
+        assert list(defence_report(fitted, ROWS, LABELS, {}).index) == ["clean"]
+
+    def test_not_fitted(self):
+        for call in (corrected_accuracy, lambda *arguments: defence_report(*arguments, {})):
+            with pytest.raises(ValueError, match="not fitted yet"):
+                call(detector(), ROWS, LABELS)
+
+
+class TestFacade:
+    @pytest.fixture
+    def ad(self):
+        ad = AdversarialAE(ae=dense(4, seed=2), model=dense(3, seed=1, activation="softmax"))
+        ad.infer_threshold(ROWS, threshold_perc=50)
+        return ad
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"margin": np.nan}, "margin must be a finite number, got nan"),
+            ({"margin": np.inf}, "margin must be a finite number, got inf"),
+            ({"margin": None}, "margin must be a finite number, got None"),
+            ({"margin": -1e9}, r"margin=-1000000000.0 makes the threshold -1e\+09"),
+            ({"threshold_perc": 0}, "threshold_perc must be"),
+            ({"threshold_perc": np.nan}, "threshold_perc must be"),
+            ({"threshold_perc": 100.1}, "threshold_perc must be"),
+            ({"batch_size": 0}, "batch_size must be"),
+        ],
+    )
+    def test_the_threshold_is_left_as_it_was(self, ad, arguments, message):
+        before = ad.threshold, ad.detector_.threshold_
+        with pytest.raises(ValueError, match=message):
+            ad.infer_threshold(ROWS * 3, **arguments)
+        assert (ad.threshold, ad.detector_.threshold_) == before
+
+    def test_borders(self, ad):
+        scores = ad.score(ROWS)
+        ad.infer_threshold(ROWS, threshold_perc=1e-9, margin=0.25)
+        assert ad.threshold == ad.detector_.threshold_ == scores.min() + 0.25
+        ad.infer_threshold(ROWS, threshold_perc=100)
+        assert ad.threshold == scores.max()
+
+    @pytest.mark.parametrize("threshold", [np.inf, np.nan, -1e-9, "1", True])
+    def test_thresholds(self, ad, threshold):
+        before = ad.threshold
+        with pytest.raises(ValueError, match="threshold must be a finite number of at least 0, or None, got"):
+            ad.threshold = threshold
+        assert ad.threshold == ad.detector_.threshold_ == before
+
+    @pytest.mark.parametrize("log_metric", ["accuracy", ("accuracy", 3), 3, (3, keras.metrics.MeanSquaredError())])
+    def test_log_metric(self, ad, log_metric):
+        behind = ad.detector_
+        with pytest.raises(TypeError, match=r"log_metric must be a name and a keras.metrics.Metric, or None, got"):
+            ad.fit(ROWS, log_metric=log_metric)
+        assert ad.detector_ is behind

@@ -1,0 +1,546 @@
+"""What holds for any rows, labels, scores and parameters, by Hypothesis.
+
+The examples are the same in every run. To look for others, 2,000 for each property::
+
+    pytest --hypothesis-profile=thorough tests/test_properties.py
+
+The profiles are in tests/conftest.py. One detector of each kind scores all examples; where fitting itself is the
+subject, the examples are a hundredth as many, of which few train.
+"""
+
+import warnings
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from sklearn.ensemble import RandomForestClassifier
+
+from skaae import AdversarialAEDetector, CorrectedClassifier, FrozenKerasModel
+from skaae._divergence import AdversarialScore, kullback_leibler, log_odds_of_change, log_probabilities
+from skaae._threshold import conformal_threshold, split_labelled_rows, split_rows
+from skaae._validation import check_parameters
+from skaae.alibi import AdversarialAE
+from skaae.metrics import TruePositiveRateAt, corrected_accuracy, defence_report, detection_auc
+
+pytestmark = pytest.mark.filterwarnings("ignore:.* rows are too few to promise:UserWarning")
+
+N_FEATURES = 4
+N_CLASSES = 3
+ROWS = np.random.default_rng(0).normal(size=(60, N_FEATURES))
+LABELS = np.argmax(ROWS[:, :N_CLASSES], axis=1)
+METHODS = ["adversarial_score", "decision_function", "predict", "transform", "correct", "reconstruct"]
+
+
+def hundredth():
+    """For properties that fit: each example takes half a second."""
+    return settings(max_examples=max(4, settings.default.max_examples // 100))
+
+
+def dense(n_features, n_units, seed, activation="linear"):
+    layer = keras.layers.Dense(n_units, activation, kernel_initializer=keras.initializers.GlorotNormal(seed))
+    return keras.Sequential([keras.Input((n_features,)), layer])
+
+
+def make_detector(classifier=None, n_features=N_FEATURES, **parameters):
+    classifier = dense(n_features, N_CLASSES, 1, "softmax") if classifier is None else classifier
+    quick = {"autoencoder": dense(n_features, n_features, 2), "virtual_adversarial_steps": 1, "random_state": 0}
+    return AdversarialAEDetector(classifier, **{**quick, "epochs": 1, **parameters})
+
+
+def keras_detector():
+    return make_detector(FrozenKerasModel(dense(N_FEATURES, N_CLASSES, 1, "softmax"), classes=["a", "b", "c"])).fit(
+        ROWS
+    )
+
+
+def forest_detector():
+    forest = RandomForestClassifier(3, random_state=0).fit(ROWS, LABELS)
+    surrogate = FrozenKerasModel(
+        keras.Sequential([keras.Input((N_FEATURES,)), keras.layers.Dense(N_CLASSES, "softmax")])
+    )
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
+        return make_detector(forest, surrogate=surrogate, epochs=0).fit(ROWS)
+
+
+def hidden_detector():
+    parameters = {"hidden_layers": {0: 3}, "temperature": 0.3, "label_change_first": False}
+    return make_detector(threshold_percentile=50, **parameters).fit(ROWS)
+
+
+@pytest.fixture(
+    scope="module", params=[keras_detector, forest_detector, hidden_detector], ids=lambda make: make.__name__
+)
+def detector(request):
+    return request.param()
+
+
+@pytest.fixture(scope="module")
+def corrected():
+    return CorrectedClassifier(make_detector(FrozenKerasModel(dense(N_FEATURES, N_CLASSES, 1, "softmax")))).fit(
+        ROWS, LABELS
+    )
+
+
+# Single precision, so that the number is the same in every float dtype; no network overflows below 1e30.
+numbers = st.one_of(
+    st.floats(-4, 4, width=16),
+    st.floats(-(2.0**99), 2.0**99, width=32),
+    st.sampled_from([0.0, -0.0, 1e-45, -1.1754943508222875e-38, 2.0**-149, 2.0**99]),
+)
+
+
+def rows_of(n_features, elements=numbers, min_rows=1, max_rows=12):
+    shape = st.tuples(st.integers(min_rows, max_rows), st.just(n_features))
+    return arrays.arrays(np.float64, shape, elements=elements, fill=st.nothing())
+
+
+rows = rows_of(N_FEATURES)
+percentiles = st.floats(0, 100, exclude_min=True)
+finite_scores = arrays.arrays(np.float64, st.integers(1, 50), elements=st.floats(0, 1e300))
+
+
+class TestScores:
+    @given(X=rows)
+    def test_are_finite_and_not_negative(self, detector, X):
+        score = detector.adversarial_score(X)
+        assert score.shape == (len(X),)
+        assert score.dtype == np.float64
+        assert np.isfinite(score).all()
+        assert (score >= 0).all()
+
+    @given(X=rows)
+    def test_all_decisions_are_the_same(self, detector, X):
+        score, decision = detector.adversarial_score(X), detector.decision_function(X)
+        adversarial = score > detector.threshold_
+        np.testing.assert_array_equal(detector.score_samples(X), -score)
+        np.testing.assert_array_equal(decision < 0, adversarial)
+        np.testing.assert_array_equal(detector.predict(X), np.where(adversarial, -1, 1))
+
+    @given(X=rows)
+    def test_transform_changes_the_flagged_rows_alone(self, detector, X):
+        given_rows = X.copy()
+        transformed = detector.transform(X)
+        flagged = detector.predict(X) == -1
+        assert X.tobytes() == given_rows.tobytes()
+        assert transformed[~flagged].tobytes() == X[~flagged].tobytes()
+        np.testing.assert_array_equal(transformed[flagged], detector.reconstruct(X)[flagged])
+
+    @given(X=rows)
+    def test_correct_says_the_same_as_all_others(self, detector, X):
+        found, classifier = detector.correct(X), detector.classifier_
+        np.testing.assert_array_equal(found.is_adversarial, detector.predict(X) == -1)
+        np.testing.assert_array_equal(found.instance_score, detector.adversarial_score(X))
+        wanted = classifier.classes_[classifier.predict_logits(X).argmax(axis=1)]
+        np.testing.assert_array_equal(found.no_defense, wanted)
+        repaired = detector.reconstruct(X).astype(np.float64)
+        np.testing.assert_array_equal(
+            found.defense, classifier.classes_[classifier.predict_logits(repaired).argmax(axis=1)]
+        )
+        repaired = detector.transform(X)
+        np.testing.assert_array_equal(
+            found.corrected, classifier.classes_[classifier.predict_logits(repaired).argmax(axis=1)]
+        )
+
+    @given(X=rows, data=st.data())
+    def test_do_not_depend_on_the_other_rows(self, detector, X, data):
+        """Any rows, in any order and number, score as they do among all."""
+        chosen = np.array(data.draw(st.lists(st.integers(0, len(X) - 1), min_size=1, max_size=120)))
+        np.testing.assert_array_equal(detector.adversarial_score(X[chosen]), detector.adversarial_score(X)[chosen])
+
+    @given(X=rows, data=st.data())
+    def test_do_not_depend_on_layout_and_dtype(self, detector, X, data):
+        larger = np.repeat(np.repeat(X, 2, axis=0), 3, axis=1)
+        ways = {
+            "F order": np.asfortranarray(X),
+            "strides": larger[::2, ::3],
+            "negative strides": np.ascontiguousarray(X[::-1, ::-1])[::-1, ::-1],
+            **{dtype: X.astype(dtype) for dtype in ("f4", ">f4", ">f8", "g", object)},
+            "lists": X.tolist(),
+            "tensor": tf.constant(X, tf.float32),
+            "masked": np.ma.masked_array(X),
+        }
+        way = data.draw(st.sampled_from(sorted(ways, key=str)))
+        np.testing.assert_array_equal(detector.adversarial_score(ways[way]), detector.adversarial_score(X))
+
+    @given(
+        data=st.data(),
+        dtype=st.one_of(arrays.integer_dtypes(), arrays.unsigned_integer_dtypes(), st.just(np.dtype(bool))),
+    )
+    def test_of_integers_are_those_of_the_nearest_floats(self, detector, data, dtype):
+        X = data.draw(arrays.arrays(dtype, st.tuples(st.integers(1, 5), st.just(N_FEATURES))))
+        np.testing.assert_array_equal(detector.adversarial_score(X), detector.adversarial_score(X.astype(np.float64)))
+
+    @given(X=rows, first=percentiles, second=percentiles)
+    def test_threshold_rises_with_the_percentage(self, detector, X, first, second):
+        before, scores = detector.threshold_, detector.adversarial_score(X)
+        try:
+            low, high = (detector.infer_threshold(X, p).threshold_ for p in sorted([first, second]))
+            assert detector.offset_ == -high
+        finally:
+            detector.infer_threshold(ROWS)._set_threshold(before)
+        assert low <= high
+        assert {low, high} <= set(scores)
+
+    @pytest.mark.parametrize("detector", [keras_detector, forest_detector], indirect=True)
+    @given(X=rows)
+    def test_label_changes_come_first(self, detector, X):
+        found = detector.correct(X)
+        changed = found.no_defense != found.defense
+        assert (found.instance_score[changed] >= 1000).all()
+        assert (found.instance_score[~changed] <= 1000).all()
+
+
+anything = st.one_of(
+    arrays.arrays(
+        st.one_of(arrays.scalar_dtypes(), arrays.array_dtypes(), st.just(np.dtype(object))),
+        arrays.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5),
+    ),
+    arrays.arrays(arrays.floating_dtypes(), st.tuples(st.integers(0, 5), st.just(N_FEATURES))),
+    st.recursive(
+        st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=3), st.binary(max_size=3)),
+        lambda inner: (
+            st.lists(inner, max_size=5) | st.tuples(inner, inner) | st.dictionaries(st.text(max_size=2), inner)
+        ),
+    ),
+    st.lists(st.lists(st.one_of(st.floats(), st.integers(), st.none(), st.text(max_size=2)), min_size=4, max_size=4)),
+)
+
+
+class TestAnything:
+    """Whatever comes as X: finite scores, or a ValueError or TypeError, and nothing is changed."""
+
+    @given(X=anything, method=st.sampled_from([*METHODS, "infer_threshold", "score_samples"]))
+    def test_is_scored_or_refused(self, detector, X, method):
+        before = {name: value for name, value in vars(detector).items() if name not in ("threshold_", "offset_")}
+        threshold = detector.threshold_
+        try:
+            found = getattr(detector, method)(X)
+        except (ValueError, TypeError) as error:
+            assert str(error)  # noqa: PT017
+            assert detector.threshold_ == threshold
+        else:
+            self.check(detector, found, np.asarray(X), method)
+        detector._set_threshold(threshold)
+        assert {name: vars(detector)[name] for name in before} == before
+
+    def check(self, detector, found, X, method):
+        assert X.shape[1:] == (N_FEATURES,), "only rows of four numbers are accepted"
+        if method == "infer_threshold":
+            assert found is detector
+            assert np.isfinite(detector.threshold_)
+        elif method == "correct":
+            assert np.isfinite(found.instance_score).all()
+        else:
+            assert len(found) == len(X)
+            assert np.isfinite(found).all()
+
+    @given(X=anything)
+    def test_is_classified_or_refused(self, X):
+        model = FrozenKerasModel(CLASSIFIER)
+        try:
+            probabilities = model.predict_proba(X)
+        except (ValueError, TypeError) as error:
+            assert str(error)  # noqa: PT017
+        else:
+            assert probabilities.shape == (len(np.asarray(X)), N_CLASSES)
+            np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+
+    @given(X=anything, y=anything)
+    @settings(suppress_health_check=list(HealthCheck))
+    def test_fit_takes_it_or_leaves_the_estimator_as_it_was(self, X, y):
+        for estimator, arguments in (
+            (make_detector(CLASSIFIER, epochs=0, autoencoder=AUTOENCODER), (X,)),
+            (CorrectedClassifier(make_detector(CLASSIFIER, epochs=0, autoencoder=AUTOENCODER)), (X, y)),
+        ):
+            before = vars(estimator).copy()
+            try:
+                with warnings.catch_warnings(action="ignore", category=UserWarning):
+                    estimator.fit(*arguments)
+            except (ValueError, TypeError):
+                assert vars(estimator) == before
+            else:
+                assert np.asarray(X).shape[1:] == (N_FEATURES,)
+                assert len(np.asarray(X)) >= 2
+
+
+CLASSIFIER = dense(N_FEATURES, N_CLASSES, 1, "softmax")
+AUTOENCODER = dense(N_FEATURES, N_FEATURES, 2)
+
+
+class TestCorrectedClassifier:
+    @given(X=rows)
+    def test_predicts_the_corrected_labels_and_probabilities(self, corrected, X):
+        found, probabilities = corrected.detector_.correct(X), corrected.predict_proba(X)
+        np.testing.assert_array_equal(corrected.predict(X), found.corrected)
+        np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+        assert (probabilities >= 0).all()
+        best = probabilities[np.arange(len(X)), np.searchsorted(corrected.classes_, found.corrected)]
+        np.testing.assert_allclose(best, probabilities.max(axis=1))
+
+    @given(X=rows, y=st.data())
+    def test_accuracy_is_that_of_the_predictions(self, corrected, X, y):
+        y = np.array(y.draw(st.lists(st.integers(0, N_CLASSES - 1), min_size=len(X), max_size=len(X))))
+        accuracy = corrected_accuracy(corrected, X, y)
+        assert accuracy == corrected.score(X, y) == np.mean(corrected.predict(X) == y)
+        report = defence_report(corrected, X, y, {"moved": X[::-1]})
+        assert report.loc["clean", "accuracy_corrected"] == accuracy
+        shares = report.to_numpy()
+        assert ((shares >= 0) & (shares <= 1) | np.isnan(shares)).all()
+        assert not report.drop(columns=["detection_auc", "detection_rate"]).isna().any(axis=None)
+
+
+logits = arrays.arrays(
+    np.float32,
+    st.tuples(st.integers(1, 6), st.integers(2, 6)),
+    elements=st.one_of(st.floats(-20, 20, width=32), st.floats(-(2.0**126), 2.0**126, width=32)),
+)
+temperatures = st.one_of(st.just(1.0), st.floats(0.01, 100), st.floats(2.0**-126, 2.0**127))
+
+
+class TestDivergence:
+    @given(z=logits, temperature=temperatures)
+    def test_of_equal_predictions_is_nothing(self, z, temperature):
+        log_p = log_probabilities(tf.constant(z), temperature)
+        assert (kullback_leibler(log_p, log_p).numpy() == 0).all()
+        np.testing.assert_allclose(np.exp(log_p.numpy()).sum(axis=1), 1, rtol=1e-12)
+
+    @given(z=logits, order=st.randoms(use_true_random=False), temperature=temperatures, first=st.booleans())
+    def test_is_finite_and_not_negative(self, z, order, temperature, first):
+        other = z.copy()
+        for row in other:
+            order.shuffle(row)
+        score = AdversarialScore(temperature, label_change_first=first)
+        for values in (score([z], [other]).numpy(), score.ranked([z], [other]).numpy()):
+            assert np.isfinite(values).all()
+            assert (values >= 0).all()
+
+    @given(z=logits, order=st.randoms(use_true_random=False))
+    def test_a_change_of_label_ranks_above_all_others(self, z, order):
+        other = z.copy()
+        for row in other:
+            order.shuffle(row)
+        ranked = AdversarialScore(label_change_first=True).ranked([z], [other]).numpy()
+        changed = z.argmax(axis=1) != other.argmax(axis=1)
+        assert (ranked[changed] >= 1000).all()
+        assert (ranked[~changed] <= 1000).all()
+        odds = log_odds_of_change(tf.constant(z), tf.constant(other)).numpy()
+        assert (odds >= 0).all()
+        assert (odds[~changed] == 0).all()
+
+    @given(z=logits, shift=st.floats(-100, 100, width=16), temperature=st.floats(0.1, 10))
+    def test_constants_and_permutations_of_the_logits_change_nothing(self, z, shift, temperature):
+        z = np.clip(z, -20, 20)
+        other = z[::-1]
+        score = AdversarialScore(temperature)
+        wanted = score([z], [other]).numpy()
+        shifted = score([z.astype(np.float64) + shift], [other]).numpy()
+        turned = score([z[:, ::-1]], [other[:, ::-1]]).numpy()
+        np.testing.assert_allclose(shifted, wanted, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(turned, wanted, rtol=1e-9, atol=1e-9)
+
+    @given(z=logits, cold=st.floats(0.01, 100), warm=st.floats(0.01, 100))
+    def test_a_lower_temperature_sharpens(self, z, cold, warm):
+        cold, warm = sorted([cold, warm])
+        sharp, soft = (np.exp(log_probabilities(tf.constant(z), t).numpy()).max(axis=1) for t in (cold, warm))
+        assert (sharp >= soft - 1e-12).all()
+
+    @given(z=logits, weight=st.floats(0, 1e30))
+    def test_hidden_terms_add_up(self, z, weight):
+        other = z[::-1]
+        alone = AdversarialScore()([z], [other]).numpy()
+        np.testing.assert_allclose(
+            AdversarialScore(hidden_weights=(weight,))([z, z], [other, other]).numpy(),
+            alone + weight * alone,
+            rtol=1e-12,
+        )
+
+
+class TestThreshold:
+    @given(scores=finite_scores, first=percentiles, second=percentiles)
+    @example(scores=np.array([1.0, 2.0]), first=1e-300, second=5e-324)
+    def test_rises_with_the_percentage(self, scores, first, second):
+        low, high = (conformal_threshold(scores, percentile) for percentile in sorted([first, second]))
+        assert low <= high
+        assert {low, high} <= set(scores)
+
+    @given(scores=finite_scores, percentile=percentiles)
+    def test_leaves_that_percentage_below(self, scores, percentile):
+        threshold = conformal_threshold(scores, percentile)
+        below = (scores <= threshold).sum()
+        assert below == len(scores) or below >= (len(scores) + 1) * percentile / 100 - 1e-6
+
+    @given(scores=finite_scores, order=st.randoms(use_true_random=False), percentile=percentiles)
+    def test_does_not_depend_on_the_order(self, scores, order, percentile):
+        shuffled = scores.tolist()
+        order.shuffle(shuffled)
+        assert conformal_threshold(np.array(shuffled), percentile) == conformal_threshold(scores, percentile)
+
+    @given(n_samples=st.integers(2, 300), fraction=st.floats(0, 1, exclude_max=True), seed=st.integers(0, 2**32 - 1))
+    def test_rows_are_parted_without_loss(self, n_samples, fraction, seed):
+        try:
+            training, calibration = split_rows(n_samples, fraction, seed)
+        except ValueError as error:
+            assert f"calibration_fraction={fraction} of {n_samples} rows" in str(error)  # noqa: PT017
+            assert fraction * n_samples > n_samples - 2
+            return
+        assert len(training) >= 1
+        assert len(calibration) >= max(1, np.floor(fraction * n_samples))
+        if fraction > 0:
+            np.testing.assert_array_equal(np.sort(np.r_[training, calibration]), np.arange(n_samples))
+
+    @given(
+        y=st.lists(st.sampled_from("abcd"), min_size=2, max_size=60),
+        fraction=st.floats(0.01, 0.99),
+        seed=st.integers(0, 99),
+    )
+    def test_each_class_is_trained_on(self, y, fraction, seed):
+        y = np.array(y)
+        try:
+            training, calibration = split_labelled_rows(y, fraction, seed)
+        except ValueError as error:
+            assert "calibration_fraction" in str(error)  # noqa: PT017
+            return
+        assert set(y[training]) == set(y)
+        np.testing.assert_array_equal(np.sort(np.r_[training, calibration]), np.arange(len(y)))
+
+
+class Scores:
+    def __init__(self, scores):
+        self.scores = scores
+
+    def score_samples(self, X):
+        return -self.scores
+
+
+rates = st.floats(0, 1)
+
+
+@st.composite
+def scores_and_signs(draw):
+    scores = draw(arrays.arrays(np.float64, st.integers(2, 30), elements=st.integers(0, 8).map(float)))
+    signs = draw(arrays.arrays(np.int64, len(scores), elements=st.sampled_from([-1, 1])))
+    assume(len(set(signs)) == 2)
+    return scores, signs
+
+
+class TestMetrics:
+    @given(both=scores_and_signs())
+    def test_area_is_the_share_of_pairs_in_order(self, both):
+        scores, signs = both
+        area = detection_auc(Scores(scores), scores[:, None], signs)
+        adversarial, normal = scores[signs == -1][:, None], scores[signs == 1]
+        assert area == pytest.approx(np.mean(adversarial > normal) + np.mean(adversarial == normal) / 2)
+        assert detection_auc(Scores(scores), scores[:, None], -signs) == pytest.approx(1 - area)
+        assert detection_auc(Scores(np.exp(scores)), scores[:, None], signs) == pytest.approx(area)
+
+    @given(both=scores_and_signs(), first=rates, second=rates)
+    def test_rate_rises_with_the_false_alarms(self, both, first, second):
+        scores, signs = both
+        low, high = (
+            TruePositiveRateAt(rate)(Scores(scores), scores[:, None], signs) for rate in sorted([first, second])
+        )
+        assert 0 <= low <= high <= 1
+        assert TruePositiveRateAt(1.0)(Scores(scores), scores[:, None], signs) == 1
+
+    @given(both=scores_and_signs(), rate=rates)
+    def test_rate_is_reached_by_a_threshold(self, both, rate):
+        scores, signs = both
+        allowed = [-np.inf, *scores] if rate == 1 else scores
+        found = [np.mean(scores[signs == -1] > t) for t in allowed if np.mean(scores[signs == 1] > t) <= rate]
+        assert TruePositiveRateAt(rate)(Scores(scores), scores[:, None], signs) == pytest.approx(max(found))
+
+
+class TestFrozenKerasModel:
+    @given(X=rows, temperature=st.floats(-(2.0**20), 2.0**20, width=32), from_logits=st.booleans())
+    @hundredth()
+    def test_probabilities_whatever_the_logits(self, X, temperature, from_logits):
+        activation = keras.layers.Activation("linear" if from_logits else "softmax")
+        model = keras.Sequential([keras.Input((N_FEATURES,)), keras.layers.Rescaling(temperature), activation])
+        probabilities = FrozenKerasModel(model, from_logits=from_logits).predict_proba(X)
+        assert ((probabilities >= 0) & (probabilities <= 1)).all()
+        np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+
+
+@pytest.fixture(scope="module")
+def facade():
+    ad = AdversarialAE(ae=dense(N_FEATURES, N_FEATURES, 2), model=dense(N_FEATURES, N_CLASSES, 1, "softmax"))
+    ad.infer_threshold(ROWS)
+    return ad
+
+
+class TestFacade:
+    @given(X=rows, percentage=percentiles, margin=st.one_of(st.floats(), st.integers(-(2**70), 2**70)))
+    def test_threshold_is_the_percentile_with_its_margin_or_as_before(self, facade, X, percentage, margin):
+        before, inferred = facade.threshold, conformal_threshold(facade.score(X), percentage)
+        try:
+            facade.infer_threshold(X, percentage, margin)
+        except ValueError as error:
+            assert "margin" in str(error)  # noqa: PT017
+            assert not (np.isfinite(margin) and inferred + margin >= 0)
+            assert facade.threshold == facade.detector_.threshold_ == before
+        else:
+            assert facade.threshold == facade.detector_.threshold_ == inferred + margin
+            data = facade.predict(X)["data"]
+            np.testing.assert_array_equal(data["is_adversarial"], data["instance_score"] > facade.threshold)
+
+
+PARAMETERS = sorted(set(AdversarialAEDetector._parameter_constraints) - {"classifier"})
+values = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=5),
+    st.lists(st.one_of(st.integers(), st.floats(), st.text(max_size=2), st.none()), max_size=3),
+    st.tuples(st.floats(), st.floats()),
+    st.dictionaries(st.integers(0, 3), st.integers(), max_size=2),
+    st.builds(object),
+    st.sampled_from([np.float32(0.5), np.int64(3), np.bool_(True), np.array([1.0]), int, np.nan, -0.0]),
+)
+
+
+class TestParameters:
+    @given(name=st.sampled_from(PARAMETERS), value=values)
+    def test_are_refused_by_name(self, name, value):
+        model = AdversarialAEDetector(CLASSIFIER, **{name: value})
+        try:
+            check_parameters(model)
+        except (ValueError, TypeError) as error:
+            assert name in str(error)  # noqa: PT017
+
+    @given(
+        X=st.integers(1, 6).flatmap(lambda n: rows_of(n, min_rows=2, max_rows=20)),
+        fraction=st.floats(0, 0.99),
+        percentile=percentiles,
+        temperature=st.floats(2.0**-60, 2.0**60),
+        epochs=st.integers(0, 1),
+        seed=st.integers(0, 2**32 - 1),
+        batch_size=st.integers(1, 2**31 - 1),
+    )
+    @hundredth()
+    def test_any_fit_ends_in_a_finite_threshold_or_as_it_was(
+        self, X, fraction, percentile, temperature, epochs, seed, batch_size
+    ):
+        model = make_detector(
+            n_features=X.shape[1],
+            calibration_fraction=fraction,
+            threshold_percentile=percentile,
+            temperature=temperature,
+            epochs=epochs,
+            random_state=seed,
+            batch_size=batch_size,
+        )
+        before = vars(model).copy()
+        try:
+            model.fit(X)
+        except ValueError as error:
+            assert "calibration_fraction" in str(error) or "diverged" in str(error)  # noqa: PT017
+            assert vars(model) == before
+        else:
+            score = model.adversarial_score(X)
+            assert np.isfinite([model.threshold_, *score]).all()
+            np.testing.assert_array_equal(model.predict(X) == -1, score > model.threshold_)
