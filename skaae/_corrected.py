@@ -11,10 +11,10 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skaae._accepted_input import DTYPES, check_labels, clear_errors
 from skaae._autoencoders import check_start
 from skaae._classifiers import check_kind, is_fitted
 from skaae._detector import AdversarialAEDetector
+from skaae._input import DTYPES, check_labels, clear_errors
 from skaae._persistence import PersistenceMixin
 from skaae._random import draw_seed, temporary_seed
 from skaae._samples import check_float32_range

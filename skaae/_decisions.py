@@ -28,6 +28,22 @@ class Correction(dict):
             raise AttributeError(name) from None
 
 
+def check_repairable(is_finite: np.ndarray) -> None:
+    """Raise a ValueError that names the samples for which the networks overflow, so that nothing corrects them.
+
+    Parameters
+    ----------
+    is_finite : ndarray of shape (n_samples,), bool
+    """
+    overflowed = np.flatnonzero(~is_finite)
+    if len(overflowed):
+        raise ValueError(
+            f"X has {len(overflowed)} sample(s), the first is number {overflowed[0]}, so large that the classifier or "
+            f"the autoencoder return NaN or infinity: predict flags them, and nothing corrects them. Scale or clip X, "
+            f"or leave them out."
+        )
+
+
 class DecisionsMixin:
     """The methods of a detector that compare S(x) with ``threshold_``.
 
@@ -49,8 +65,8 @@ class DecisionsMixin:
         -------
         score : ndarray of shape (n_samples,), float64
             Not below 0; high = adversarial. S(x), in nats, or above 1000 where the label of x' is
-            another and ``label_change_first`` is set. Infinite, and so adversarial, for a sample so
-            large that classifier or autoencoder overflow; its labels and x' mean nothing.
+            another and ``label_change_first`` is set. Infinite for a sample so large that classifier
+            or autoencoder return NaN or infinity, which is adversarial under any threshold.
 
         Raises
         ------
@@ -115,8 +131,15 @@ class DecisionsMixin:
         Returns
         -------
         reconstruction : ndarray of the shape of X, float32
+
+        Raises
+        ------
+        ValueError
+            If X does not fit, or x' of a sample is NaN or infinite.
         """
-        return self._results(self._checked(X), "reconstruction")["reconstruction"]
+        reconstruction = self._results(self._checked(X), "reconstruction")["reconstruction"]
+        check_repairable(np.isfinite(reconstruction).reshape(len(reconstruction), -1).all(axis=1))
+        return reconstruction
 
     def transform(self, X: ArrayLike) -> np.ndarray:
         """X with its adversarial samples replaced by x', so that a classifier after it is corrected.
@@ -130,9 +153,16 @@ class DecisionsMixin:
         -------
         X_repaired : ndarray of the shape of X, float32 or float64 as X
             Samples that are not flagged are returned bit for bit.
+
+        Raises
+        ------
+        ValueError
+            If X does not fit, or a sample has an infinite score: there is no x' to replace it.
         """
         X = self._checked(X)
-        flagged = self._is_adversarial(X)
+        score = self._results(X, "score")["score"]
+        check_repairable(np.isfinite(score))
+        flagged = score > self.threshold_
         repaired = np.array(X)
         if flagged.any():
             repaired[flagged] = self._results(X[flagged], "reconstruction")["reconstruction"]
@@ -152,8 +182,14 @@ class DecisionsMixin:
             ``is_adversarial`` (bool), ``instance_score`` (S(x), float64), and class labels from
             ``classes_``: ``corrected`` (M(x') where adversarial, else M(x)), ``no_defense`` (M(x))
             and ``defense`` (M(x') of every sample), each of shape (n_samples,).
+
+        Raises
+        ------
+        ValueError
+            If X does not fit, or a sample has an infinite score: it has no label.
         """
         found = self._results(self._checked(X), "score", "no_defense", "defense")
+        check_repairable(np.isfinite(found["score"]))
         is_adversarial = found["score"] > self.threshold_
         no_defense, defense = self.classes_[found["no_defense"]], self.classes_[found["defense"]]
         return self._correction(
@@ -167,6 +203,7 @@ class DecisionsMixin:
     def _corrected_probabilities(self, X: ArrayLike) -> np.ndarray:
         """M's probabilities of x' where x is adversarial, else those of x."""
         found = self._results(self._checked(X), "score", "probabilities", "probabilities_reconstructed")
+        check_repairable(np.isfinite(found["score"]))
         flagged = found["score"] > self.threshold_
         return np.where(flagged[:, None], found["probabilities_reconstructed"], found["probabilities"])
 

@@ -18,6 +18,7 @@ from skaae._divergence import AdversarialScore
 from skaae._fitting import Fitting
 from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._hidden_layers import FrozenHeads, check_hidden_terms, draw_projections
+from skaae._input import DTYPES, clear_errors
 from skaae._outlier_detector import OutlierDetectorMixin
 from skaae._persistence import PersistenceMixin
 from skaae._perturbations import Perturbation, bounds_of_perturbation, unit_of_perturbation

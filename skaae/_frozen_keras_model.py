@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from skaae._accepted_input import read_samples
 from skaae._inference import RowFunction
+from skaae._input import read_samples
 from skaae._keras_models import call_frozen, check_input_shape, check_one_input_one_output
 from skaae._logits import check_outputs, class_logits, count_classes
 from skaae._persistence import PersistenceMixin

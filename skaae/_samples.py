@@ -1,4 +1,4 @@
-"""What is asked of samples to be scored, with NumPy alone."""
+"""What is asked of samples, with NumPy alone: real numbers that float32 can hold, in the shape of fit."""
 
 from __future__ import annotations
 
@@ -6,6 +6,75 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+# Of a NumPy dtype: bool, signed and unsigned integers, floats.
+REAL_KINDS = "biuf"
+
+
+def check_readable(X: Any) -> None:
+    """Raise unless X is of a kind that is read as numbers without changing what it means."""
+    check_unmasked(X, "X")
+    if hasattr(X, "collect"):
+        raise TypeError(f"X is a {type(X).__name__}, whose rows are not there yet: X.collect() is wanted.")
+    if is_frame(X):
+        _check_columns(X)
+        return
+    dtype = getattr(X, "dtype", None)
+    kind = getattr(dtype, "kind", "f")
+    if kind == "c":
+        raise ValueError(f"Complex data not supported: X has the dtype {dtype}, real numbers are wanted.")
+    if kind in "mMV":
+        raise TypeError(f"X has the dtype {dtype}: numbers are wanted; turn it into numbers that mean something first.")
+
+
+def check_unmasked(values: Any, name: str) -> None:
+    """Raise a ValueError if values are masked, since the numbers behind a mask would be used."""
+    n_masked = np.ma.count_masked(values) if isinstance(values, np.ma.MaskedArray) else 0
+    if n_masked:
+        raise ValueError(
+            f"{name} is a masked array of which {n_masked} values are masked: fill or impute them, {name}.filled(...)."
+        )
+
+
+def is_frame(X: Any) -> bool:
+    """Whether X is a DataFrame of pandas, polars or Dask."""
+    return hasattr(X, "columns") and (hasattr(X, "dtypes") or hasattr(X, "schema"))
+
+
+def _check_columns(X: Any) -> None:
+    """Raise if the columns of a DataFrame have one name, are sparse, or hold no numbers."""
+    names = list(X.columns)
+    doubled = sorted({str(name) for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if doubled:
+        raise ValueError(f"X has several columns of the name(s) {doubled}: a name of its own for each is wanted.")
+    dtypes = dict(X.schema.items() if hasattr(X, "schema") else X.dtypes.items())
+    if dtypes and all(str(dtype).startswith("Sparse") for dtype in dtypes.values()):
+        raise TypeError("X is a sparse DataFrame, dense data is required: X.sparse.to_dense().")
+    text = [name for name, dtype in dtypes.items() if not _holds_numbers(X, name, dtype)]
+    if text:
+        raise ValueError(
+            f"X has columns that hold no numbers: {text}. Encode them before the detector, for instance "
+            f"make_pipeline(ColumnTransformer(...), detector), with the classifier that comes after the encoding."
+        )
+
+
+def _holds_numbers(X: Any, name: Any, dtype: Any) -> bool:
+    """Whether a column is of numbers, or of objects or text that can be read as numbers."""
+    if hasattr(dtype, "is_numeric"):  # polars
+        certain, refused = dtype.is_numeric() or str(dtype) == "Boolean", dtype.is_temporal()
+    else:
+        kind = getattr(dtype, "kind", "O")
+        # Complex numbers have an error of their own.
+        certain, refused = kind in REAL_KINDS + "c", kind in "mMV"
+    return bool(certain or (not refused and error_of_conversion(X[name]) is None))
+
+
+def error_of_conversion(values: Any) -> Exception | None:
+    try:
+        np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        return error
+    return None
 
 
 def check_float32_range(X: np.ndarray) -> None:
@@ -41,9 +110,9 @@ def as_samples(X: Any, sample_shape: tuple[int, ...], name: str) -> np.ndarray:
     Raises
     ------
     TypeError
-        If X is sparse.
+        If X is sparse, or holds dates.
     ValueError
-        If X is not numeric, not of this shape, empty, or has NaN or infinity.
+        If X is not numeric, not of this shape, empty, or has NaN or infinity, or masked values.
 
     Examples
     --------
@@ -54,6 +123,7 @@ def as_samples(X: Any, sample_shape: tuple[int, ...], name: str) -> np.ndarray:
     Traceback (most recent call last):
     ValueError: X has 3 features, but Detector is expecting 2 features as input.
     """
+    check_readable(X)
     X = _as_floats(X)
     _check_dimensions(X, sample_shape)
     if len(sample_shape) == 1 and X.shape[1:] != sample_shape:

@@ -6,6 +6,7 @@ on x and on x', and the same equation takes the logarithms of its probabilities.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import keras
@@ -20,6 +21,8 @@ from skaae._keras_models import call_frozen
 from skaae._rows import Rows
 
 ROWS_TO_TRY = 1000
+# Processors take so many numbers together at most; a rest is computed one by one, and rounded differently.
+ROWS_TOGETHER = 16
 Results = dict[str, np.ndarray]
 # Processors take so many numbers together at most; a rest is computed one by one, and rounded differently.
 ROWS_TOGETHER = 16
@@ -49,7 +52,8 @@ def make_scorer(
     Returns
     -------
     scorer : callable
-        ``scorer(X, names)`` is a dict of ndarrays of length n_samples: "score", S(x), float64;
+        ``scorer(X, names)`` is a dict of ndarrays of length n_samples: "score", S(x), float64,
+        infinite where the networks overflow;
         "reconstruction", x', float32; "no_defense" and "defense", the positions in ``classes_`` of
         the labels that M gives x and x'; "probabilities" and "probabilities_reconstructed", M(x)
         and M(x'), float64. S(x) is infinite where the networks overflow.
@@ -64,7 +68,11 @@ def score_graph(
 ) -> dict[str, tf.Tensor]:
     """X', and all that follows from it where M is a Keras model."""
     reconstruction = tf.cast(call_frozen(autoencoder, x), tf.float32)
-    return {"reconstruction": reconstruction, **compare(score, heads(x), heads(reconstruction))}
+    compared = compare(score, heads(x), heads(reconstruction))
+    # M can be finite where x' is not: a saturated unit of M is.
+    is_finite = tf.reduce_all(tf.math.is_finite(reconstruction), axis=range(1, len(reconstruction.shape)))
+    compared["score"] = tf.where(is_finite, compared["score"], tf.constant(math.inf, tf.float64))
+    return {"reconstruction": reconstruction, **compared}
 
 
 def reconstruction_graph(autoencoder: keras.Model, heads: FrozenHeads, x: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -156,13 +164,14 @@ class PredictProbaScorer:
         askable = reconstruction.astype(X.dtype)
         askable[overflows] = X[overflows]
         probabilities = self.classifier.predict_proba(X)
-        probabilities_reconstructed = self.classifier.predict_proba(askable)
-        terms = [padded(part) for part in (floored_logarithms(probabilities), *hidden)]
-        reconstructed = [
-            padded(part) for part in (floored_logarithms(probabilities_reconstructed), *hidden_reconstructed)
-        ]
-        compared = compare(self.score, terms, reconstructed)
-        results = {name: values.numpy()[: len(X)] for name, values in compared.items()}
-        results["score"] = np.where(overflows, np.inf, results["score"])
+        is_finite = np.isfinite(reconstruction).reshape(len(X), -1).all(axis=1)
+        # scikit-learn's classifiers refuse an x' that is not finite.
+        repaired = np.where(is_finite[:, None], reconstruction, 0).astype(X.dtype)
+        probabilities_reconstructed = self.classifier.predict_proba(repaired)
+        terms = [floored_logarithms(probabilities), *hidden]
+        terms_reconstructed = [floored_logarithms(probabilities_reconstructed), *hidden_reconstructed]
+        results = compare(self.score, [*map(padded, terms)], [*map(padded, terms_reconstructed)])
+        compared = {name: values.numpy()[: len(X)] for name, values in results.items()}
+        compared["score"] = np.where(is_finite, compared["score"], np.inf)
         exact = {"probabilities": probabilities, "probabilities_reconstructed": probabilities_reconstructed}
         return {"reconstruction": reconstruction, **results, **exact}

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from skaae._accepted_input import read_samples
+from skaae._decisions import check_repairable
 from skaae._detector import AdversarialAEDetector
 from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._inference import RowFunction
+from skaae._input import read_samples
 from skaae._keras_models import call_frozen, check_input_shape
 from skaae._logits import are_probabilities
 from skaae._persistence import PersistenceMixin
@@ -247,6 +248,7 @@ class AdversarialAE(PersistenceMixin):
             return self.detector_.adversarial_score(X)
         names = "score", "probabilities", "probabilities_reconstructed"
         found = self.detector_._results(self.detector_._checked(X), *names)
+        check_repairable(np.isfinite(found["score"]))
         return tuple(found[name] for name in names)
 
     def predict(self, X: ArrayLike, batch_size: int | None = None, return_instance_score: bool = True) -> dict:

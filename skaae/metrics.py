@@ -16,10 +16,13 @@ from skaae._accepted_input import check_labels
 from skaae._corrected import CorrectedClassifier
 from skaae._detector import AdversarialAEDetector
 from skaae._extras import import_extra
+from skaae._input import check_labels
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike
+
+LARGEST = float(np.finfo(np.float64).max)
 
 __all__ = ["TruePositiveRateAt", "corrected_accuracy", "defence_report", "detection_auc"]
 
@@ -224,9 +227,10 @@ def _labels_and_scores(estimator: Any, X: ArrayLike, y: ArrayLike) -> tuple[np.n
         raise TypeError(f"estimator must be an outlier detector with score_samples, got {type(estimator).__name__}.")
     is_adversarial = _is_adversarial(y)
     scores = -np.asarray(estimator.score_samples(X))
-    if not np.isfinite(scores).all():
-        raise ValueError("estimator.score_samples(X) returned NaN or infinity: finite scores are wanted.")
-    return is_adversarial, scores
+    if np.isnan(scores).any():
+        raise ValueError("estimator.score_samples(X) returned NaN: numbers are wanted.")
+    # An infinite score is the highest, which scikit-learn does not take.
+    return is_adversarial, np.clip(scores, -LARGEST, LARGEST)
 
 
 def _is_adversarial(y: ArrayLike) -> np.ndarray:

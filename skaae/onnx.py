@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skaae._decisions import DecisionsMixin
+from skaae._decisions import DecisionsMixin, check_repairable
 from skaae._extras import import_extra
 from skaae._files import check_target, write_whole
 from skaae._rows import chunks
@@ -173,6 +173,7 @@ class OnnxDetector(DecisionsMixin):
         if not self._has_steps:
             return super().transform(X)
         found = self._results(self._checked(X), "sample", "reconstruction", "score")
+        check_repairable(np.isfinite(found["score"]))
         found["sample"][found["score"] > self.threshold_] = found["reconstruction"][found["score"] > self.threshold_]
         return found["sample"]
 

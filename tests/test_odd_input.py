@@ -18,6 +18,7 @@ from sklearn.linear_model import LogisticRegression
 
 from skaae import AdversarialAEDetector, CorrectedClassifier, FrozenKerasModel
 from skaae.alibi import AdversarialAE
+from skaae.metrics import defence_report, detection_auc
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* rows are too few to promise:UserWarning")
 
@@ -270,37 +271,60 @@ class TestRefused:
 
 
 class TestOverflow:
-    """Rows that float32 holds, but for which the networks do not stay finite."""
+    """Rows that float32 holds, but for which the networks do not stay finite: flagged always, corrected never."""
 
-    def test_are_adversarial_and_change_no_other_row(self, fitted):
-        X = ROWS.copy()
-        X[[7, 9]] = LARGEST * HUGE[[7, 9]]
-        others = np.delete(np.arange(len(X)), [7, 9])
-        scores = fitted.adversarial_score(X)
-        assert scores[[7, 9]].tolist() == [np.inf, np.inf]
-        np.testing.assert_array_equal(scores[others], fitted.adversarial_score(ROWS)[others])
-        assert fitted.predict(X)[[7, 9]].tolist() == [-1, -1]
-        assert fitted.decision_function(X)[[7, 9]].tolist() == [-np.inf, -np.inf]
-        assert fitted.correct(X).is_adversarial[[7, 9]].all()
+    X = np.concatenate([ROWS, HUGE * LARGEST])
+
+    def test_is_flagged(self, fitted):
+        score = fitted.adversarial_score(self.X)
+        np.testing.assert_array_equal(score, np.append(fitted.adversarial_score(ROWS), np.full(30, np.inf)))
+        np.testing.assert_array_equal(fitted.predict(self.X)[30:], -1)
+        np.testing.assert_array_equal(fitted.decision_function(self.X)[30:], -np.inf)
+
+    @pytest.mark.parametrize("method", ["transform", "correct", "_corrected_probabilities"])
+    def test_is_not_corrected(self, fitted, method):
+        with pytest.raises(ValueError, match=r"X has 30 sample\(s\), the first is number 30, so large that"):
+            getattr(fitted, method)(self.X)
+
+    def test_is_not_reconstructed_where_that_is_infinite(self):
+        start = keras.Sequential([keras.Input((N_FEATURES,)), keras.layers.Rescaling(1.5)])
+        model = detector(autoencoder=start, epochs=0).fit(ROWS)
+        with pytest.raises(ValueError, match=r"X has 30 sample\(s\), the first is number 30, so large that"):
+            model.reconstruct(self.X)
+
+    def test_the_facade_does_the_same(self, fitted):
+        facade = AdversarialAE(ae=fitted.autoencoder_, model=fitted.classifier, threshold=0.5)
+        np.testing.assert_array_equal(facade.predict(self.X)["data"]["is_adversarial"][30:], 1)
+        with pytest.raises(ValueError, match="the first is number 30"):
+            facade.correct(self.X)
 
     def test_threshold_is_left_as_it_was(self, fitted):
         threshold = fitted.threshold_
-        with pytest.raises(ValueError, match="have a score that is not finite"):
+        with pytest.raises(ValueError, match="not finite"):
             fitted.infer_threshold(HUGE * LARGEST)
         assert fitted.threshold_ == threshold
 
-    @pytest.mark.filterwarnings("ignore:invalid value encountered in reduce")  # scikit-learn adds up such numbers
-    def test_a_forest_that_takes_anything(self):
+    def test_a_forest_takes_anything_but_what_the_autoencoder_makes_of_it(self):
         forest = RandomForestClassifier(2, random_state=0).fit(ROWS, np.arange(30) % 3)
         surrogate = FrozenKerasModel(dense(N_FEATURES, 3, seed=1, activation="softmax"))
-        model = detector(forest, surrogate=surrogate, epochs=0, threshold=1.0)
+        start = keras.Sequential([keras.Input((N_FEATURES,)), keras.layers.Rescaling(1.5)])
+        model = detector(forest, surrogate=surrogate, autoencoder=start, epochs=0, threshold=1.0)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "the surrogate gives")
             model.fit(ROWS)
-        overflowing = ~np.isfinite(model.reconstruct(HUGE * LARGEST)).all(axis=1)
-        assert overflowing.any()
-        np.testing.assert_array_equal(np.isinf(model.adversarial_score(HUGE * LARGEST)), overflowing)
+        X = np.concatenate([ROWS, np.abs(HUGE) * LARGEST])
+        np.testing.assert_array_equal(model.predict(X)[30:], -1)
+        np.testing.assert_array_equal(model.adversarial_score(X)[:30], model.adversarial_score(ROWS))
+        with pytest.raises(ValueError, match="the first is number 30"):
+            model.correct(X)
         assert np.isfinite(model.adversarial_score(HUGE * 1e30)).all()
+
+    def test_a_classifier_that_saturates_does_not_hide_it(self):
+        saturating = keras.Sequential([keras.Input((2,)), keras.layers.Activation("tanh"), keras.layers.Softmax()])
+        start = keras.Sequential([keras.Input((2,)), keras.layers.Rescaling(10.0)])
+        model = AdversarialAEDetector(saturating, autoencoder=start, epochs=0, threshold=9999.0)
+        model.fit(np.random.default_rng(0).normal(size=(9, 2)))
+        assert model.adversarial_score([[1e38, 1e38]]).tolist() == [np.inf]
 
     def test_nan_that_the_change_of_label_would_hide(self):
         """Of NaN and a number the label is whichever comes first, and the odds of the others are finite."""
@@ -310,10 +334,14 @@ class TestOverflow:
         assert model.predict([[100.0, 1.0]]).tolist() == [-1]
 
     def test_in_fit_the_classifier_is_found_before_training(self):
+        callback = keras.callbacks.LambdaCallback(on_train_begin=must_not_train)
         with pytest.raises(ValueError, match="classifier returned NaN or infinity"):
-            detector(preprocess=None, callbacks=[keras.callbacks.LambdaCallback(on_train_begin=must_not_train)]).fit(
-                HUGE * LARGEST
-            )
+            detector(callbacks=[callback]).fit(HUGE * LARGEST)
+
+    def test_metrics(self, fitted):
+        assert 0.5 < detection_auc(fitted, self.X, np.repeat([1, -1], 30)) <= 1
+        with pytest.raises(ValueError, match="the first is number 0"):
+            defence_report(fitted, ROWS, np.arange(30) % 3, {"huge": HUGE * LARGEST})
 
 
 FRAME = pd.DataFrame(ROWS, columns=NAMES)
