@@ -11,7 +11,6 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 from sklearn.utils.validation import validate_data
 
-from skaae._accepted_input import DTYPES, clear_errors
 from skaae._autoencoders import build_autoencoder
 from skaae._classifiers import as_frozen_classifier
 from skaae._divergence import AdversarialScore

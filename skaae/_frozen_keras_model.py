@@ -11,7 +11,6 @@ import tensorflow as tf
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from skaae._accepted_input import read_samples
 from skaae._inference import RowFunction
 from skaae._input import read_samples
 from skaae._keras_models import call_frozen, check_input_shape, check_one_input_one_output

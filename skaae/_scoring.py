@@ -24,8 +24,6 @@ ROWS_TO_TRY = 1000
 # Processors take so many numbers together at most; a rest is computed one by one, and rounded differently.
 ROWS_TOGETHER = 16
 Results = dict[str, np.ndarray]
-# Processors take so many numbers together at most; a rest is computed one by one, and rounded differently.
-ROWS_TOGETHER = 16
 Scorer = Callable[[np.ndarray, Sequence[str]], Results]
 
 
@@ -56,7 +54,7 @@ def make_scorer(
         infinite where the networks overflow;
         "reconstruction", x', float32; "no_defense" and "defense", the positions in ``classes_`` of
         the labels that M gives x and x'; "probabilities" and "probabilities_reconstructed", M(x)
-        and M(x'), float64. S(x) is infinite where the networks overflow.
+        and M(x'), float64.
     """
     if isinstance(classifier, PredictProbaClassifier):
         return PredictProbaScorer(autoencoder, classifier, heads, score, sample_shape)
@@ -159,10 +157,6 @@ class PredictProbaScorer:
         reconstruction = found.pop("reconstruction")
         n_terms = len(found) // 2
         hidden, hidden_reconstructed = list(found.values())[:n_terms], list(found.values())[n_terms:]
-        # Classifiers raise for numbers that are not finite: where AE overflows they are asked for x again.
-        overflows = ~np.isfinite(reconstruction).reshape(len(X), -1).all(axis=1)
-        askable = reconstruction.astype(X.dtype)
-        askable[overflows] = X[overflows]
         probabilities = self.classifier.predict_proba(X)
         is_finite = np.isfinite(reconstruction).reshape(len(X), -1).all(axis=1)
         # scikit-learn's classifiers refuse an x' that is not finite.
@@ -174,4 +168,4 @@ class PredictProbaScorer:
         compared = {name: values.numpy()[: len(X)] for name, values in results.items()}
         compared["score"] = np.where(is_finite, compared["score"], np.inf)
         exact = {"probabilities": probabilities, "probabilities_reconstructed": probabilities_reconstructed}
-        return {"reconstruction": reconstruction, **results, **exact}
+        return {"reconstruction": reconstruction, **compared, **exact}

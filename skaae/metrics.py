@@ -12,7 +12,6 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
-from skaae._accepted_input import check_labels
 from skaae._corrected import CorrectedClassifier
 from skaae._detector import AdversarialAEDetector
 from skaae._extras import import_extra

@@ -16,7 +16,6 @@ ORDER = [
     "_samples",
     "_input",
     "_decisions",
-    "_accepted_input",
     "_processes",
     "_perturbations",
     "_training",
@@ -68,7 +67,6 @@ ACROSS = {
     "test_persistence.py",
     "test_properties.py",
     "test_serve.py",
-    "test_properties.py",
     "test_sklearn_contract.py",
     "test_trees.py",
 }
