@@ -10,6 +10,10 @@ DOCS := .venv-docs/bin
 .PHONY: bench-data bench-defence bench-peers bench-trees bench-corruptions bench-adaptive bench-promise
 .PHONY: bench-speed bench-dask bench-facade bench-deployment
 
+# Two processes share the cores: more threads in each would wait for one another
+test: export OMP_NUM_THREADS = 1
+test: export TF_NUM_INTRAOP_THREADS = 1
+test: export TF_NUM_INTEROP_THREADS = 1
 test: .venv-test/ready
 	$(TEST)/ruff check .
 	$(TEST)/ruff format --check .

@@ -25,9 +25,9 @@ from skaae._conversions import ACTIVATIONS, CLASSIFIERS, NORMS, TRANSFORMERS, co
 
 LOADERS = {"breast_cancer": load_breast_cancer, "wine": load_wine, "digits": load_digits}
 KINDS = {
-    "logistic": LogisticRegression(max_iter=300),
+    "logistic": LogisticRegression(max_iter=50),
     "logistic newton": LogisticRegression(solver="newton-cholesky"),
-    "logistic cv": LogisticRegressionCV(Cs=2, cv=2, max_iter=300),
+    "logistic cv": LogisticRegressionCV(Cs=2, cv=2, max_iter=50),
     "sgd": SGDClassifier(loss="log_loss", random_state=0),
     "discriminant": LinearDiscriminantAnalysis(),
     "discriminant eigen": LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"),
@@ -89,7 +89,7 @@ def test_classifier(kind, data):
 def test_pipeline(step, data):
     X, y = LOADERS[data](return_X_y=True)
     first = STEPS[step] if isinstance(STEPS[step], str) else clone(STEPS[step])
-    classifier = make_pipeline(first, LogisticRegression(max_iter=300)).fit(X, y)
+    classifier = make_pipeline(first, LogisticRegression(max_iter=50)).fit(X, y)
     assert_exact(classifier, X)
     found = gradient(convert(classifier), X[:5])
     assert np.isfinite(found).all()
@@ -108,7 +108,7 @@ def test_string_labels_and_far_away_rows():
 @pytest.mark.parametrize("norm", NORMS)
 def test_a_row_of_zeros_keeps_its_gradient_finite(norm):
     X, y = load_wine(return_X_y=True)
-    classifier = make_pipeline(Normalizer(norm), LogisticRegression(max_iter=300)).fit(X, y)
+    classifier = make_pipeline(Normalizer(norm), LogisticRegression(max_iter=50)).fit(X, y)
     zeros = np.zeros((2, X.shape[1]))
     assert_exact(classifier, zeros)
     assert np.isfinite(gradient(convert(classifier), zeros)).all()
