@@ -63,6 +63,7 @@ ACROSS = {
     "test_layout.py",
     "test_persistence.py",
     "test_serve.py",
+    "test_site.py",
     "test_sklearn_contract.py",
     "test_trees.py",
 }
