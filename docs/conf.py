@@ -15,6 +15,7 @@ import diagram
 import skaae
 
 warnings.filterwarnings("ignore", "PyTorch not found")
+warnings.filterwarnings("ignore", "Persisting input arguments took")  # joblib, when the disk took its time
 
 project = "skaae"
 author = "the skaae developers"
@@ -57,6 +58,8 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "remove_config_comments": True,
     "show_memory": False,
+    "within_subsection_order": "gallery_order.position",
+    "default_thumb_file": str(Path(__file__).parent / "_static" / "logo.svg"),
     "min_reported_time": 1,
     "abort_on_example_error": True,
     "doc_module": ("skaae",),
@@ -65,19 +68,23 @@ sphinx_gallery_conf = {
     "copyfile_regex": r"GALLERY_HEADER\.rst",
 }
 
-# MathML needs neither fonts nor styles from elsewhere.
+# MathML needs neither fonts nor styles of KaTeX, which would come from another server: ours stand in their place.
 katex_options = 'output: "mathml"'
+katex_css_path = "skaae.css"
 
 html_theme = "pydata_sphinx_theme"
 html_title = "skaae"
 html_static_path = ["_static"]
-html_css_files = ["skaae.css"]
 html_favicon = "_static/logo.svg"
 html_show_sourcelink = False
+html_context = {"default_mode": "auto"}
+# Pages that have none below them have nothing to show there.
+html_sidebars = {page: [] for page in ("index", "install", "quickstart", "how_it_works", "faq", "changelog")}
 html_theme_options = {
     "logo": {"text": "skaae", "image_light": "_static/logo.svg", "image_dark": "_static/logo.svg"},
     "navbar_end": ["theme-switcher"],
     "navbar_persistent": ["search-button"],
+    "header_links_before_dropdown": 7,
     "show_prev_next": True,
     "footer_start": ["copyright"],
     "footer_end": [],

@@ -18,20 +18,20 @@ BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
 INK = {"light": "#222222", "dark": "#EEEEEE"}
 # Name: text, centre, width, colour.
 BOXES = {
-    "x": ("x", (0.6, 2.0), 0.8, None),
-    "AE": ("AE\nautoencoder, trained", (3.0, 0.7), 2.6, GREEN),
-    "x'": ("x' = AE(x)", (5.8, 0.7), 1.6, None),
-    "M": ("M\nthe classifier, frozen", (5.8, 2.0), 2.6, BLUE),
-    "M'": ("M\nthe same", (8.2, 0.7), 1.5, BLUE),
-    "S": ("S(x) = KL( M(x) ‖ M(x') )", (11.2, 1.35), 3.1, ORANGE),
-    "normal": ("at most the threshold:\npredict M(x)", (14.9, 2.0), 2.8, None),
-    "adversarial": ("above: adversarial,\npredict M(x')", (14.9, 0.7), 2.8, ORANGE),
+    "x": ("x", (0.35, 1.75), 0.5, None),
+    "AE": ("AE\nautoencoder", (1.55, 0.55), 1.15, GREEN),
+    "x'": ("x' = AE(x)", (2.95, 0.55), 0.95, None),
+    "M": ("M\nclassifier, frozen", (2.95, 1.75), 1.5, BLUE),
+    "M'": ("M\nthe same", (4.15, 0.55), 0.85, BLUE),
+    "S": ("S(x) =\nKL( M(x) ‖ M(x') )", (5.75, 1.15), 1.55, ORANGE),
+    "normal": ("below threshold:\npredict M(x)", (7.7, 1.75), 1.45, None),
+    "adversarial": ("above: adversarial,\npredict M(x')", (7.7, 0.55), 1.6, ORANGE),
 }
 ARROWS = (
     *(("x", "M"), ("x", "AE"), ("AE", "x'"), ("x'", "M'"), ("M", "S"), ("M'", "S")),
     *(("S", "normal"), ("S", "adversarial")),
 )
-HEIGHT = 0.82
+HEIGHT = 0.72
 
 
 def save(folder: Path) -> None:
@@ -46,9 +46,9 @@ def save(folder: Path) -> None:
 def draw(ink: str) -> plt.Figure:
     """The boxes, and the arrows between them."""
     with plt.rc_context({"svg.hashsalt": "skaae", "svg.fonttype": "path"}):
-        figure = plt.figure(figsize=(11.5, 2.3))
+        figure = plt.figure(figsize=(8.6, 2.3))
         axes = figure.add_axes((0, 0, 1, 1))
-        axes.set(xlim=(0, 16.5), ylim=(0.1, 2.7))
+        axes.set(xlim=(0, 8.6), ylim=(0, 2.3))
         axes.axis("off")
         for text, centre, width, colour in BOXES.values():
             _box(axes, text, centre, width, colour or ink, ink)
@@ -59,14 +59,14 @@ def draw(ink: str) -> plt.Figure:
 
 def _box(axes, text: str, centre: tuple[float, float], width: float, colour: str, ink: str) -> None:
     corner = centre[0] - width / 2, centre[1] - HEIGHT / 2
-    style = {"boxstyle": "round,pad=0,rounding_size=0.12", "facecolor": "none", "edgecolor": colour, "linewidth": 1.8}
+    style = {"boxstyle": "round,pad=0,rounding_size=0.08", "facecolor": "none", "edgecolor": colour, "linewidth": 1.8}
     axes.add_patch(FancyBboxPatch(corner, width, HEIGHT, **style))
     axes.text(*centre, text, ha="center", va="center", fontsize=10.5, color=ink, linespacing=1.4)
 
 
 def _arrow(axes, start: tuple, end: tuple, ink: str) -> None:
     (_, (x, y), width, _), (_, (to_x, to_y), to_width, _) = start, end
-    ends = (x + width / 2 + 0.06, y), (to_x - to_width / 2 - 0.06, to_y)
+    ends = (x + width / 2 + 0.04, y), (to_x - to_width / 2 - 0.04, to_y)
     axes.add_patch(FancyArrowPatch(*ends, arrowstyle="-|>", mutation_scale=12, color=ink, linewidth=1.2))
 
 

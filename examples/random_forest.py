@@ -1,7 +1,7 @@
 """
-=================================================
+===========================================
 A random forest, defended inside a Pipeline
-=================================================
+===========================================
 
 A forest has no gradient. The detector distils a Keras network from the forest's probabilities, a
 surrogate that carries the gradient while the autoencoder is trained; scores and labels come from

@@ -1,7 +1,7 @@
 """
-===================================================
+==================================================
 A scikeras classifier that repairs its predictions
-===================================================
+==================================================
 
 ``CorrectedClassifier`` trains classifier and detector together and goes wherever a classifier goes.
 ``fit`` sets calibration rows aside from both, so that the threshold is set by rows that neither has

@@ -1,10 +1,15 @@
-"""A detector behind HTTP: rows as JSON in, corrected labels, scores and flags out.
+"""
+======================
+A detector behind HTTP
+======================
+
+Rows as JSON in; corrected labels, scores and flags out::
 
     pip install 'skaae[serve]'
     python examples/serve.py detector.onnx --port 8000
     curl localhost:8000/correct -d '{"rows": [[5.1, 3.5, 1.4, 0.2]]}'
 
-The file is one of `skaae.onnx.to_onnx`; the server needs neither TensorFlow nor Keras nor scikit-learn.
+The file is one of ``skaae.onnx.to_onnx``; the server needs neither TensorFlow nor Keras nor scikit-learn.
 """
 
 from __future__ import annotations
@@ -66,7 +71,7 @@ def parse(body: bytes) -> list[Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description="A detector behind HTTP: rows as JSON in, corrected labels out.")
     parser.add_argument("path", help="a file of skaae.onnx.to_onnx")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)

@@ -114,7 +114,7 @@ class OnnxDetector(DecisionsMixin):
         Class labels.
     n_features_in_ : int
         Size of the first dimension of a sample.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if X was a DataFrame when the detector was fitted.
     label_change_first_ : bool
         Whether rows whose label is another for x' score above 1000.

@@ -48,6 +48,14 @@ def test_scikeras_search(tmp_path):
     assert len(re.findall(r"^ +\d+ +0\.\d+ +0\.\d+$", shown, re.M)) == 3
 
 
+def test_onnx_export(tmp_path):
+    shown = run("-W", "ignore", ROOT / "examples" / "onnx_export.py", folder=tmp_path)
+    assert float(re.search(r"difference in score: (\S+)", shown)[1]) < 1e-5
+    assert "100.0% of the rows" in shown
+    estimator, file = map(float, re.findall(r": ([\d.]+) ms for one row", shown))
+    assert 0 < file < estimator
+
+
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
 
 

@@ -67,6 +67,7 @@ ACROSS = {
     "test_persistence.py",
     "test_properties.py",
     "test_serve.py",
+    "test_site.py",
     "test_sklearn_contract.py",
     "test_trees.py",
 }

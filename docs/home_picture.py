@@ -1,0 +1,53 @@
+"""The picture of the home page: what the classifier reads before an attack, under it, and after the repair.
+
+python docs/home_picture.py    # runs examples/quickstart.py, and writes docs/images/digits.png
+"""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("agg")
+import matplotlib.pyplot as plt
+import numpy as np
+from diagram import GREEN, ORANGE
+
+ROOT = Path(__file__).parent.parent
+N_SHOWN = 8
+
+
+def save(path: Path) -> None:
+    """Draw the first test images that the attack makes the classifier misread, repaired or not."""
+    found = runpy.run_path(str(ROOT / "examples" / "quickstart.py"))
+    truth, before, under = found["y_judge"], found["clean"].no_defense, found["attacked"].no_defense
+    shown = np.flatnonzero((before == truth) & (under != truth))[:N_SHOWN]
+    attacked = found["scale"](found["attacked_judge"][shown])
+    lines = (
+        ("the image", found["scale"](found["X_judge"][shown]), before[shown]),
+        ("attacked", attacked, under[shown]),
+        ("repaired:\nx' = AE(x)", found["detector"].reconstruct(attacked), found["attacked"].corrected[shown]),
+    )
+    figure = draw(lines, truth[shown])
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def draw(lines: tuple, truth: np.ndarray) -> plt.Figure:
+    """A line of images for each stage, with the label that it gets below."""
+    figure, axes = plt.subplots(len(lines), len(truth), figsize=(7.6, 4.1), layout="constrained")
+    for (name, images, labels), line in zip(lines, axes, strict=True):
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=12, labelpad=10)
+        for ax, image, label, true in zip(line, images, labels, truth, strict=True):
+            ax.imshow(image.reshape(8, 8), cmap="gray_r", vmin=0, vmax=1)
+            ax.set(xticks=[], yticks=[])
+            colour, mark = (GREEN, "✓") if label == true else (ORANGE, "✗")
+            ax.set_xlabel(f"reads {label} {mark}", color=colour, fontsize=11)
+            plt.setp(ax.spines.values(), color=colour, linewidth=1.8)
+    return figure
+
+
+if __name__ == "__main__":
+    save(ROOT / "docs" / "images" / "digits.png")
