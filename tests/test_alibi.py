@@ -276,7 +276,7 @@ class TestBadInput:
     def test_margin_that_makes_the_threshold_negative_changes_nothing(self, ad, X, margin):
         ad.infer_threshold(X)
         before = ad.threshold, ad.detector_.threshold_, ad.detector_.offset_
-        with pytest.raises(ValueError, match="margin(=-1000000.0 makes the threshold| must be a finite number)"):
+        with pytest.raises(ValueError, match=r"margin(=-1000000\.0 makes the threshold| must be a finite number)"):
             ad.infer_threshold(X, threshold_perc=50, margin=margin)
         assert (ad.threshold, ad.detector_.threshold_, ad.detector_.offset_) == before
 
