@@ -45,6 +45,7 @@ numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 autodoc_inherit_docstrings = True
 autodoc_typehints = "none"
+toc_object_entries_show_parents = "hide"
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 

@@ -60,9 +60,9 @@ attacked_search, attacked_judge, y_search, y_judge = train_test_split(attacked, 
 # %%
 # The search
 # ----------
-# The mean of the accuracies on clean and on attacked rows decides; false alarms are counted beside them. The held-out rows of each fold,
-# which are clean, are what GridSearchCV hands to the scorers. Of equal means it takes the first, so the highest
-# percentile, with the fewest false alarms, stands first.
+# The mean of the accuracies on clean and on attacked rows decides; false alarms are counted beside them. The
+# held-out rows of each fold, which are clean, are what GridSearchCV hands to the scorers. Of equal means it
+# takes the first, so the highest percentile, with the fewest false alarms, stands first.
 
 
 def attacked_accuracy(detector, X, y):
