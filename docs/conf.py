@@ -15,7 +15,6 @@ import diagram
 import skaae
 
 warnings.filterwarnings("ignore", "PyTorch not found")
-warnings.filterwarnings("ignore", "Persisting input arguments took")  # joblib, when the disk took its time
 
 project = "skaae"
 author = "the skaae developers"
