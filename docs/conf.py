@@ -15,7 +15,6 @@ import diagram
 import skaae
 
 warnings.filterwarnings("ignore", "PyTorch not found")
-warnings.filterwarnings("ignore", "Persisting input arguments took")  # joblib, when the disk took its time
 
 project = "skaae"
 author = "the skaae developers"
@@ -33,7 +32,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "sphinxcontrib.katex",
 ]
-exclude_patterns = ["_build", "README.md"]
+exclude_patterns = ["_build", "README.md", "sg_execution_times.rst"]
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
@@ -45,6 +44,7 @@ numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 autodoc_inherit_docstrings = True
 autodoc_typehints = "none"
+toc_object_entries_show_parents = "hide"
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
@@ -58,6 +58,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "remove_config_comments": True,
     "show_memory": False,
+    "write_computation_times": False,
     "within_subsection_order": "gallery_order.position",
     "default_thumb_file": str(Path(__file__).parent / "_static" / "logo.svg"),
     "min_reported_time": 1,

@@ -24,7 +24,7 @@ BOXES = {
     "M": ("M\nclassifier, frozen", (2.95, 1.75), 1.5, BLUE),
     "M'": ("M\nthe same", (4.15, 0.55), 0.85, BLUE),
     "S": ("S(x) =\nKL( M(x) ‖ M(x') )", (5.75, 1.15), 1.55, ORANGE),
-    "normal": ("below threshold:\npredict M(x)", (7.7, 1.75), 1.45, None),
+    "normal": ("up to threshold:\npredict M(x)", (7.7, 1.75), 1.45, None),
     "adversarial": ("above: adversarial,\npredict M(x')", (7.7, 0.55), 1.6, ORANGE),
 }
 ARROWS = (

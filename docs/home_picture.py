@@ -16,7 +16,7 @@ import numpy as np
 from diagram import GREEN, ORANGE
 
 ROOT = Path(__file__).parent.parent
-N_SHOWN = 8
+N_SHOWN = 6
 
 
 def save(path: Path) -> None:
@@ -37,14 +37,14 @@ def save(path: Path) -> None:
 
 def draw(lines: tuple, truth: np.ndarray) -> plt.Figure:
     """A line of images for each stage, with the label that it gets below."""
-    figure, axes = plt.subplots(len(lines), len(truth), figsize=(7.6, 4.1), layout="constrained")
+    figure, axes = plt.subplots(len(lines), len(truth), figsize=(6.4, 4.3), layout="constrained")
     for (name, images, labels), line in zip(lines, axes, strict=True):
         line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=12, labelpad=10)
         for ax, image, label, true in zip(line, images, labels, truth, strict=True):
             ax.imshow(image.reshape(8, 8), cmap="gray_r", vmin=0, vmax=1)
             ax.set(xticks=[], yticks=[])
             colour, mark = (GREEN, "✓") if label == true else (ORANGE, "✗")
-            ax.set_xlabel(f"reads {label} {mark}", color=colour, fontsize=11)
+            ax.set_xlabel(f"reads {label} {mark}", color=colour, fontsize=12)
             plt.setp(ax.spines.values(), color=colour, linewidth=1.8)
     return figure
 

@@ -16,7 +16,9 @@ import pytest
 import skaae
 
 ROOT = Path(__file__).parent.parent
-MADE_BY_A_BUILD = shutil.ignore_patterns("_build", "gallery", "generated", "output", "__pycache__", "*.npy", "*.log")
+MADE_BY_A_BUILD = shutil.ignore_patterns(
+    "_build", "gallery", "generated", "sg_*.rst", "output", "__pycache__", "*.npy", "*.log"
+)
 
 
 class Page(HTMLParser):
