@@ -37,6 +37,8 @@ def main() -> None:
         for package, interpreter in interpreters.items()
         for work, seconds in timings(package, interpreter)
     ]
+    searches = timings("search", Path(sys.executable))  # minutes: once
+    lines += [{"round": 0, "package": "skaae", "work": work, "seconds": seconds} for work, seconds in searches]
     results = pd.DataFrame(lines)
     results.to_csv(RESULTS, index=False, float_format="%.6f")
     print(compare(results).to_string())
