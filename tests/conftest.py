@@ -27,12 +27,12 @@ logging.getLogger("tensorflow").setLevel(logging.ERROR)  # "retracing", once for
 settings.register_profile(
     "repeatable",
     derandomize=True,
-    max_examples=50,
+    max_examples=25,
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
-settings.register_profile("thorough", settings.get_profile("repeatable"), derandomize=False, max_examples=5000)
+settings.register_profile("thorough", settings.get_profile("repeatable"), derandomize=False, max_examples=2500)
 
 
 def pytest_configure(config):
