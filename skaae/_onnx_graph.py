@@ -87,7 +87,7 @@ def _kinds(sample_shape: tuple[int, ...], n_classes: int) -> dict[str, tuple[typ
 
 
 def _take_apart(estimator: Any) -> tuple[list[Any], AdversarialAEDetector]:
-    """The steps before the detector, and the detector."""
+    """The steps before the detector, out of their FrozenEstimator, and the detector."""
     steps = [step for _, step in estimator.steps] if isinstance(estimator, Pipeline) else [estimator]
     steps = [step for step in steps if step is not None and step != "passthrough"]
     found = [place for place, step in enumerate(steps) if isinstance(step, AdversarialAEDetector | CorrectedClassifier)]
@@ -98,7 +98,7 @@ def _take_apart(estimator: Any) -> tuple[list[Any], AdversarialAEDetector]:
     detector = getattr(steps[place], "detector_", steps[place])
     for step in steps[place + 1 :]:
         _check_is_classifier(step, detector)
-    return steps[:place], detector
+    return [step.estimator if isinstance(step, FrozenEstimator) else step for step in steps[:place]], detector
 
 
 def _check_is_classifier(step: Any, detector: AdversarialAEDetector) -> None:

@@ -107,7 +107,7 @@ from sklearn.datasets import load_iris
 assert abs(detector.score_samples(load_iris().data) - np.load("scores.npy")).max() < 1e-5
 """
     shown = run("-c", use + compared, folder=tmp_path)
-    assert re.match(r"\['setosa' 'virginica'\] \[False False\] \[\S+ +\S+\]$", shown)
+    assert re.match(r"\['\w+' '\w+'\] \[ ?(True|False) +(True|False)\] \[ *\S+ +\S+ *\]$", shown)
 
 
 def test_persist(tmp_path):

@@ -110,7 +110,8 @@ def test_other_classifiers(iris, classifier, tmp_path):
 
 def test_pipeline_with_the_classifier_behind(iris, flowers, tmp_path):
     X = 100 + 7 * iris[0]
-    pipeline = make_pipeline(StandardScaler(), "passthrough", RobustScaler(), quick(flowers), flowers).fit(X)
+    scaler = FrozenEstimator(StandardScaler().fit(X))
+    pipeline = make_pipeline(scaler, "passthrough", RobustScaler(), quick(flowers), flowers).fit(X)
     loaded = assert_same(pipeline[-2], tmp_path / "file.onnx", moved(X), steps=pipeline[:-1])
     to_onnx(pipeline, tmp_path / "whole.onnx")
     whole = OnnxDetector(tmp_path / "whole.onnx")
