@@ -1,6 +1,6 @@
 """The benchmark of the defence: every method against every attack, on the same networks and rows.
 
-    python benchmarks/defence.py [--seeds 3] [SET ...]
+    python benchmarks/defence.py [--seeds 3] [SET ...] [--methods METHOD ...]
 
 A line of results/defence.csv for each set, seed, method and attack, written as it is known. A run goes
 on where the last one stopped.
@@ -14,6 +14,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import logging
 import warnings
+from collections.abc import Sequence
+from functools import partial
 
 import attacks
 import numpy as np
@@ -36,12 +38,15 @@ KNOWING_STEPS, KNOWING_RESTARTS = 100, 5
 
 def main() -> None:
     known = [*TABLES, *IMAGES]
-    for_each_set(parsed(parser_of(__doc__, known, seeds=3), known), run_set)
+    parser = parser_of(__doc__, known, seeds=3)
+    parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=METHODS)
+    arguments = parsed(parser, known)
+    for_each_set(arguments, partial(run_set, methods=arguments.methods))
 
 
-def run_set(name: str, seed: int) -> None:
-    """Run every method on one set that has no results yet."""
-    wanted = [method for method in METHODS if not LEDGER.done(set=name, seed=seed, method=method)]
+def run_set(name: str, seed: int, methods: Sequence[str] = tuple(METHODS)) -> None:
+    """Run those methods on one set that have no results yet."""
+    wanted = [method for method in methods if not LEDGER.done(set=name, seed=seed, method=method)]
     if not wanted:
         return
     split = load(name, seed)
