@@ -6,11 +6,14 @@ import math
 from collections.abc import Callable
 
 import keras
+import numpy as np
 from keras import layers
 
 from skaae._keras_models import check_input_shape, check_one_input_one_output, check_output_shape, copy_model, zeros
+from skaae._rows import Statistics
 
 SampleShape = tuple[int, ...]
+Layer = Callable[[keras.KerasTensor], keras.KerasTensor]
 HIDDEN_UNITS = 512
 HIDDEN_LAYERS = 2
 MOST_CODE_UNITS = 1024
@@ -18,6 +21,8 @@ FILTERS = (32, 64)
 CONVOLUTIONAL_HIDDEN_UNITS = 256
 CONVOLUTIONAL_CODE_UNITS = 128
 KERNEL_SIZE = 4
+# What float32 still divides by, and adds.
+SMALLEST_SPREAD, LARGEST_OFFSET = 1e-30, 1e30
 
 
 def build_autoencoder(
@@ -25,7 +30,7 @@ def build_autoencoder(
     autoencoder: keras.Model | Callable[[SampleShape], keras.Model] | None = None,
     encoder: keras.Model | None = None,
     decoder: keras.Model | None = None,
-    bounded: bool = False,
+    statistics: Statistics | None = None,
 ) -> keras.Model:
     """Make the autoencoder that is going to be trained; nothing that is given is changed.
 
@@ -37,8 +42,8 @@ def build_autoencoder(
         A model, of which a copy is returned, or ``callable(sample_shape) -> keras.Model``.
     encoder, decoder : keras.Model or None, default=None
         Two models instead of one; copies of both are chained.
-    bounded : bool, default=False
-        Whether X lies in [0, 1]: the default autoencoder then ends in a sigmoid.
+    statistics : Statistics or None, default=None
+        Of the training rows, for the default autoencoder; None: they are taken for standardised.
 
     Returns
     -------
@@ -62,7 +67,7 @@ def build_autoencoder(
     if encoder is not None:
         return _chain(sample_shape, encoder, decoder)
     if autoencoder is None:
-        return default_autoencoder(sample_shape, bounded)
+        return default_autoencoder(sample_shape, statistics)
     if not isinstance(autoencoder, keras.Model):
         autoencoder = _call_factory(autoencoder, sample_shape)
     return _checked(copy_model(autoencoder, "autoencoder"), sample_shape)
@@ -78,15 +83,18 @@ def check_start(
             check_input_shape(model, sample_shape, argument)
 
 
-def default_autoencoder(sample_shape: SampleShape, bounded: bool = False) -> keras.Model:
+def default_autoencoder(sample_shape: SampleShape, statistics: Statistics | None = None) -> keras.Model:
     """Build the default autoencoder for rows, sequences or images.
+
+    Where X lies in [0, 1] it ends in a sigmoid. Other rows and sequences need not be standardised: it brings
+    each feature to a mean of 0 and a standard deviation of 1 on the way in, and back on the way out.
 
     Parameters
     ----------
     sample_shape : tuple of int
         (n_features,): Dense. (n_timesteps, n_channels): Conv1D. (height, width, n_channels): Conv2D.
-    bounded : bool, default=False
-        End in a sigmoid (X in [0, 1]) instead of a linear layer.
+    statistics : Statistics or None, default=None
+        Of the training rows; None: they are taken for standardised.
 
     Returns
     -------
@@ -97,21 +105,36 @@ def default_autoencoder(sample_shape: SampleShape, bounded: bool = False) -> ker
     ValueError
         If a sample has no or more than three dimensions.
     """
-    activation = "sigmoid" if bounded else "linear"
+    activation = "sigmoid" if statistics is not None and statistics.in_unit_interval else "linear"
     inputs = keras.Input(sample_shape, name="sample")
+    scale, unscale = _scaling(sample_shape, statistics)
     match len(sample_shape):
         case 1:
-            outputs = _dense(inputs, activation)
+            outputs = _dense(scale(inputs), activation)
         case 2:
-            outputs = _convolutional(inputs, activation, layers.Conv1D, layers.Conv1DTranspose, layers.Cropping1D)
+            parts = layers.Conv1D, layers.Conv1DTranspose, layers.Cropping1D
+            outputs = _convolutional(scale(inputs), activation, *parts)
         case 3:
-            outputs = _convolutional(inputs, activation, layers.Conv2D, layers.Conv2DTranspose, layers.Cropping2D)
+            parts = layers.Conv2D, layers.Conv2DTranspose, layers.Cropping2D
+            outputs = _convolutional(inputs, activation, *parts)
         case _:
             raise ValueError(
                 f"X has samples of shape {sample_shape}. Rows (n_features,), sequences (n_timesteps, n_channels) or "
                 f"images (height, width, n_channels) are wanted; for anything else give `autoencoder`."
             )
-    return keras.Model(inputs, outputs, name="autoencoder")
+    return keras.Model(inputs, unscale(outputs), name="autoencoder")
+
+
+def _scaling(sample_shape: SampleShape, statistics: Statistics | None) -> tuple[Layer, Layer]:
+    """From each feature's own units to standard deviations, and back; nothing to do for images and in [0, 1]."""
+    if statistics is None or len(sample_shape) > 2 or statistics.in_unit_interval:
+        return (lambda x: x), (lambda x: x)
+    mean, spread = statistics.mean, np.maximum(statistics.spread, SMALLEST_SPREAD)
+    offset = np.clip(-mean / spread, -LARGEST_OFFSET, LARGEST_OFFSET)
+    return (
+        layers.Rescaling((1 / spread).tolist(), offset.tolist(), name="scale"),
+        layers.Rescaling(spread.tolist(), mean.tolist(), name="unscale"),
+    )
 
 
 def _dense(inputs: keras.KerasTensor, activation: str) -> keras.KerasTensor:

@@ -23,18 +23,13 @@ from skaae._persistence import PersistenceMixin
 from skaae._perturbations import Perturbation, bounds_of_perturbation, unit_of_perturbation
 from skaae._processes import check_not_forked
 from skaae._random import draw_seed, temporary_seed
-from skaae._rows import Rows, RowSubset
+from skaae._rows import Rows, RowSubset, Statistics
 from skaae._samples import check_float32_range, check_sample_shape
 from skaae._scoring import check_finite, make_scorer
-from skaae._surrogate import agreement, build_surrogate
+from skaae._surrogate import agreement, build_surrogate, reconstruction_weight
 from skaae._threshold import conformal_threshold, split_rows
 from skaae._training import Objective, TrainingOptions
-from skaae._validation import (
-    PARAMETER_CONSTRAINTS,
-    check_parameters,
-    lies_in_unit_interval,
-    unchanged_on_error,
-)
+from skaae._validation import PARAMETER_CONSTRAINTS, check_parameters, unchanged_on_error
 
 if TYPE_CHECKING:
     import keras
@@ -85,9 +80,12 @@ class AdversarialAEDetector(PersistenceMixin, OutlierDetectorMixin, BaseEstimato
     temperature : float, default=1.0
         Replaces M(x) by M(x)**(1 / temperature), renormalised, before the divergence is taken;
         below 1 it sharpens. Not applied to M(x').
-    divergence_weight, reconstruction_weight : float, default=1.0, 0.0
+    divergence_weight : float, default=1.0
         The loss is ``divergence_weight`` times S(x) plus ``reconstruction_weight`` times the mean
         squared error between x and x', plus the regularisation losses of AE's layers.
+    reconstruction_weight : float or None, default=None
+        None: 0 where M has a gradient, as published; where it has a surrogate 0.1, each feature in units
+        of its standard deviation, so that x' stays where the two agree.
     loss : callable or None, default=None
         ``loss(x, x_reconstructed) -> values``, TensorFlow operations with one value a row, instead
         of both terms. The score stays S(x).
@@ -208,7 +206,7 @@ class AdversarialAEDetector(PersistenceMixin, OutlierDetectorMixin, BaseEstimato
         surrogate: keras.Model | Callable[[tuple[int, ...], int], keras.Model] | FrozenKerasModel | None = None,
         temperature: float = 1.0,
         divergence_weight: float = 1.0,
-        reconstruction_weight: float = 0.0,
+        reconstruction_weight: float | None = None,
         loss: Callable[[Any, Any], Any] | None = None,
         noise: float = 0.1,
         virtual_adversarial: float = 0.3,
@@ -323,7 +321,7 @@ class AdversarialAEDetector(PersistenceMixin, OutlierDetectorMixin, BaseEstimato
     def _train(self, X: np.ndarray, training: np.ndarray, seed: int) -> None:
         rows = RowSubset(X, training)
         self.autoencoder_ = build_autoencoder(
-            self._sample_shape, self.autoencoder, self.encoder, self.decoder, lies_in_unit_interval(X)
+            self._sample_shape, self.autoencoder, self.encoder, self.decoder, Statistics.of(rows)
         )
         has_gradient = isinstance(self.classifier_, FrozenKerasModel)
         self.surrogate_ = None if has_gradient else build_surrogate(self.surrogate, rows, self.classes_)
@@ -333,11 +331,18 @@ class AdversarialAEDetector(PersistenceMixin, OutlierDetectorMixin, BaseEstimato
             "projections": draw_projections(self._keras_classifier(), self.hidden_layers, seed),
         }
         self._compile()
-        objective = Objective(self._adversarial_score, self.divergence_weight, self.reconstruction_weight, self.loss)
+        objective = Objective(
+            self._adversarial_score, self.divergence_weight, self._reconstruction_weight(rows), self.loss
+        )
         options = TrainingOptions(**{name: getattr(self, name) for name in TrainingOptions.__dataclass_fields__})
         distils = not isinstance(self.surrogate, FrozenKerasModel)
         models = self.autoencoder_, self.classifier_, self.surrogate_, distils, self._heads
         self.history_ = Fitting(*models, objective, options, self._perturbation(rows), seed).run(rows, self.memory)
+
+    def _reconstruction_weight(self, X: RowSubset) -> float | np.ndarray:
+        if self.reconstruction_weight is not None:
+            return self.reconstruction_weight
+        return 0.0 if self.surrogate_ is None else reconstruction_weight(X)
 
     def _perturbation(self, X: RowSubset) -> Perturbation:
         return Perturbation(

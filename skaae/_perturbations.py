@@ -187,15 +187,12 @@ def unit_of_perturbation(X: Rows) -> np.ndarray:
         # The range of numbers that float32 can hold may be more than it can hold.
         spread = float(statistics.highest.max()) - float(statistics.lowest.min())
         return np.float32(min(spread, float(np.finfo(np.float32).max)) or 1.0)
-    spread = np.sqrt(statistics.variance)
-    usual = spread[spread > 0].mean() if (spread > 0).any() else 1.0
-    return np.where(spread > 0, spread, usual).astype(np.float32)
+    return statistics.spread.astype(np.float32)
 
 
 def bounds_of_perturbation(X: Rows) -> tuple[float, float] | None:
     """The range that perturbed rows stay in: that of images, and [0, 1] where X lies in it."""
     statistics = Statistics.of(X)
-    lowest, highest = float(statistics.lowest.min()), float(statistics.highest.max())
     if len(X.shape) > 3:
-        return lowest, highest
-    return (0.0, 1.0) if lowest >= 0 and highest <= 1 else None
+        return float(statistics.lowest.min()), float(statistics.highest.max())
+    return (0.0, 1.0) if statistics.in_unit_interval else None

@@ -126,6 +126,26 @@ class Statistics:
             n_values += n_rows
         return total
 
+    @property
+    def spread(self) -> np.ndarray:
+        """Standard deviation of each feature, float64; of one that does not vary the mean of the others.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skaae._rows import Statistics
+        >>> Statistics.of(np.array([[0.0, 5.0], [4.0, 5.0]])).spread
+        array([2., 2.])
+        """
+        spread = np.sqrt(self.variance)
+        usual = spread[spread > 0].mean() if (spread > 0).any() else 1.0
+        return np.where(spread > 0, spread, usual)
+
+    @property
+    def in_unit_interval(self) -> bool:
+        """Whether all values are in [0, 1], as those of images or of min-max scaled features."""
+        return bool(self.lowest.min() >= 0 and self.highest.max() <= 1)
+
     @classmethod
     def _of_chunk(cls, rows: np.ndarray) -> Statistics:
         rows = rows.reshape(-1, rows.shape[-1])

@@ -20,6 +20,7 @@ from skaae._classifiers import PredictProbaClassifier
 from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._keras_models import check_input_shape, check_one_input_one_output, copy_model
 from skaae._logits import count_classes
+from skaae._perturbations import unit_of_perturbation
 from skaae._rows import Rows, Statistics
 from skaae._training import shuffled_batches, skip_all_reduce
 
@@ -34,6 +35,7 @@ MOST_ROWS = 20_000
 # Standard deviations of the noise on the copies of X, in units of each feature's spread.
 NOISE = (0.0, 0.1, 0.3, 1.0)
 LOWEST_AGREEMENT = 0.8
+RECONSTRUCTION_WEIGHT = 0.1
 
 
 def build_surrogate(surrogate: Surrogate, X: Rows, classes: np.ndarray) -> FrozenKerasModel:
@@ -127,6 +129,25 @@ def perturbed_copies(X: Rows, generator: np.random.Generator) -> np.ndarray:
     share = generator.random((len(chosen), 1), dtype=np.float32)
     between = share * chosen + (1 - share) * chosen[generator.permutation(len(chosen))]
     return np.clip(np.concatenate([*noisy, between]), statistics.lowest, statistics.highest).astype(np.float32)
+
+
+def reconstruction_weight(X: Rows) -> np.ndarray:
+    """Weight of the squared error between x and x' where M has a surrogate.
+
+    Surrogate and classifier agree where X is and around it. Without this term x' may be anything that the
+    surrogate takes for the class of x, far from X as well, where a forest says something else.
+
+    Parameters
+    ----------
+    X : ndarray or RowSubset of shape (n_samples, n_features)
+        Training rows.
+
+    Returns
+    -------
+    weight : ndarray of shape (n_features,), float32
+        The same for each feature in units of its spread.
+    """
+    return RECONSTRUCTION_WEIGHT / unit_of_perturbation(X) ** 2
 
 
 def agreement(surrogate: FrozenKerasModel, classifier: PredictProbaClassifier, X: Rows) -> float:

@@ -33,15 +33,17 @@ class Objective:
     ----------
     score : AdversarialScore
         S(x), the very function that scores rows later.
-    divergence_weight, reconstruction_weight : float
-        Weights of S(x) and of the mean squared error between x and x'.
+    divergence_weight : float
+        Weight of S(x).
+    reconstruction_weight : float or ndarray that broadcasts to a sample
+        Weight of the mean squared error between x and x', or of each coordinate in it.
     loss : callable or None
         ``(x, x_reconstructed) -> values``, one a row, instead of both.
     """
 
     score: AdversarialScore
     divergence_weight: float = 1.0
-    reconstruction_weight: float = 0.0
+    reconstruction_weight: float | np.ndarray = 0.0
     loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None
 
     def __call__(
@@ -56,8 +58,8 @@ class Objective:
             return tf.reduce_mean(tf.cast(self.loss(x, x_reconstructed), tf.float32))
         values = self.divergence_weight * self.score(logits, logits_reconstructed)
         loss = tf.cast(tf.reduce_mean(values), tf.float32)
-        if self.reconstruction_weight:
-            loss += self.reconstruction_weight * tf.reduce_mean(tf.square(x - x_reconstructed))
+        if np.any(self.reconstruction_weight):
+            loss += tf.reduce_mean(self.reconstruction_weight * tf.square(x - x_reconstructed))
         return loss
 
 

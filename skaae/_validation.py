@@ -35,7 +35,7 @@ PARAMETER_CONSTRAINTS: dict[str, Any] = {
     "surrogate": [callable, FrozenKerasModel, None],
     "temperature": [Interval(Real, SMALLEST, LARGEST, closed="both")],
     "divergence_weight": [WEIGHT],
-    "reconstruction_weight": [WEIGHT],
+    "reconstruction_weight": [WEIGHT, None],
     "loss": [callable, None],
     "noise": [WEIGHT],
     "virtual_adversarial": [WEIGHT],
@@ -67,11 +67,6 @@ def unchanged_on_error(estimator: BaseEstimator) -> Iterator[None]:
     except BaseException:
         estimator.__dict__ = found  # in one step, which a second interrupt cannot cut in two
         raise
-
-
-def lies_in_unit_interval(X: np.ndarray) -> bool:
-    """Whether all values are in [0, 1], as those of images or of min-max scaled features."""
-    return bool(X.min() >= 0 and X.max() <= 1)
 
 
 def check_parameters(detector: BaseEstimator) -> None:

@@ -4,6 +4,7 @@ import pytest
 from conftest import weights_of
 
 from skaae._autoencoders import build_autoencoder
+from skaae._rows import Statistics
 
 SHAPES = [(1,), (2,), (30,), (5, 1), (7, 3), (1, 1), (8, 8, 1), (28, 28, 1), (32, 32, 3), (5, 9, 2), (1, 1, 1)]
 
@@ -22,10 +23,32 @@ def test_default_fits_any_row_sequence_or_image(sample_shape):
 @pytest.mark.parametrize("sample_shape", [(4,), (6, 2), (8, 8, 1)])
 def test_default_is_bounded_where_x_is(sample_shape):
     x = 100 * np.random.default_rng(0).normal(size=(50, *sample_shape)).astype("float32")
-    bounded = build_autoencoder(sample_shape, bounded=True)(x).numpy()
+    statistics = Statistics.of(np.random.default_rng(0).random((50, *sample_shape)))
+    bounded = build_autoencoder(sample_shape, statistics=statistics)(x).numpy()
     assert bounded.min() >= 0
     assert bounded.max() <= 1
     assert np.abs(build_autoencoder(sample_shape)(x)).max() > 1
+
+
+@pytest.mark.parametrize("sample_shape", [(4,), (6, 4)])
+def test_default_computes_in_the_units_of_each_feature(sample_shape):
+    x = np.random.default_rng(0).normal(size=(50, *sample_shape))
+    mean, spread = np.array([0, 1e4, -3, 5]), np.array([1, 2e3, 1e-3, 0])
+    raw = mean + spread * x
+    keras.utils.set_random_seed(0)
+    given_raw = build_autoencoder(sample_shape, statistics=Statistics.of(raw))
+    given_standardised = keras.models.clone_model(build_autoencoder(sample_shape))
+    given_standardised.set_weights(given_raw.get_weights())
+    statistics = Statistics.of(raw)
+    wanted = given_standardised(((raw - statistics.mean) / statistics.spread).astype("float32"))
+    found = (given_raw(raw.astype("float32")) - statistics.mean) / statistics.spread
+    np.testing.assert_allclose(found[..., :3], wanted[..., :3], atol=2e-3)
+
+
+def test_image_is_not_scaled():
+    statistics = Statistics.of(np.random.default_rng(0).normal(5, 100, (9, 8, 8, 1)))
+    names = [layer.name for layer in build_autoencoder((8, 8, 1), statistics=statistics).layers]
+    assert "scale" not in names
 
 
 def test_given_model_is_the_start_and_is_not_changed():

@@ -24,7 +24,7 @@ from xgboost import XGBClassifier
 
 from skaae import AdversarialAEDetector, FrozenKerasModel
 from skaae._classifiers import PredictProbaClassifier
-from skaae._surrogate import NOISE, agreement, build_surrogate, perturbed_copies
+from skaae._surrogate import NOISE, agreement, build_surrogate, perturbed_copies, reconstruction_weight
 
 KINDS = {
     "forest": RandomForestClassifier(20, random_state=0),
@@ -146,3 +146,27 @@ def test_agreement_is_a_share(cancer, forest):
     same = surrogate.predict(cancer[0]) == forest.predict(cancer[0])
     with pytest.warns(UserWarning, match="surrogate"):
         assert agreement(surrogate, classifier, cancer[0]) == pytest.approx(same.mean())
+
+
+@pytest.mark.parametrize("kind", ["forest", "pipeline"])
+def test_units_of_the_features_do_not_matter(kind):
+    X, y = load_wine(return_X_y=True)
+    classifier = KINDS[kind].fit(X[::2], y[::2])
+    detector = AdversarialAEDetector(classifier, epochs=60, threshold=1.0, random_state=0).fit(X[::2])
+    assert np.mean(detector.correct(X[1::2]).defense == y[1::2]) > 0.9
+
+
+def test_reconstruction_weight_is_in_units_of_each_feature():
+    X = np.array([[0.0, 0.0], [2.0, 20.0]])
+    np.testing.assert_allclose(reconstruction_weight(X), [0.1, 0.001])
+
+
+def test_x_stays_near_its_reconstruction_where_there_is_a_surrogate(wine):
+    X, y = wine
+    classifier = RandomForestClassifier(20, random_state=0).fit(X, y)
+    near, far = (
+        AdversarialAEDetector(classifier, epochs=20, threshold=1.0, random_state=0, reconstruction_weight=weight).fit(X)
+        for weight in (None, 0.0)
+    )
+    moved = [np.mean((detector.reconstruct(X) - X) ** 2) for detector in (near, far)]
+    assert moved[0] < 0.7 * moved[1]
