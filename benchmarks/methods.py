@@ -18,7 +18,7 @@ from sklearn.ensemble import IsolationForest
 from skaae import AdversarialAEDetector, FrozenKerasModel
 from skaae._training import TrainingOptions
 
-PUBLISHED = {"noise": 0.0, "virtual_adversarial": 0.0, "label_change_first": False}
+PUBLISHED = {"noise": 0.0, "virtual_adversarial": 0.0, "label_change_first": False, "reconstruction_weight": 0.0}
 PERCENTILE = 95
 # On images the methods beside skaae train for fewer steps: alibi-detect takes a minute for 500 of them.
 STEPS_ON_IMAGES = 1200
