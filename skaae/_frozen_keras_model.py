@@ -14,8 +14,12 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from skaae._inference import RowFunction
 from skaae._input import read_samples
 from skaae._keras_models import call_frozen, check_input_shape, check_one_input_one_output
-from skaae._logits import check_outputs, class_logits, count_classes
+from skaae._logits import are_probabilities, check_outputs, class_logits, count_classes, end_in_activation
 from skaae._persistence import PersistenceMixin
+
+# So many rows, and the same so many times as large, tell whether a model returns probabilities or logits.
+ROWS_TO_LOOK_AT = 100
+SCALES = 1.0, -1.0, 100.0, -100.0
 
 
 class FrozenKerasModel(PersistenceMixin, ClassifierMixin, BaseEstimator):
@@ -180,3 +184,37 @@ class FrozenKerasModel(PersistenceMixin, ClassifierMixin, BaseEstimator):
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
+
+
+def freeze(model: keras.Model, X: np.ndarray) -> FrozenKerasModel:
+    """Freeze a model of which nobody says whether it returns probabilities or logits.
+
+    Its last activation tells, and where that is hidden, what it returns for some rows.
+
+    Parameters
+    ----------
+    model : keras.Model
+    X : ndarray of shape (n_samples, ...)
+
+    Returns
+    -------
+    classifier : FrozenKerasModel
+    """
+    check_input_shape(model, X.shape[1:], "model")
+    known: list[bool] = []
+
+    def graph(x: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs = call_frozen(model, x)
+        known.append(end_in_activation(outputs))
+        return {"outputs": outputs}
+
+    function = RowFunction(graph, X.shape[1:])
+    function(X[:1])
+    if all(known):
+        return FrozenKerasModel(model)
+    # Logits may lie in [0, 1] by chance, those of large rows hardly do; what overflows tells nothing.
+    with np.errstate(over="ignore"):
+        rows = np.concatenate([scale * X[:ROWS_TO_LOOK_AT].astype(np.float32) for scale in SCALES])
+    outputs = function(rows)["outputs"]
+    finite = outputs[np.isfinite(outputs).all(axis=1)]
+    return FrozenKerasModel(model, from_logits=len(finite) > 0 and not are_probabilities(finite))

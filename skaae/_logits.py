@@ -40,6 +40,20 @@ def class_logits(outputs: tf.Tensor, from_logits: bool) -> tf.Tensor:
     return tf.cast(_floored_log(outputs) if logits is None else logits, tf.float32)
 
 
+def end_in_activation(outputs: tf.Tensor) -> bool:
+    """Whether outputs come from a softmax or a sigmoid, inside a graph; False also where it cannot be seen.
+
+    Parameters
+    ----------
+    outputs : tf.Tensor
+
+    Returns
+    -------
+    known : bool
+    """
+    return any(_before(outputs, activation) is not None for activation in ("Softmax", "Sigmoid"))
+
+
 def _before(outputs: tf.Tensor, activation: str) -> tf.Tensor | None:
     """The values that went into the activation which made the outputs, or None if they came otherwise."""
     operation = outputs.op

@@ -110,7 +110,7 @@ def as_samples(X: Any, sample_shape: tuple[int, ...], name: str) -> np.ndarray:
     Raises
     ------
     TypeError
-        If X is sparse, or holds dates.
+        If X is sparse or a np.matrix, or holds dates.
     ValueError
         If X is not numeric, not of this shape, empty, or has NaN or infinity, or masked values.
 
@@ -150,12 +150,15 @@ def check_feature_names(X: Any, names: Sequence[str] | None) -> None:
 def _as_floats(X: Any) -> np.ndarray:
     if hasattr(X, "toarray"):
         raise TypeError("X is sparse, but dense data is wanted: use X.toarray().")
+    if isinstance(X, np.matrix):
+        raise TypeError("X is a np.matrix, which is not supported: use np.asarray(X).")
     try:
         X = np.asarray(X)
         if X.dtype.kind == "c":
             raise ValueError(f"X has the dtype {X.dtype}: complex data is not supported.")
-        return X if X.dtype in (np.float32, np.float64) else X.astype(np.float64)
-    except (TypeError, ValueError) as error:
+        with np.errstate(over="ignore"):  # the infinity that comes of it has an error of its own
+            return X if X.dtype in (np.float32, np.float64) else X.astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"X must be an array of numbers: {error}") from error
 
 

@@ -11,7 +11,9 @@ Nothing is computed here: `AdversarialAE.detector_` is the estimator that does i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
+from inspect import Parameter, signature
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +22,8 @@ import numpy as np
 
 from skaae._decisions import check_repairable
 from skaae._detector import AdversarialAEDetector
-from skaae._frozen_keras_model import FrozenKerasModel
-from skaae._inference import RowFunction
+from skaae._frozen_keras_model import freeze
 from skaae._input import read_samples
-from skaae._keras_models import call_frozen, check_input_shape
-from skaae._logits import are_probabilities
 from skaae._persistence import PersistenceMixin
 from skaae._threshold import conformal_threshold
 
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
 
 # The published method, and the rows that come are the rows that train.
 PUBLISHED = {"noise": 0.0, "virtual_adversarial": 0.0, "label_change_first": False, "calibration_fraction": 0.0}
-# As many rows as tell whether a model returns probabilities or logits.
-ROWS_TO_LOOK_AT = 100
 LARGEST = float(np.finfo(np.float64).max)
 
 
@@ -162,7 +159,9 @@ class AdversarialAE(PersistenceMixin):
         X : array-like of shape (n_samples, ...)
             Normal rows.
         loss_fn : callable or None, default=None
-            ``loss_fn(x, x_reconstructed) -> values``, one a row; None: the adversarial loss.
+            ``loss_fn(x, x_reconstructed) -> values``, one a row; it is given those of ``model``,
+            ``model_hl``, ``w_model``, ``w_recon``, ``w_model_hl`` and ``temperature`` that it
+            takes. None: the adversarial loss.
         w_model, w_recon : float, default=1.0, 0.0
             Weights of the divergence and of the mean squared error in the adversarial loss.
         optimizer : class, keras.optimizers.Optimizer or str, default=keras.optimizers.Adam
@@ -184,7 +183,7 @@ class AdversarialAE(PersistenceMixin):
         single = isinstance(callbacks, keras.callbacks.Callback)
         self._run(
             read_samples(X),
-            loss=loss_fn,
+            loss=self._with_keywords(loss_fn, w_model, w_recon),
             divergence_weight=w_model,
             reconstruction_weight=w_recon,
             optimizer=optimizer() if isinstance(optimizer, type) else keras.optimizers.get(optimizer),
@@ -329,6 +328,17 @@ class AdversarialAE(PersistenceMixin):
             self._run(np.repeat(X[:1], 2, axis=0), epochs=0)
         return X
 
+    def _with_keywords(self, loss_fn: Any, w_model: float, w_recon: float) -> Any:
+        """An own loss with those of the keywords that alibi-detect calls it with which it takes."""
+        if not callable(loss_fn):
+            return loss_fn
+        names = "model", "model_hl", "w_model_hl", "temperature"
+        keywords = {"w_model": w_model, "w_recon": w_recon, **{name: getattr(self, name) for name in names}}
+        taken = signature(loss_fn).parameters
+        takes_all = any(parameter.kind is Parameter.VAR_KEYWORD for parameter in taken.values())
+        bound = {name: value for name, value in keywords.items() if takes_all or name in taken}
+        return partial(loss_fn, **bound) if bound else loss_fn
+
     def _run(self, X: np.ndarray, **parameters: Any) -> None:
         """Fit a new detector that starts from the autoencoder as it is."""
         start = {"autoencoder": self.ae} if hasattr(self, "detector_") else self._start
@@ -337,7 +347,7 @@ class AdversarialAE(PersistenceMixin):
             "hidden_models": self.model_hl,
             "hidden_weights": self.w_model_hl,
         }
-        classifier = _as_classifier(self.model, X)
+        classifier = freeze(self.model, X) if isinstance(self.model, keras.Model) else self.model
         settings = {
             "temperature": self.temperature,
             "threshold": self.threshold or 0.0,
@@ -353,16 +363,6 @@ def _check_networks(ae: Any, encoder_net: Any, decoder_net: Any) -> None:
         raise ValueError(f"ae={ae!r}, encoder_net={encoder_net!r}, decoder_net={decoder_net!r}: give ae, or both nets.")
     if ae is not None and (encoder_net is not None or decoder_net is not None):
         raise ValueError("ae was given and encoder_net or decoder_net too: give ae, or both nets.")
-
-
-def _as_classifier(model: Any, X: np.ndarray) -> Any:
-    """A Keras model with what its outputs are, judged by what it returns for some rows."""
-    if not isinstance(model, keras.Model):
-        return model
-    check_input_shape(model, X.shape[1:], "model")
-    function = RowFunction(lambda x: {"outputs": call_frozen(model, x)}, X.shape[1:])
-    outputs = function(X[:ROWS_TO_LOOK_AT], ["outputs"])["outputs"]
-    return FrozenKerasModel(model, from_logits=not are_probabilities(outputs))
 
 
 def _renamed(log_metric: Any) -> keras.metrics.Metric:

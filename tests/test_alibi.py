@@ -1,3 +1,4 @@
+import inspect
 import subprocess
 import sys
 
@@ -40,6 +41,35 @@ def with_logits(model):
     return copy
 
 
+# Method -> arguments in their order, with their defaults: the documentation of alibi-detect 0.13. Of `loss_fn` and
+# `batch_size`, for which it has its own function and 10 ** 10, None does the same.
+SIGNATURES = {
+    "__init__": {
+        **dict.fromkeys(["threshold", "ae", "model", "encoder_net", "decoder_net", "model_hl", "hidden_layer_kld"]),
+        **{"w_model_hl": None, "temperature": 1.0, "data_type": None},
+    },
+    "fit": {
+        **{"X": inspect.Parameter.empty, "loss_fn": None, "w_model": 1.0, "w_recon": 0.0},
+        **{"optimizer": keras.optimizers.Adam, "epochs": 20, "batch_size": 128, "verbose": True},
+        **dict.fromkeys(["log_metric", "callbacks", "preprocess_fn"]),
+    },
+    "infer_threshold": {"X": inspect.Parameter.empty, "threshold_perc": 99.0, "margin": 0.0, "batch_size": None},
+    "score": {"X": inspect.Parameter.empty, "batch_size": None, "return_predictions": False},
+    "predict": {"X": inspect.Parameter.empty, "batch_size": None, "return_instance_score": True},
+    "correct": {
+        **{"X": inspect.Parameter.empty, "batch_size": None},
+        **dict.fromkeys(["return_instance_score", "return_all_predictions"], True),
+    },
+}
+
+
+@pytest.mark.parametrize("method", SIGNATURES)
+def test_arguments_have_the_published_names_order_and_defaults(method):
+    found = inspect.signature(getattr(AdversarialAE, method)).parameters
+    assert [(name, parameter.default) for name, parameter in found.items()][1:] == list(SIGNATURES[method].items())
+    assert all(parameter.kind is parameter.POSITIONAL_OR_KEYWORD for parameter in found.values())
+
+
 class TestScript:
     """What a script of alibi-detect does."""
 
@@ -48,6 +78,7 @@ class TestScript:
         found = ad.predict(X)
         assert found["meta"]["name"] == "AdversarialAE"
         assert found["data"]["is_adversarial"].shape == (150,)
+        assert found["data"]["is_adversarial"].dtype == np.int64
         assert 5 <= found["data"]["is_adversarial"].sum() <= 15
         corrected = ad.correct(X)["data"]
         assert list(corrected) == ["is_adversarial", "instance_score", "corrected", "no_defense", "defense"]
@@ -150,6 +181,31 @@ class TestFit:
         assert losses["weighted"] == pytest.approx(np.mean((ae.predict(X, verbose=0) - X) ** 2), rel=1e-5)
         assert losses["moved"] > 0
 
+    def test_own_loss_is_called_as_alibi_detect_calls_it(self, ae, iris_model, X):
+        """With the keywords that it takes."""
+        seen = {}
+
+        def all_of_them(x, x_reconstructed, **keywords):
+            seen.update(keywords)
+            return some(x, x_reconstructed, keywords["model"])
+
+        def some(x_true, x_pred, model, temperature=3.0):
+            seen["passed on"] = temperature
+            return keras.ops.sum((model(x_true) - model(x_pred)) ** 2, axis=1)
+
+        for loss_fn, temperature in ((all_of_them, 3.0), (some, 0.5)):
+            ad = AdversarialAE(ae=ae, model=iris_model, temperature=0.5, w_model_hl=[])
+            before = iris_model.get_weights()
+            ad.fit(X, loss_fn, epochs=1, batch_size=150, w_recon=0.25, verbose=False)
+            assert seen["passed on"] == temperature
+            gap = iris_model.predict(X, verbose=0) - iris_model.predict(ae.predict(X, verbose=0), verbose=0)
+            assert ad.detector_.history_["loss"][0] == pytest.approx(np.mean(np.sum(gap**2, axis=1)), rel=1e-4)
+            for weights, wanted in zip(iris_model.get_weights(), before, strict=True):
+                np.testing.assert_array_equal(weights, wanted)
+        wanted = {"model_hl": None, "w_model_hl": [], "w_model": 1.0, "w_recon": 0.25, "temperature": 0.5}
+        assert {name: seen[name] for name in wanted} == wanted
+        assert seen["model"] is iris_model
+
     def test_learning_rate_of_a_class_does_not_decay(self, ad):
         assert float(ad.detector_.optimizer.learning_rate) == pytest.approx(1e-3)
 
@@ -166,6 +222,32 @@ def test_kinds_of_model(kind, ae, iris_model, X):
     assert y.shape == (150, 2 if kind == "sigmoid" else 3)
     wanted = model.predict(X, verbose=0)[:, 0] if kind == "sigmoid" else iris_model.predict(X, verbose=0)[:, 1]
     np.testing.assert_allclose(y[:, 1], wanted, atol=1e-6)
+
+
+class TestWhatAModelReturns:
+    """Nobody says whether it is probabilities or logits."""
+
+    @pytest.mark.parametrize("n_rows", [1, 150])
+    def test_a_logit_that_looks_like_a_probability(self, ae, X, n_rows):
+        last = layers.Dense(1, kernel_initializer=keras.initializers.Constant(0.01), bias_initializer="ones")
+        model = keras.Sequential([keras.Input((4,)), last, layers.Rescaling(0.5)])
+        logits = model.predict(X[:n_rows], verbose=0)[:, 0]
+        assert ((logits > 0) & (logits < 1)).all()
+        _, y, _ = AdversarialAE(ae=ae, model=model).score(X[:n_rows], return_predictions=True)
+        np.testing.assert_allclose(y[:, 1], 1 / (1 + np.exp(-logits)), atol=1e-6)
+
+    def test_a_mean_of_probabilities(self, ae, iris_model, X):
+        """Ends in no activation that can be seen."""
+        inputs = keras.Input((4,))
+        model = keras.Model(inputs, layers.Average()([iris_model(inputs), iris_model(-inputs)]))
+        _, y, _ = AdversarialAE(ae=ae, model=model).score(X[:1], return_predictions=True)
+        np.testing.assert_allclose(y, model.predict(X[:1], verbose=0), atol=1e-6)
+
+    def test_several_sigmoids_are_refused(self, ae, X):
+        """They are neither a distribution over the classes nor logits."""
+        model = keras.Sequential([keras.Input((4,)), layers.Dense(3, "sigmoid")])
+        with pytest.raises(ValueError, match="these are no probabilities"):
+            AdversarialAE(ae=ae, model=model).score(X)
 
 
 class TestScoreOnStoredArrays:

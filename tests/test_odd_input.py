@@ -17,6 +17,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
 from skaae import AdversarialAEDetector, CorrectedClassifier, FrozenKerasModel
+from skaae._samples import as_samples, check_float32_range
 from skaae.alibi import AdversarialAE
 from skaae.metrics import defence_report, detection_auc
 
@@ -268,6 +269,24 @@ class TestRefused:
         with pytest.raises(error, match=message):
             estimator.fit(X, np.arange(np.shape(X)[0] if scipy.sparse.issparse(X) else 30) % 2)
         assert set(vars(estimator)) == {"detector"}
+
+
+class TestWithoutScikitLearn:
+    """`OnnxDetector` reads X with NumPy alone: the same numbers, and what is refused is refused."""
+
+    @pytest.mark.parametrize("way", SAME_NUMBERS)
+    def test_the_same_numbers(self, way):
+        np.testing.assert_array_equal(as_samples(SAME_NUMBERS[way](ROWS), (N_FEATURES,), "OnnxDetector"), ROWS)
+
+    @pytest.mark.parametrize("way", SAME_WHOLE_NUMBERS)
+    def test_the_same_integers(self, way):
+        np.testing.assert_array_equal(as_samples(SAME_WHOLE_NUMBERS[way](WHOLE), (N_FEATURES,), "OnnxDetector"), WHOLE)
+
+    @pytest.mark.parametrize("what", REFUSED)
+    def test_refused(self, what):
+        X, _, _ = REFUSED[what]
+        with pytest.raises((ValueError, TypeError)):
+            check_float32_range(as_samples(X, (N_FEATURES,), "OnnxDetector"))
 
 
 class TestOverflow:

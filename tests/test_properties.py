@@ -1,6 +1,6 @@
 """What holds for any rows, labels, scores and parameters, by Hypothesis.
 
-The examples are the same in every run. To look for others, 2,000 for each property::
+The examples are the same in every run. To look for others, 2,500 for each property::
 
     pytest --hypothesis-profile=thorough tests/test_properties.py
 

@@ -16,6 +16,8 @@ WRONG = {
     "could not convert string to float": [["a", "b"]],
     "must be an array of numbers": [[1.0, 2.0], [1.0]],
     "complex data is not supported": [[1j, 2.0]],
+    "int too large to convert to float": [[10**400, 2.0]],
+    "not 'dict'": [[{}, 2.0]],
     "X has no samples": np.empty((0, 2)),
 }
 
