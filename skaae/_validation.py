@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import HasMethods, Interval
 
 from skaae._frozen_keras_model import FrozenKerasModel
+from skaae._rows import chunks
 from skaae._training import OPTIMIZER_TYPES, make_optimizer
 
 PERCENTILE = Interval(Real, 0, 100, closed="right")
@@ -71,7 +72,7 @@ def unchanged_on_error(estimator: BaseEstimator) -> Iterator[None]:
 
 def lies_in_unit_interval(X: np.ndarray) -> bool:
     """Whether all values are in [0, 1], as those of images or of min-max scaled features."""
-    return bool(X.min() >= 0 and X.max() <= 1)
+    return all(rows.min() >= 0 and rows.max() <= 1 for rows in chunks(X))
 
 
 def check_parameters(detector: BaseEstimator) -> None:

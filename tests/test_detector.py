@@ -162,6 +162,20 @@ class TestData:
         wanted = detector.fit(iris[0]).transform(iris[0])
         np.testing.assert_array_equal(detector.fit(X).transform(X), wanted)
 
+    @pytest.mark.parametrize("bad", [np.nan, np.inf])
+    def test_memory_map_that_is_not_finite(self, iris, flowers, tmp_path, bad):
+        """The same words as for an array in memory, which scikit-learn looks at all at once."""
+        detector, X = AdversarialAEDetector(flowers, epochs=1, random_state=0).fit(iris[0]), iris[0].copy()
+        X[-1, 2] = bad
+        np.save(tmp_path / "X.npy", X)
+        mapped, messages = np.load(tmp_path / "X.npy", mmap_mode="r"), []
+        for rows in (X, mapped):
+            for method in (detector.fit, detector.predict):
+                with pytest.raises(ValueError, match="Input X contains") as found:
+                    method(rows)
+                messages.append(str(found.value))
+        assert messages[:2] == messages[2:]
+
     def test_images(self, digit_images, digits_model):
         X = digit_images[0][:400]
         detector = AdversarialAEDetector(digits_model, epochs=2, random_state=0).fit(X)
