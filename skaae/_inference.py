@@ -115,6 +115,7 @@ class RowFunction:
                 results[name][start : start + len(values)] = values
             start += len(values)
             pages.read(len(values))
+        pages.give_back()
         return results
 
     def _size(self, X: Rows, start: int) -> int:

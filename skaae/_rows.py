@@ -11,8 +11,8 @@ import numpy as np
 BYTES_PER_CHUNK = 2**22
 # Of a memory map, what is read before its pages are given back.
 BYTES_OF_PAGES = 2**27
-# What the system maps around a page that is read.
-BYTES_AROUND = 2**16
+# What the system may map around a page that is read.
+BYTES_AROUND = 2**21
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,19 +76,37 @@ class Pages:
 
     def __init__(self, X: Rows) -> None:
         array = X.X if isinstance(X, RowSubset) else X
+        self._rows = X
         self._map = _shared_map(array)
         # Between the rows of a subset lie others, on the same pages.
         self._bytes_per_row = array.nbytes / max(1, len(X))
         self._bytes_read = 0.0
 
-    def read(self, n_rows: int, scattered: bool = False) -> None:
-        """Note that so many rows have been read, one after the other or scattered over X."""
+    def read(self, n_rows: int) -> None:
+        """Note that so many rows have been read, one after the other."""
+        self._note(n_rows * self._bytes_per_row)
+
+    def gather(self, places: np.ndarray) -> np.ndarray:
+        """Copy of the rows at these places in any order, a few at a time, since far more is mapped around each."""
         if self._map is None:
-            return
-        self._bytes_read += n_rows * (max(BYTES_AROUND, self._bytes_per_row) if scattered else self._bytes_per_row)
-        if self._bytes_read >= BYTES_OF_PAGES:
+            return self._rows[places]
+        n_at_once = max(1, BYTES_OF_PAGES // BYTES_AROUND)
+        parts = []
+        for start in range(0, len(places), n_at_once):
+            parts.append(self._rows[places[start : start + n_at_once]])
+            self._note(len(parts[-1]) * (BYTES_AROUND + self._bytes_per_row))
+        return np.concatenate(parts)
+
+    def give_back(self) -> None:
+        """Give all of them back now."""
+        if self._map is not None:
             self._map.madvise(mmap.MADV_DONTNEED)
             self._bytes_read = 0.0
+
+    def _note(self, n_bytes: float) -> None:
+        self._bytes_read += n_bytes
+        if self._bytes_read >= BYTES_OF_PAGES:
+            self.give_back()
 
 
 def _shared_map(array: np.ndarray) -> mmap.mmap | None:
@@ -119,6 +137,7 @@ def chunks(X: Rows, n_bytes: int | None = None) -> Iterator[np.ndarray]:
     for start in range(0, len(X), n_rows):
         yield X[start : start + n_rows]
         pages.read(n_rows)
+    pages.give_back()
 
 
 def as_float32(X: Rows) -> np.ndarray:

@@ -329,10 +329,7 @@ def _gather_streamed(arrays: Sequence[Rows]) -> Gather:
     pages = [Pages(values) for values in arrays]
 
     def read(rows: np.ndarray) -> list[np.ndarray]:
-        batch = [values[rows].astype(np.float32, copy=False) for values in arrays]
-        for each in pages:
-            each.read(len(rows), scattered=True)
-        return batch
+        return [values.gather(rows).astype(np.float32, copy=False) for values in pages]
 
     def gather(rows: tf.Tensor) -> tuple[tf.Tensor, ...]:
         found = tf.numpy_function(read, [rows], [tf.float32] * len(arrays), stateful=True)

@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import keras
 import numpy as np
 import pandas as pd
@@ -130,6 +132,14 @@ class TestDecisions:
         X = iris[0]
         alone = np.concatenate([detector.score_samples(X[row : row + 1]) for row in range(len(X))])
         np.testing.assert_array_equal(alone, detector.score_samples(X))
+
+    def test_eight_threads_score_as_one_does(self, iris, flowers):
+        detector = AdversarialAEDetector(flowers, epochs=1, random_state=0).fit(iris[0])
+        wanted = AdversarialAEDetector(flowers, epochs=1, random_state=0).fit(iris[0]).adversarial_score(iris[0])
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(detector.adversarial_score, [iris[0], *iris[0][:, None]]))
+        np.testing.assert_array_equal(found[0], wanted)
+        np.testing.assert_array_equal(np.concatenate(found[1:]), wanted)
 
 
 class TestData:
