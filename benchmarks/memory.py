@@ -3,8 +3,8 @@
     python benchmarks/memory.py            # all, results/memory.csv
     python benchmarks/memory.py score      # one of them
 
-Anonymous memory is what a process takes for itself; the pages of a memory map belong to the file, and the
-system takes them back when it needs them, so that they are counted apart.
+Memory is what is resident above what was before, sampled: anonymous, which a process takes for itself, and pages of
+files, which the system takes back when it needs them. The peak is the largest sum of both.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ SCORED, FITTED = 10_000_000, 5_000_000
 GROWTH = (10_000, 100_000, 1_000_000)
 N_FITS = 100
 TURNS = 3
-MEBIBYTE = 2**20
 Found = Iterator[tuple[str, float]]
 
 
@@ -43,7 +42,7 @@ class Peak:
     """The largest memory of this process while a block runs, sampled, above what it had before."""
 
     def __init__(self) -> None:
-        self.anonymous = self.of_files = 0.0
+        self.anonymous = self.of_files = self.total = 0.0
         self._before = memory()
         self._stopped = threading.Event()
 
@@ -60,13 +59,19 @@ class Peak:
         while not self._stopped.wait(0.01):
             anonymous, of_files = (now - before for now, before in zip(memory(), self._before, strict=True))
             self.anonymous, self.of_files = max(self.anonymous, anonymous), max(self.of_files, of_files)
+            self.total = max(self.total, anonymous + of_files)
+
+    def found(self) -> Found:
+        yield "MB, anonymous", self.anonymous
+        yield "MB, of files", self.of_files
+        yield "MB, peak", self.total
 
 
 def memory() -> tuple[float, float]:
-    """Resident MiB of this process: anonymous, and of files."""
+    """Resident MB of this process: anonymous, and of files."""
     status = Path("/proc/self/status").read_text()
-    anonymous, of_files = (int(re.search(rf"{name}:\s+(\d+)", status)[1]) / 1024 for name in ("RssAnon", "RssFile"))
-    return anonymous, of_files
+    anonymous, of_files = (int(re.search(rf"{name}:\s+(\d+)", status)[1]) for name in ("RssAnon", "RssFile"))
+    return anonymous * 1024 / 1e6, of_files * 1024 / 1e6
 
 
 @contextmanager
@@ -99,11 +104,14 @@ def score() -> Found:
     fitted = detector(epochs=1).fit(np.random.default_rng(0).normal(size=(1000, N_FEATURES)).astype(np.float32))
     small = np.random.default_rng(0).normal(size=(1_000_000, N_FEATURES)).astype(np.float32)
     fitted.score_samples(small)
-    yield "million rows a second, in memory", 1 / seconds(lambda: fitted.score_samples(small))
+    rates: dict[str, list[float]] = {"in memory": [], "memory map": []}
     with memory_map(SCORED) as X, Peak() as peak:
-        yield "million rows a second, memory map", SCORED / 1e6 / seconds(lambda: fitted.score_samples(X))
-    yield "MiB, anonymous", peak.anonymous
-    yield "MiB, of files", peak.of_files
+        for _ in range(TURNS):
+            rates["in memory"] += [len(small) / seconds(lambda: fitted.score_samples(small)) for _ in range(TURNS)]
+            rates["memory map"].append(SCORED / seconds(lambda: fitted.score_samples(X)))
+    for name, found in rates.items():
+        yield f"million rows a second, {name}", statistics.median(found) / 1e6
+    yield from peak.found()
 
 
 def fit() -> Found:
@@ -111,8 +119,7 @@ def fit() -> Found:
     estimator.fit(np.random.default_rng(0).normal(size=(1000, N_FEATURES)).astype(np.float32))
     with memory_map(FITTED) as X, Peak() as peak:
         yield "seconds", seconds(lambda: estimator.fit(X))
-    yield "MiB, anonymous", peak.anonymous
-    yield "MiB, of files", peak.of_files
+    yield from peak.found()
 
 
 def growth() -> Found:
@@ -132,14 +139,14 @@ def seconds_of_fit(X: np.ndarray, epochs: int) -> float:
 
 
 def fits() -> Found:
-    """MiB that a fit leaves behind, after the first five."""
+    """MB that a fit leaves behind, after the first five."""
     X = np.random.default_rng(0).normal(size=(500, N_FEATURES)).astype(np.float32)
     estimator = detector(epochs=1)
     for position in range(N_FITS):
         estimator.fit(X)
         if position == 4:
             before = memory()[0]
-    yield "MiB a fit", (memory()[0] - before) / (N_FITS - 5)
+    yield "MB a fit", (memory()[0] - before) / (N_FITS - 5)
 
 
 MEASUREMENTS: dict[str, Callable[[], Found]] = {"score": score, "fit": fit, "growth": growth, "fits": fits}

@@ -1,4 +1,4 @@
-"""The parts of one score of one row, and of one epoch of training, timed apart: results/parts.csv.
+"""The parts of a score of one row and of many, and of one epoch of training, timed apart: results/parts.csv.
 
 python benchmarks/where_time_goes.py
 """
@@ -16,6 +16,7 @@ import pandas as pd
 import tensorflow as tf
 from speed_worker import Skaae, bare_epoch, median, per_epoch, table, table_networks
 
+from skaae._inference import Graph
 from skaae._training import shuffled_batches
 
 RESULTS = Path(__file__).parent / "results" / "parts.csv"
@@ -24,7 +25,7 @@ EPOCHS = 20
 
 def main() -> None:
     X = table()
-    parts = {**of_one_row(X), **of_one_epoch(X)}
+    parts = {**of_one_row(X), **of_many_rows(X), **of_one_epoch(X)}
     found = pd.Series(parts, name="milliseconds") * 1000
     found.rename_axis("part").to_csv(RESULTS, float_format="%.4f")
     print(found.round(3).to_string())
@@ -35,21 +36,38 @@ def of_one_row(X: np.ndarray) -> dict[str, float]:
     package.fit(X[:2000], 1)
     detector, row = package.detector, X[:1]
     network = detector._scorer
-    padded = np.zeros((network.batch_size, X.shape[1]), np.float32)
-    tensor = tf.constant(padded)
+    padded = network._padded(row)
+    nothing = Graph(lambda x: {"x": x}, X.shape[1:])
     works = {
         "one row: all of it": lambda: detector.score_samples(row),
         "one row: scikit-learn's checks": lambda: detector._checked(row),
-        "one row: the graph": lambda: network._graph(tensor),
-        "one row: of that, TensorFlow's call of a function that does nothing": empty_call(tensor),
-        "one row: to a tensor": lambda: tf.convert_to_tensor(padded),
+        "one row: the graph, on a batch of 96": lambda: network._graph.at_once(padded),
+        "one row: of that, TensorFlow's call of a function that does nothing": lambda: nothing.at_once(padded),
     }
     return {name: median(work, 1000) for name, work in works.items()}
 
 
-def empty_call(tensor: tf.Tensor):
-    function = tf.function(lambda x: x, autograph=False).get_concrete_function(tf.TensorSpec(tensor.shape, tf.float32))
-    return lambda: function(tensor)
+def of_many_rows(X: np.ndarray) -> dict[str, float]:
+    """All of it beside the arithmetic that nothing can leave out: x' = AE(x), then M(x) and M(x')."""
+    package = Skaae(table_networks(), 128)
+    package.fit(X[:2000], 1)
+    model, autoencoder = ([tf.constant(w) for w in network.get_weights()[::2]] for network in table_networks())
+
+    @tf.function
+    def products(x: tf.Tensor) -> list[tf.Tensor]:
+        return [product(x, model), product(product(x, autoencoder), model)]
+
+    rows = tf.constant(X)
+    return {
+        "20,000 rows: all of it": median(lambda: package.score(X), 20),
+        "20,000 rows: the matrix products alone": median(lambda: products(rows), 20),
+    }
+
+
+def product(x: tf.Tensor, weights: list[tf.Tensor]) -> tf.Tensor:
+    for each in weights:
+        x = x @ each
+    return x
 
 
 def of_one_epoch(X: np.ndarray) -> dict[str, float]:

@@ -17,7 +17,7 @@ from skaae._divergence import AdversarialScore
 from skaae._fitting import Fitting
 from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._hidden_layers import FrozenHeads, check_hidden_terms, draw_projections
-from skaae._input import DTYPES, clear_errors
+from skaae._input import DTYPES, check_finite_in_chunks, clear_errors
 from skaae._outlier_detector import OutlierDetectorMixin
 from skaae._persistence import PersistenceMixin
 from skaae._perturbations import Perturbation, bounds_of_perturbation, unit_of_perturbation
@@ -358,9 +358,12 @@ class AdversarialAEDetector(PersistenceMixin, OutlierDetectorMixin, BaseEstimato
         return self.classifier_.model if isinstance(self.classifier_, FrozenKerasModel) else None
 
     def _validated(self, X: ArrayLike, reset: bool) -> np.ndarray:
+        is_mapped, n_least = isinstance(X, np.memmap), 2 if reset else 1
+        settings = {"allow_nd": True, "dtype": DTYPES, "ensure_min_samples": n_least}
         with clear_errors(X):
-            n_least = 2 if reset else 1
-            X = validate_data(self, X, reset=reset, allow_nd=True, dtype=DTYPES, ensure_min_samples=n_least)
+            X = validate_data(self, X, reset=reset, ensure_all_finite=not is_mapped, **settings)
+        if is_mapped:
+            check_finite_in_chunks(X, type(self).__name__)
         check_float32_range(X)
         if not reset:
             check_sample_shape(X, self._sample_shape, type(self).__name__)

@@ -8,9 +8,17 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.utils.validation import check_array
+from sklearn.utils.validation import assert_all_finite, check_array
 
-from skaae._samples import check_float32_range, check_readable, check_unmasked, error_of_conversion, is_frame
+from skaae._rows import chunks
+from skaae._samples import (
+    REAL_KINDS,
+    check_float32_range,
+    check_readable,
+    check_unmasked,
+    error_of_conversion,
+    is_frame,
+)
 
 DTYPES = (np.float64, np.float32)
 
@@ -45,11 +53,29 @@ def clear_errors(X: Any) -> Iterator[None]:
         try:
             yield
         except (TypeError, ValueError, OverflowError) as error:
-            found = None if issparse(X) or is_frame(X) else error_of_conversion(X)
+            found = None if issparse(X) or is_frame(X) or _holds_reals(X) else error_of_conversion(X)
             if found is None:
                 raise
             kind = TypeError if isinstance(found, TypeError) else ValueError
             raise kind(f"X cannot be read as an array of numbers: {found}") from error
+
+
+def _holds_reals(X: Any) -> bool:
+    """Whether X is an array of real numbers, which nothing can keep from being read."""
+    return isinstance(X, np.ndarray) and X.dtype.kind in REAL_KINDS
+
+
+def check_finite_in_chunks(X: np.ndarray, estimator_name: str) -> None:
+    """Raise scikit-learn's ValueError if a value is NaN or infinite, without all of a memory map in memory.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, ...)
+    estimator_name : str
+        Of the estimator that takes X, for the error message.
+    """
+    for rows in chunks(X):
+        assert_all_finite(rows, estimator_name=estimator_name, input_name="X")
 
 
 def read_samples(X: Any) -> np.ndarray:

@@ -59,5 +59,6 @@ class OutlierDetectorMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin,
         self.offset_ = -self.threshold_
 
     def _checked(self, X: Any) -> np.ndarray:
-        check_is_fitted(self)
+        if not hasattr(self, "threshold_"):
+            check_is_fitted(self)
         return self._validated(X, reset=False)

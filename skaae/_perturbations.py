@@ -85,7 +85,7 @@ class Perturbation:
         seeds = tf.unstack(tf.random.split(seed, 3))
         noise = max(self.noise, LEAST_NOISE) if self.virtual_adversarial else self.noise
         moved = x + noise * self.scale * tf.random.stateless_normal(tf.shape(x), seeds[0])
-        if self.virtual_adversarial:
+        if self.virtual_adversarial and any(self.shares):
             moved = self._ascend_in_shares(moved, targets, (against_classifier, against_defence), seeds[1:])
         return moved if self.bounds is None else tf.clip_by_value(moved, *self.bounds)
 
@@ -97,29 +97,43 @@ class Perturbation:
         seeds: Sequence[tf.Tensor],
     ) -> tf.Tensor:
         """Cut the batch into its shares, whose rows come in a random order anyway; what is left has noise only."""
-        parts, start = [], 0
-        for share, divergence, seed in zip(self.shares, divergences, seeds, strict=True):
-            if share == 0:
-                continue
-            stop = start + tf.cast(tf.round(share * tf.cast(tf.shape(x)[0], tf.float32)), tf.int32)
-            chosen = [target[start:stop] for target in targets]
-            parts.append(self._ascend(x[start:stop], chosen, divergence, seed))
-            start = stop
-        return tf.concat([*parts, x[start:]], axis=0)
+        n_rows = tf.shape(x)[0]
+        first, second = (tf.cast(tf.round(share * tf.cast(n_rows, tf.float32)), tf.int32) for share in self.shares)
+        sizes = [first, tf.minimum(second, n_rows - first)]
+        *parts, untouched = tf.split(x, [*sizes, -1])
+        chosen = zip(*(tf.split(target, [*sizes, -1]) for target in targets), strict=True)
+        ascents = list(zip(self.shares, divergences, chosen, strict=False))
+        radius, kind = map(_joined, zip(*map(self._draw, parts, seeds), strict=True))
+        moved = _joined(parts)
+        for _ in range(self.steps):
+            gradients = [
+                _gradient(divergence, rows, logits)
+                for rows, (share, divergence, logits) in zip(tf.split(moved, sizes), ascents, strict=True)
+                if share > 0
+            ]
+            # The directions of all shares together: most of the time goes into starting operations.
+            gradient = _joined(gradients) * self.scale
+            directions = [direction(gradient) for direction in DIRECTIONS]
+            moved += radius / self.steps * self.scale * select(kind, directions)
+        return _joined([moved, untouched])
 
-    def _ascend(self, x: tf.Tensor, targets: Sequence[tf.Tensor], divergence: Divergence, seed: tf.Tensor) -> tf.Tensor:
+    def _draw(self, x: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """How far each row is moved, and in which of the directions."""
         seeds = tf.unstack(tf.random.split(seed, 2))
         per_row = tf.concat([tf.shape(x)[:1], tf.ones(len(x.shape) - 1, tf.int32)], axis=0)
         radius = self.virtual_adversarial * tf.random.stateless_uniform(per_row, seeds[0])
-        kind = tf.random.stateless_uniform(per_row, seeds[1], maxval=len(DIRECTIONS), dtype=tf.int32)
-        for _ in range(self.steps):
-            with tf.GradientTape() as tape:
-                tape.watch(x)
-                value = tf.reduce_sum(divergence(x, targets))
-            gradient = tape.gradient(value, x) * self.scale
-            directions = [direction(gradient) for direction in DIRECTIONS]
-            x += radius / self.steps * self.scale * select(kind, directions)
-        return x
+        return radius, tf.random.stateless_uniform(per_row, seeds[1], maxval=len(DIRECTIONS), dtype=tf.int32)
+
+
+def _joined(parts: Sequence[tf.Tensor]) -> tf.Tensor:
+    return tf.concat(parts, axis=0)
+
+
+def _gradient(divergence: Divergence, x: tf.Tensor, targets: Sequence[tf.Tensor]) -> tf.Tensor:
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        value = tf.reduce_sum(divergence(x, targets))
+    return tape.gradient(value, x)
 
 
 def select(kind: tf.Tensor, choices: Sequence[tf.Tensor]) -> tf.Tensor:

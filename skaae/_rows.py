@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 BYTES_PER_CHUNK = 2**22
+# Of a memory map, what is read before its pages are given back.
+BYTES_OF_PAGES = 2**27
+# What the system may map around a page that is read.
+BYTES_AROUND = 2**21
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +57,67 @@ class RowSubset:
 Rows = np.ndarray | RowSubset
 
 
+class Pages:
+    """Gives the pages of a memory map back to the system, again and again, while its rows are read.
+
+    They stay in the system's cache, but no longer count as memory of this process. Nothing is done
+    for an array in memory, nor for a map whose pages are copies (mode "c"), which would be lost.
+
+    Parameters
+    ----------
+    X : ndarray or RowSubset of shape (n_samples, ...)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skaae._rows import Pages
+    >>> Pages(np.zeros((3, 2))).read(3)
+    """
+
+    def __init__(self, X: Rows) -> None:
+        array = X.X if isinstance(X, RowSubset) else X
+        self._rows = X
+        self._map = _shared_map(array)
+        # Between the rows of a subset lie others, on the same pages.
+        self._bytes_per_row = array.nbytes / max(1, len(X))
+        self._bytes_read = 0.0
+
+    def read(self, n_rows: int) -> None:
+        """Note that so many rows have been read, one after the other."""
+        self._note(n_rows * self._bytes_per_row)
+
+    def gather(self, places: np.ndarray) -> np.ndarray:
+        """Copy of the rows at these places in any order, a few at a time, since far more is mapped around each."""
+        if self._map is None:
+            return self._rows[places]
+        n_at_once = max(1, BYTES_OF_PAGES // BYTES_AROUND)
+        parts = []
+        for start in range(0, len(places), n_at_once):
+            parts.append(self._rows[places[start : start + n_at_once]])
+            self._note(len(parts[-1]) * (BYTES_AROUND + self._bytes_per_row))
+        return np.concatenate(parts)
+
+    def give_back(self) -> None:
+        """Give all of them back now."""
+        if self._map is not None:
+            self._map.madvise(mmap.MADV_DONTNEED)
+            self._bytes_read = 0.0
+
+    def _note(self, n_bytes: float) -> None:
+        self._bytes_read += n_bytes
+        if self._bytes_read >= BYTES_OF_PAGES:
+            self.give_back()
+
+
+def _shared_map(array: np.ndarray) -> mmap.mmap | None:
+    """The memory map that the array is a view of, if its pages are those of the file."""
+    owner, base = None, array
+    while isinstance(base, np.ndarray):
+        owner, base = base, base.base
+    is_shared = isinstance(owner, np.memmap) and owner.mode != "c" and hasattr(mmap, "MADV_DONTNEED")
+    return base if is_shared and isinstance(base, mmap.mmap) else None
+
+
 def chunks(X: Rows, n_bytes: int | None = None) -> Iterator[np.ndarray]:
     """Rows of X, one chunk of bounded size after the other.
 
@@ -67,8 +133,11 @@ def chunks(X: Rows, n_bytes: int | None = None) -> Iterator[np.ndarray]:
         At most `n_bytes`, but a row at least.
     """
     n_rows = max(1, (n_bytes or BYTES_PER_CHUNK) // (X.dtype.itemsize * int(np.prod(X.shape[1:]))))
+    pages = Pages(X)
     for start in range(0, len(X), n_rows):
         yield X[start : start + n_rows]
+        pages.read(n_rows)
+    pages.give_back()
 
 
 def as_float32(X: Rows) -> np.ndarray:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from skaae._rows import chunks
+
 # Of a NumPy dtype: bool, signed and unsigned integers, floats.
 REAL_KINDS = "biuf"
 
@@ -80,7 +82,9 @@ def error_of_conversion(values: Any) -> Exception | None:
 def check_float32_range(X: np.ndarray) -> None:
     """Raise a ValueError if a value is finite in float64 but not in float32, in which Keras computes."""
     limit = np.finfo(np.float32).max
-    if X.dtype != np.float32 and X.size and (X.max() > limit or X.min() < -limit):
+    if X.dtype == np.float32 or not X.size:
+        return
+    if any(rows.max() > limit or rows.min() < -limit for rows in chunks(X)):
         raise ValueError(f"X contains values beyond {limit:.3g}, the largest float32: scale them first.")
 
 

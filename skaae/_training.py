@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from skaae._divergence import AdversarialScore
 from skaae._perturbations import Perturbation
-from skaae._rows import Rows, as_float32
+from skaae._rows import Pages, Rows, as_float32
 
 Heads = Callable[[tf.Tensor], list[tf.Tensor]]
 Gather = Callable[[tf.Tensor], tuple[tf.Tensor, ...]]
@@ -328,9 +328,10 @@ def _gather_resident(arrays: Sequence[Rows]) -> Gather:
 
 def _gather_streamed(arrays: Sequence[Rows]) -> Gather:
     """Batches read from the arrays themselves, which stay where they are."""
+    pages = [Pages(values) for values in arrays]
 
     def read(rows: np.ndarray) -> list[np.ndarray]:
-        return [values[rows].astype(np.float32, copy=False) for values in arrays]
+        return [values.gather(rows).astype(np.float32, copy=False) for values in pages]
 
     def gather(rows: tf.Tensor) -> tuple[tf.Tensor, ...]:
         found = tf.numpy_function(read, [rows], [tf.float32] * len(arrays), stateful=True)

@@ -14,8 +14,8 @@ from sklearn.ensemble import RandomForestClassifier
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 MODULES = (
     *("adaptive", "attacks", "commands", "corruptions", "data", "defence", "deployment", "hop_skip_jump"),
-    *("judging", "ledger", "load", "methods", "peers", "report", "sections", "speed_report", "square", "trees"),
-    "victims",
+    *("judging", "ledger", "load", "methods", "peers", "report", "sections", "speed_report", "speed_targets", "square"),
+    *("trees", "victims"),
 )
 
 
@@ -321,6 +321,33 @@ def test_page_of_speed(bench):
     assert compared.loc["4 fits", "times as fast"] == ""
     (bar,) = bench.speed_report.draw_ratios(compared).axes[0].patches
     assert bar.get_width() == 20
+
+
+def test_targets_of_speed_say_what_is_missed(bench):
+    times = {"train table, an epoch": 2.0, "score one row": 0.0004, "4 fits": 10.0}
+    times |= {"train table, an epoch, bare TensorFlow": 2.0, "train table, an epoch, perturbed": 6.0}
+    times |= {"GridSearchCV, 20 percentiles x 3 folds": 14.0}
+    speed = pd.DataFrame(
+        [(work, "skaae", taken) for work, taken in times.items()], columns=["work", "package", "seconds"]
+    )
+    startup = pd.Series({"import sklearn": 1.0, "import skaae": 0.1})
+    lines = [("score", "million rows a second, memory map", 3.0), ("score", "million rows a second, in memory", 3.0)]
+    lines += [("score", "MB, peak", 500.0), ("fit", "MB, peak", 500.0), ("fits", "MB a fit", 0.5)]
+    lines += [("growth", f"{work} {rows}", taken) for work, rows, taken in (("train", 1, 3), ("train", 2, 2))]
+    memory = pd.DataFrame(lines, columns=["measurement", "what", "value"])
+    found = bench.speed_targets.against_targets(speed, startup, memory)
+    assert found.loc["perturbed training: times plain training", ["measured", "wanted", "missed"]].tolist() == [
+        "3",
+        "<= 3.5",
+        "",
+    ]
+    missed = found.index[found["missed"] == "missed"]
+    assert [what.split(":")[0] for what in missed] == [
+        "score one row",
+        "GridSearchCV, 20 percentiles x 3 folds",
+        "score a map of 10 million rows",
+        "train, 10,000 to 1,000,000 rows",
+    ]
 
 
 def test_growth_is_drawn_over_the_rows(bench):

@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import keras
 import numpy as np
 import pandas as pd
@@ -131,6 +133,14 @@ class TestDecisions:
         alone = np.concatenate([detector.score_samples(X[row : row + 1]) for row in range(len(X))])
         np.testing.assert_array_equal(alone, detector.score_samples(X))
 
+    def test_eight_threads_score_as_one_does(self, iris, flowers):
+        detector = AdversarialAEDetector(flowers, epochs=1, random_state=0).fit(iris[0])
+        wanted = AdversarialAEDetector(flowers, epochs=1, random_state=0).fit(iris[0]).adversarial_score(iris[0])
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(detector.adversarial_score, [iris[0], *iris[0][:, None]]))
+        np.testing.assert_array_equal(found[0], wanted)
+        np.testing.assert_array_equal(np.concatenate(found[1:]), wanted)
+
 
 class TestData:
     def test_lists_and_dtypes(self, iris, flowers):
@@ -161,6 +171,20 @@ class TestData:
         detector = AdversarialAEDetector(flowers, epochs=1, random_state=0)
         wanted = detector.fit(iris[0]).transform(iris[0])
         np.testing.assert_array_equal(detector.fit(X).transform(X), wanted)
+
+    @pytest.mark.parametrize("bad", [np.nan, np.inf])
+    def test_memory_map_that_is_not_finite(self, iris, flowers, tmp_path, bad):
+        """The same words as for an array in memory, which scikit-learn looks at all at once."""
+        detector, X = AdversarialAEDetector(flowers, epochs=1, random_state=0).fit(iris[0]), iris[0].copy()
+        X[-1, 2] = bad
+        np.save(tmp_path / "X.npy", X)
+        mapped, messages = np.load(tmp_path / "X.npy", mmap_mode="r"), []
+        for rows in (X, mapped):
+            for method in (detector.fit, detector.predict):
+                with pytest.raises(ValueError, match="Input X contains") as found:
+                    method(rows)
+                messages.append(str(found.value))
+        assert messages[:2] == messages[2:]
 
     def test_images(self, digit_images, digits_model):
         X = digit_images[0][:400]

@@ -74,6 +74,25 @@ def test_a_size_that_rounds_differently_is_not_used():
     np.testing.assert_array_equal(function(X)["size"], function.batch_size)
 
 
+@pytest.mark.parametrize("n_samples", [1, 500])
+def test_weights_that_change_later_count(n_samples):
+    network = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, use_bias=False)])
+    function, X = RowFunction(lambda x: {"y": network(x)}, (3,)), np.ones((n_samples, 3), np.float32)
+    assert (function(X)["y"] != 6).any()
+    network.layers[0].kernel.assign(np.full((3, 1), 2.0))
+    np.testing.assert_array_equal(function(X)["y"], 6)
+
+
+def test_results_are_the_callers_own():
+    function = RowFunction(lambda x: {"x": x, "a": x[:, 0]}, (2,))
+    for n_samples in (1, 500):
+        X = np.ones((n_samples, 2), np.float32)
+        found = function(X)
+        found["x"][:] = 5
+        np.testing.assert_array_equal(X, 1)
+        np.testing.assert_array_equal(function(X)["x"], 1)
+
+
 def test_eight_threads_score_as_one_does():
     keras.utils.set_random_seed(0)
     network = keras.Sequential([keras.Input((30,)), keras.layers.Dense(64, "relu"), keras.layers.Dense(5)])
@@ -83,3 +102,5 @@ def test_eight_threads_score_as_one_does():
     with ThreadPoolExecutor(8) as pool:
         for found in pool.map(lambda _: shared(X)["y"], range(24)):
             np.testing.assert_array_equal(found, wanted)
+        for row, found in enumerate(pool.map(lambda row: shared(X[row : row + 1])["y"], range(200))):
+            np.testing.assert_array_equal(found, wanted[row : row + 1])

@@ -89,6 +89,14 @@ class TestPerturbation:
         assert root_mean_square(moved - ROWS)[36:].max() < 3 * LEAST_NOISE
         assert np.median(root_mean_square(moved - ROWS)[:36]) > 0.05
 
+    @pytest.mark.parametrize("n_rows", [1, 3, 5])
+    def test_shares_of_a_small_batch(self, n_rows):
+        """Half of 3 rows is rounded to 2, twice; and no row at all may be left over, or moved."""
+        for shares in ((0.5, 0.5), (0.55, 0.2), (0.0, 0.2)):
+            assert perturb(ROWS[:n_rows], virtual_adversarial=0.3, shares=shares).shape == (n_rows, 6)
+        noise_alone = perturb(ROWS[:n_rows], virtual_adversarial=0.3, shares=(0, 0))
+        assert np.abs(noise_alone - ROWS[:n_rows]).max() < 6 * LEAST_NOISE
+
     @pytest.mark.parametrize("shape", [(12, 3, 2), (12, 6, 1, 1), (12, 1, 2, 3)])
     def test_sequences_and_images(self, shape):
         X = GENERATOR.random(shape, dtype=np.float32)

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -6,7 +7,7 @@ import numpy as np
 import pytest
 
 from skaae import _rows
-from skaae._rows import RowSubset, Statistics, as_float32, chunks
+from skaae._rows import Pages, RowSubset, Statistics, as_float32, chunks
 
 GENERATOR = np.random.default_rng(0)
 
@@ -55,6 +56,44 @@ def test_variance_far_from_zero():
     """A sum of squares would lose it in float64 rounding."""
     X = np.repeat(1e9 + np.arange(4.0)[:, None], 100, axis=0)
     assert Statistics.of(X).variance == pytest.approx(1.25, rel=1e-6)
+
+
+def resident(path):
+    """Bytes of a file that count as memory of this process."""
+    maps = Path("/proc/self/smaps").read_text().split("\n" + "VmFlags")
+    return sum(1024 * int(re.search(r"Rss:\s+(\d+)", found)[1]) for found in maps if str(path) in found)
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="resident pages are read as Linux shows them")
+@pytest.mark.parametrize("mode", ["r", "r+", "c"])
+def test_pages_of_a_memory_map_are_given_back(tmp_path, monkeypatch, mode):
+    """But not those of a copy on write: what was written to them would be lost."""
+    monkeypatch.setattr(_rows, "BYTES_OF_PAGES", 2**20)
+    path, n_bytes = tmp_path / "X.npy", 2**24
+    np.save(path, np.arange(n_bytes // 4, dtype=np.float32).reshape(-1, 4))
+    X = np.load(path, mmap_mode=mode)
+    if mode != "r":
+        X[0] = -5
+    wanted = -20 if mode != "r" else 6
+    for rows in (X, np.asarray(X), RowSubset(X, np.arange(len(X)))):
+        found = [rows.sum(axis=1) for rows in chunks(rows, 2**18)]
+        assert found[0][0] == wanted
+        assert sum(map(len, found)) == len(X)
+    assert (resident(path) == 0) == (mode != "c")
+    np.testing.assert_array_equal(X[0].sum(), wanted)
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="resident pages are read as Linux shows them")
+def test_scattered_rows_of_a_memory_map(tmp_path, monkeypatch):
+    """Each of them maps up to 2 MiB, all together the whole file."""
+    monkeypatch.setattr(_rows, "BYTES_OF_PAGES", 2**22)
+    path = tmp_path / "X.npy"
+    np.save(path, np.arange(2**23, dtype=np.float32).reshape(-1, 4))
+    X, places = np.load(path, mmap_mode="r"), GENERATOR.permutation(2**21)[:1001]
+    pages = Pages(RowSubset(X, np.arange(len(X))[::-1]))
+    np.testing.assert_array_equal(pages.gather(places)[:, 0], 4 * (2**21 - 1 - places))
+    assert resident(path) <= 2**22
+    np.testing.assert_array_equal(Pages(np.array(X)).gather(places), X[places])
 
 
 MEMORY_MAP = """
