@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skaae._autoencoders import check_start
 from skaae._classifiers import check_kind, is_fitted
 from skaae._detector import AdversarialAEDetector
+from skaae._documentation import DocumentedMixin
 from skaae._input import DTYPES, check_labels, clear_errors
 from skaae._persistence import PersistenceMixin
 from skaae._random import draw_seed, temporary_seed
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-class CorrectedClassifier(PersistenceMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """A classifier whose predictions are the corrected ones of a detector.
 
     It goes wherever a classifier goes: Pipelines, cross-validation, ensembles. With an unfitted

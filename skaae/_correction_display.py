@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class CorrectionDisplay:
     """Samples as given and as reconstructed, with their labels and scores.
 

@@ -14,6 +14,7 @@ from sklearn.utils.validation import validate_data
 from skaae._autoencoders import build_autoencoder
 from skaae._classifiers import as_frozen_classifier
 from skaae._divergence import AdversarialScore
+from skaae._documentation import DocumentedMixin
 from skaae._fitting import Fitting
 from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._hidden_layers import FrozenHeads, check_hidden_terms, draw_projections
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-class AdversarialAEDetector(PersistenceMixin, OutlierDetectorMixin, BaseEstimator):
+class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMixin, BaseEstimator):
     """Detect and repair adversarial inputs of a frozen classifier.
 
     An autoencoder AE is trained, with the classifier M frozen, so that M predicts the same for x
@@ -140,7 +141,8 @@ class AdversarialAEDetector(PersistenceMixin, OutlierDetectorMixin, BaseEstimato
         Seeds initial weights, order of rows, projections and calibration rows. An int gives the
         same detector every time. No global random state is changed.
     verbose : int, default=0
-        1 shows a progress bar, 2 a line an epoch.
+        1 shows a progress bar, where the output goes to a terminal or notebook, else a line an epoch,
+        as 2 always does.
 
     Attributes
     ----------

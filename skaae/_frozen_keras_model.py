@@ -11,6 +11,7 @@ import tensorflow as tf
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 
+from skaae._documentation import DocumentedMixin
 from skaae._inference import RowFunction
 from skaae._input import read_samples
 from skaae._keras_models import call_frozen, check_input_shape, check_one_input_one_output
@@ -18,7 +19,7 @@ from skaae._logits import check_outputs, class_logits, count_classes
 from skaae._persistence import PersistenceMixin
 
 
-class FrozenKerasModel(PersistenceMixin, ClassifierMixin, BaseEstimator):
+class FrozenKerasModel(DocumentedMixin, PersistenceMixin, ClassifierMixin, BaseEstimator):
     """A fitted ``keras.Model`` as a scikit-learn classifier that is never trained again.
 
     ``fit`` does nothing and ``sklearn.base.clone`` returns the very same object, so it keeps its

@@ -7,7 +7,6 @@ import copyreg
 import json
 import pickle
 import sys
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from importlib.metadata import version
@@ -20,6 +19,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 
 from skaae._keras_models import load_variables, variables_of
 from skaae._random import temporary_seed
+from skaae._warnings import warn
 
 # To be raised when files of this version could no longer be read by the last one.
 FORMAT = 1
@@ -240,9 +240,8 @@ def _check_versions(name: str, found_format: Any, found_version: str) -> None:
             f"to {FORMAT}: install the version that wrote the file, or a later one."
         )
     if found_version != current:
-        warnings.warn(
+        warn(
             InconsistentPackageWarning(
                 estimator_name=name, current_sklearn_version=current, original_sklearn_version=found_version
-            ),
-            stacklevel=3,
+            )
         )

@@ -38,7 +38,7 @@ LOOKS = {
 MARKERS = 12
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class RobustnessDisplay:
     """Accuracy without defence, corrected, and with every row reconstructed.
 

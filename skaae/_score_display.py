@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class ScoreDisplay:
     """Distributions of the scores of clean and of attacked rows.
 

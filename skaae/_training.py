@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -213,7 +214,7 @@ def train(
         steps_per_epoch=n_steps,
         shuffle=False,  # the batches are shuffled already
         callbacks=copy.deepcopy(list(options.callbacks or ())),
-        verbose=int(options.verbose),
+        verbose=_bar_or_lines(int(options.verbose)),
     ).history
     _check_convergence(autoencoder, history)
     return {name: [float(value) for value in values] for name, values in history.items()}
@@ -274,6 +275,12 @@ def _steps_per_execution(options: TrainingOptions, n_steps: int) -> int:
     """
     several = tf.distribute.get_strategy().num_replicas_in_sync > 1
     return 1 if options.callbacks or options.verbose or several else n_steps
+
+
+def _bar_or_lines(verbose: int) -> int:
+    """A progress bar is drawn over and over: in a log file each of its states would stay, so lines instead."""
+    can_draw = sys.stdout.isatty() or type(sys.stdout).__module__.startswith("ipykernel")
+    return 2 if verbose == 1 and not can_draw else verbose
 
 
 def _over_several_workers() -> bool:

@@ -123,6 +123,9 @@ class AdversarialAE(PersistenceMixin):
             "version": version("skaae"),
         }
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(ae={self.ae!r}, model={self.model!r}, threshold={self.threshold!r})"
+
     @property
     def ae(self) -> keras.Model | None:
         """The autoencoder: trained after `fit`; before, the one given, or None where two nets were."""
