@@ -158,12 +158,12 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
         check_parameters(self.detector)
         check_labels(y)
         with clear_errors(X):
-            rows, y = validate_data(self, X, y, allow_nd=True, dtype=DTYPES, ensure_min_samples=2)
+            rows, labels = validate_data(self, X, y, allow_nd=True, dtype=DTYPES, ensure_min_samples=2)
         check_float32_range(rows)
         detector = self.detector
         check_start(rows.shape[1:], detector.autoencoder, detector.encoder, detector.decoder)
-        check_classification_targets(y)
-        return rows, y
+        check_classification_targets(labels)
+        return rows, labels
 
     @staticmethod
     def _fit_classifier(classifier: Any, X: Any, y: np.ndarray, training: np.ndarray, seed: int) -> Any:

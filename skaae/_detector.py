@@ -327,7 +327,7 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
         )
         has_gradient = isinstance(self.classifier_, FrozenKerasModel)
         self.surrogate_ = None if has_gradient else build_surrogate(self.surrogate, rows, self.classes_)
-        self._hidden_terms = {
+        self._hidden_terms: dict[str, Any] = {
             "hidden_layers": dict(self.hidden_layers or {}),
             "hidden_models": tuple(self.hidden_models or ()),
             "projections": draw_projections(self._keras_classifier(), self.hidden_layers, seed),
@@ -352,7 +352,7 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
             bounds_of_perturbation(X),
             float(self.noise),
             float(self.virtual_adversarial),
-            tuple(self.virtual_adversarial_shares),
+            (float(self.virtual_adversarial_shares[0]), float(self.virtual_adversarial_shares[1])),
             self.virtual_adversarial_steps,
         )
 
@@ -362,11 +362,13 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
     def _validated(self, X: ArrayLike, reset: bool) -> np.ndarray:
         with clear_errors(X):
             n_least = 2 if reset else 1
-            X = validate_data(self, X, reset=reset, allow_nd=True, dtype=DTYPES, ensure_min_samples=n_least)
-        check_float32_range(X)
+            rows: np.ndarray = validate_data(
+                self, X, reset=reset, allow_nd=True, dtype=DTYPES, ensure_min_samples=n_least
+            )
+        check_float32_range(rows)
         if not reset:
-            check_sample_shape(X, self._sample_shape, type(self).__name__)
-        return X
+            check_sample_shape(rows, self._sample_shape, type(self).__name__)
+        return rows
 
     def _compile(self) -> None:
         """Make the graph that scores; it is traced when it is first used."""

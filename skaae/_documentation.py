@@ -25,8 +25,8 @@ def documentation() -> str:
     'http://localhost:8000'
     >>> del os.environ["SKAAE_DOCUMENTATION"]
     """
-    urls = dict(url.split(", ", 1) for url in metadata("skaae").get_all("Project-URL") or ())
-    return os.environ.get(VARIABLE, urls.get("Documentation", "")).rstrip("/")
+    urls: dict[str, str] = dict(url.split(", ", 1) for url in metadata("skaae").get_all("Project-URL") or ())
+    return (os.environ[VARIABLE] if VARIABLE in os.environ else urls.get("Documentation", "")).rstrip("/")
 
 
 class DocumentedMixin:
@@ -39,4 +39,4 @@ class DocumentedMixin:
         return documentation() + "/generated/{estimator_module}.{estimator_name}.html"
 
     def _get_doc_link(self) -> str:
-        return super()._get_doc_link() if documentation() else ""
+        return super()._get_doc_link() if documentation() else ""  # type: ignore[misc]

@@ -17,6 +17,7 @@ from skaae._input import read_samples
 from skaae._keras_models import call_frozen, check_input_shape, check_one_input_one_output
 from skaae._logits import check_outputs, class_logits, count_classes
 from skaae._persistence import PersistenceMixin
+from skaae._rows import Rows
 
 
 class FrozenKerasModel(DocumentedMixin, PersistenceMixin, ClassifierMixin, BaseEstimator):
@@ -57,7 +58,9 @@ class FrozenKerasModel(DocumentedMixin, PersistenceMixin, ClassifierMixin, BaseE
 
     _not_saved: ClassVar[tuple[str, ...]] = ("_compiled",)
 
-    def __init__(self, model: keras.Model, classes: Sequence[Any] | None = None, from_logits: bool = False) -> None:
+    def __init__(
+        self, model: keras.Model, classes: Sequence[Any] | np.ndarray | None = None, from_logits: bool = False
+    ) -> None:
         self.model = model
         self.classes = classes
         self.from_logits = from_logits
@@ -134,7 +137,7 @@ class FrozenKerasModel(DocumentedMixin, PersistenceMixin, ClassifierMixin, BaseE
         """
         return softmax(self.predict_logits(read_samples(X)), axis=1)
 
-    def predict_logits(self, X: np.ndarray) -> np.ndarray:
+    def predict_logits(self, X: Rows) -> np.ndarray:
         """Logits of each class, checked.
 
         Parameters

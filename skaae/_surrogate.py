@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -25,7 +25,7 @@ from skaae._training import shuffled_batches, skip_all_reduce
 from skaae._warnings import warn
 
 SampleShape = tuple[int, ...]
-Surrogate = keras.Model | Callable[[SampleShape, int], keras.Model] | FrozenKerasModel | None
+Surrogate: TypeAlias = keras.Model | Callable[[SampleShape, int], keras.Model] | FrozenKerasModel | None
 HIDDEN_UNITS = 256
 BATCH_SIZE = 256
 LEARNING_RATE = 2e-3

@@ -141,13 +141,15 @@ class TrainingModel(keras.Model):
     def _reconstruct(self, x: tf.Tensor, training: bool) -> tf.Tensor:
         return tf.cast(self.autoencoder(x, training=training), tf.float32)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True) -> tf.Tensor:
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> tf.Tensor:
         loss = self._objective(x[0], y_pred["reconstruction"], y, y_pred["logits"])
         total = tf.add_n([loss, *(tf.cast(penalty, tf.float32) for penalty in self.losses)])
         # The gradients of several devices are summed.
         return total / tf.distribute.get_strategy().num_replicas_in_sync
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None) -> dict[str, tf.Tensor]:
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, tf.Tensor]:
         """The user's metrics compare the probabilities M(x) and M(AE(x))."""
         return super().compute_metrics(x, tf.nn.softmax(y[0]), tf.nn.softmax(y_pred["logits"][0]), sample_weight)
 
