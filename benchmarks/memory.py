@@ -35,7 +35,6 @@ SCORED, FITTED = 10_000_000, 5_000_000
 GROWTH = (10_000, 100_000, 1_000_000)
 N_FITS = 100
 TURNS = 3
-MEBIBYTE = 2**20
 Found = Iterator[tuple[str, float]]
 
 

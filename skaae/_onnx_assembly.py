@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -112,9 +112,6 @@ class Assembly:
     def _prefix(self) -> str:
         self._n_parts += 1
         return f"{self._n_parts}/"
-
-
-Step = Callable[[Assembly, str], str]
 
 
 def _element_type(dtype: type) -> int:

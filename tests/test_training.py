@@ -141,8 +141,14 @@ class TestOptimizer:
         assert make_optimizer(given, 1.0).get_config() == given.get_config()
 
     def test_learning_rate_schedule(self, iris, iris_model):
-        schedule = keras.optimizers.schedules.ExponentialDecay(0.01, 10, 0.9)
-        AdversarialAEDetector(iris_model, learning_rate=schedule, epochs=2).fit(iris[0])
+        def moved(rate):
+            schedule = keras.optimizers.schedules.ExponentialDecay(rate, 10, 0.9)
+            detector = AdversarialAEDetector(iris_model, learning_rate=schedule, epochs=1, random_state=0).fit(iris[0])
+            return np.abs(detector.autoencoder_.get_weights()[0] - start).max()
+
+        start = AdversarialAEDetector(iris_model, epochs=0, random_state=0).fit(iris[0]).autoencoder_.get_weights()[0]
+        assert moved(1e-30) == 0
+        assert moved(0.01) > 0.001
 
     def test_what_is_no_optimizer(self, iris, iris_model):
         for optimizer, error in (("adamm", ValueError), (keras.layers.Dense, TypeError)):
