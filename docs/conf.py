@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["SKAAE_DOCUMENTATION"] = ".."  # estimators that the gallery shows link to the pages of this site
 sys.path.insert(0, str(Path(__file__).parent))
 
 import diagram
@@ -87,6 +88,8 @@ html_theme_options = {
     "navbar_persistent": ["search-button"],
     "header_links_before_dropdown": 7,
     "show_prev_next": True,
+    # The widest table gets the room of the list of headings.
+    "secondary_sidebar_items": {"**": ["page-toc"], "benchmark_defence": []},
     "footer_start": ["copyright"],
     "footer_end": [],
     "pygments_light_style": "a11y-high-contrast-light",

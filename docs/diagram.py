@@ -1,4 +1,4 @@
-"""The diagram of the procedure, drawn for a light and for a dark page.
+"""The diagram of the procedure, drawn for a light and for a dark page, and for a wide and for a narrow one.
 
 python docs/diagram.py [FOLDER]
 """
@@ -32,29 +32,45 @@ ARROWS = (
     *(("S", "normal"), ("S", "adversarial")),
 )
 HEIGHT = 0.72
+SIZES = {"wide": (8.6, 2.3), "tall": (4.2, 7.3)}
 
 
 def save(folder: Path) -> None:
-    """Write procedure-light.svg and procedure-dark.svg."""
+    """Write procedure-wide-light.svg and the three others."""
     folder.mkdir(exist_ok=True)
     for theme, ink in INK.items():
-        figure = draw(ink)
-        figure.savefig(folder / f"procedure-{theme}.svg", transparent=True, metadata={"Date": None})
-        plt.close(figure)
+        for form in SIZES:
+            figure = draw(ink, form)
+            figure.savefig(folder / f"procedure-{form}-{theme}.svg", transparent=True, metadata={"Date": None})
+            plt.close(figure)
 
 
-def draw(ink: str) -> plt.Figure:
-    """The boxes, and the arrows between them."""
+def draw(ink: str, form: str) -> plt.Figure:
+    """The boxes, and the arrows between them: from left to right, or downwards."""
     with plt.rc_context({"svg.hashsalt": "skaae", "svg.fonttype": "path"}):
-        figure = plt.figure(figsize=(8.6, 2.3))
+        figure = plt.figure(figsize=SIZES[form])
         axes = figure.add_axes((0, 0, 1, 1))
-        axes.set(xlim=(0, 8.6), ylim=(0, 2.3))
+        axes.set(xlim=(0, SIZES[form][0]), ylim=(0, SIZES[form][1]))
         axes.axis("off")
         for text, centre, width, colour in BOXES.values():
-            _box(axes, text, centre, width, colour or ink, ink)
+            _box(axes, text, _place(centre, form), width, colour or ink, ink)
         for start, end in ARROWS:
-            _arrow(axes, BOXES[start], BOXES[end], ink)
+            _arrow(axes, *_ends(BOXES[start], BOXES[end], form), ink)
     return figure
+
+
+def _place(centre: tuple[float, float], form: str) -> tuple[float, float]:
+    """Where a box stands; in the tall form what was right is below, and the lower path is the left one."""
+    x, y = centre
+    return (x, y) if form == "wide" else (1.0 + 1.8 * (y - 0.55), SIZES["tall"][1] - 0.5 - 0.86 * (x - 0.35))
+
+
+def _ends(start: tuple, end: tuple, form: str) -> tuple[tuple[float, float], tuple[float, float]]:
+    (_, centre, width, _), (_, to_centre, to_width, _) = start, end
+    (x, y), (to_x, to_y) = _place(centre, form), _place(to_centre, form)
+    if form == "wide":
+        return (x + width / 2 + 0.04, y), (to_x - to_width / 2 - 0.04, to_y)
+    return (x, y - HEIGHT / 2 - 0.04), (to_x, to_y + HEIGHT / 2 + 0.04)
 
 
 def _box(axes, text: str, centre: tuple[float, float], width: float, colour: str, ink: str) -> None:
@@ -64,10 +80,8 @@ def _box(axes, text: str, centre: tuple[float, float], width: float, colour: str
     axes.text(*centre, text, ha="center", va="center", fontsize=10.5, color=ink, linespacing=1.4)
 
 
-def _arrow(axes, start: tuple, end: tuple, ink: str) -> None:
-    (_, (x, y), width, _), (_, (to_x, to_y), to_width, _) = start, end
-    ends = (x + width / 2 + 0.04, y), (to_x - to_width / 2 - 0.04, to_y)
-    axes.add_patch(FancyArrowPatch(*ends, arrowstyle="-|>", mutation_scale=12, color=ink, linewidth=1.2))
+def _arrow(axes, start: tuple[float, float], end: tuple[float, float], ink: str) -> None:
+    axes.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=12, color=ink, linewidth=1.2))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -150,7 +151,9 @@ def _hidden(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     return x
 
 
-def _convolutional(inputs, activation, convolution, transposed, cropping) -> keras.KerasTensor:
+def _convolutional(
+    inputs: keras.KerasTensor, activation: str, convolution: Any, transposed: Any, cropping: Any
+) -> keras.KerasTensor:
     """Two strided convolutions, a dense code, and the same way back; what the strides round up is cropped."""
     *size, n_channels = inputs.shape[1:]
     options = {"strides": 2, "padding": "same", "activation": "relu"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 from sklearn.utils.validation import check_memory
 
 from skaae._rows import RowSubset
+from skaae._warnings import warn
 
 TrainingResult = tuple[list[list[np.ndarray]], dict[str, list[float]]]
 
@@ -60,9 +60,7 @@ def cached_training(memory: Any, X: RowSubset, key: Any, training: Callable[[], 
     except Exception as error:  # of any kind, since joblib's stores may be on any system
         if not trained:
             raise
-        warnings.warn(
-            f"memory={memory!r} could not store the training, which is used all the same: {error}", stacklevel=2
-        )
+        warn(f"memory={memory!r} could not store the training, which is used all the same: {error}")
         return trained[0]
     return result
 

@@ -19,6 +19,7 @@ from skaae._extras import import_extra
 from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._logits import check_outputs
 from skaae._persistence import PersistenceMixin
+from skaae._rows import Rows
 
 # Of a class, 0.01 where there are two: exact zeros have no logarithm, and among probabilities that a
 # forest or boosting makes smaller, ratios mean little (smaller floors detected fewer attacks on them).
@@ -74,7 +75,7 @@ class PredictProbaClassifier(PersistenceMixin, BaseEstimator):
     def classes_(self) -> np.ndarray:
         return np.asarray(self.estimator.classes_)
 
-    def predict_logits(self, X: np.ndarray) -> np.ndarray:
+    def predict_logits(self, X: Rows) -> np.ndarray:
         """Logarithms of the probabilities, floored at 0.02 / n_classes.
 
         Parameters
@@ -87,7 +88,7 @@ class PredictProbaClassifier(PersistenceMixin, BaseEstimator):
         """
         return floored_logarithms(self.predict_proba(X))
 
-    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+    def predict_proba(self, X: Rows) -> np.ndarray:
         """The classifier's own probabilities, checked, slice by slice.
 
         Parameters

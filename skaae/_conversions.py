@@ -7,7 +7,7 @@ for a step before the classifier, `CLASSIFIERS` for one that turns rows into log
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -19,7 +19,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, Normalizer, RobustScaler, StandardScaler
 
-Tensor = keras.KerasTensor
+Tensor: TypeAlias = keras.KerasTensor
 Conversion = Callable[[Any, Tensor], Tensor]
 # Weights of unscaled features are large and cancel: single precision would cost the fifth digit.
 DTYPE = "float64"

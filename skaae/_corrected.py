@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skaae._autoencoders import check_start
 from skaae._classifiers import check_kind, is_fitted
 from skaae._detector import AdversarialAEDetector
+from skaae._documentation import DocumentedMixin
 from skaae._input import DTYPES, check_labels, clear_errors
 from skaae._persistence import PersistenceMixin
 from skaae._random import draw_seed, temporary_seed
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-class CorrectedClassifier(PersistenceMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """A classifier whose predictions are the corrected ones of a detector.
 
     It goes wherever a classifier goes: Pipelines, cross-validation, ensembles. With an unfitted
@@ -157,12 +158,12 @@ class CorrectedClassifier(PersistenceMixin, ClassifierMixin, MetaEstimatorMixin,
         check_parameters(self.detector)
         check_labels(y)
         with clear_errors(X):
-            rows, y = validate_data(self, X, y, allow_nd=True, dtype=DTYPES, ensure_min_samples=2)
+            rows, labels = validate_data(self, X, y, allow_nd=True, dtype=DTYPES, ensure_min_samples=2)
         check_float32_range(rows)
         detector = self.detector
         check_start(rows.shape[1:], detector.autoencoder, detector.encoder, detector.decoder)
-        check_classification_targets(y)
-        return rows, y
+        check_classification_targets(labels)
+        return rows, labels
 
     @staticmethod
     def _fit_classifier(classifier: Any, X: Any, y: np.ndarray, training: np.ndarray, seed: int) -> Any:

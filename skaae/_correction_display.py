@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class CorrectionDisplay:
     """Samples as given and as reconstructed, with their labels and scores.
 
@@ -226,7 +226,9 @@ class CorrectionDisplay:
         }
         check_lengths(X, **per_sample)
         chosen = chosen_samples(samples, _num_samples(X))
-        shown = {name: None if values is None else np.asarray(values)[chosen] for name, values in per_sample.items()}
+        shown: dict[str, Any] = {
+            name: None if values is None else np.asarray(values)[chosen] for name, values in per_sample.items()
+        }
         options = {
             "image_shape": image_shape,
             "feature_names": feature_names,
@@ -280,12 +282,12 @@ class CorrectionDisplay:
             self._plot_tables(ax, n_features)
         else:
             self._plot_images(ax, cmap)
-        self.figure_ = self.axes_[0, 0].figure
+        self.figure_: Any = self.axes_[0, 0].figure
         return self
 
     def _plot_images(self, ax: Any, cmap: Any) -> None:
-        columns = {"original": self.X_original, "given": self.X, "reconstructed": self.X_reconstructed}
-        columns = {name: images for name, images in columns.items() if images is not None}
+        stages = {"original": self.X_original, "given": self.X, "reconstructed": self.X_reconstructed}
+        columns = {name: images for name, images in stages.items() if images is not None}
         size = 1.0 + 1.9 * len(columns), 0.4 + 1.95 * len(self.X)
         self.axes_ = grid_of_axes(ax, (len(self.X), len(columns)), size)
         lowest, highest = _limits([columns[name] for name in columns if name != "reconstructed"])
@@ -326,10 +328,10 @@ class CorrectionDisplay:
         ax.axvline(0, color=foreground(ax), linewidth=0.8)
         ax.set_yticks(places, [f"x{k}" if self.feature_names is None else self.feature_names[k] for k in features])
         ax.set_ylim(len(features) - 0.4, -0.6)
-        beside = {"transform": ax.get_yaxis_transform(), "va": "center"}
+        beside: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "va": "center"}
         values = self.X[i].ravel()[features], self.X_reconstructed[i].ravel()[features]
         for place, given, reconstructed in zip(places, *values, strict=True):
-            ax.text(1.02, place, f"{given:.4g} → {reconstructed:.4g}".replace("-", "\N{MINUS SIGN}"), **beside)
+            ax.text(1.02, float(place), f"{given:.4g} → {reconstructed:.4g}".replace("-", "\N{MINUS SIGN}"), **beside)
         ax.text(1.02, -0.05, "given → reconstructed", transform=ax.transAxes, fontsize="small", va="top")
         known = ", ".join(filter(None, [*self._name(i), self._score(i)]))
         labels = self._label(i, "no_defense", "no defence"), self._label(i, "corrected", "corrected")

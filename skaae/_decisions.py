@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-class Correction(dict):
+class Correction(dict[str, Any]):
     """The result of `correct`: a dict whose values are attributes too.
 
     Examples
@@ -52,6 +52,15 @@ class DecisionsMixin:
     """
 
     _correction: Callable[..., Any] = Correction
+
+    if TYPE_CHECKING:
+        threshold_: float
+        classes_: np.ndarray
+
+        @property
+        def offset_(self) -> float: ...
+        def _checked(self, X: Any) -> np.ndarray: ...
+        def _results(self, X: Any, *names: str) -> dict[str, np.ndarray]: ...
 
     def adversarial_score(self, X: ArrayLike) -> np.ndarray:
         """S(x), the divergence between the predictions on x and on x', label changes first.
@@ -159,13 +168,13 @@ class DecisionsMixin:
         ValueError
             If X does not fit, or a sample has an infinite score: there is no x' to replace it.
         """
-        X = self._checked(X)
-        score = self._results(X, "score")["score"]
+        rows = self._checked(X)
+        score = self._results(rows, "score")["score"]
         check_repairable(np.isfinite(score))
         flagged = score > self.threshold_
-        repaired = np.array(X)
+        repaired = np.array(rows)
         if flagged.any():
-            repaired[flagged] = self._results(X[flagged], "reconstruction")["reconstruction"]
+            repaired[flagged] = self._results(rows[flagged], "reconstruction")["reconstruction"]
         return repaired
 
     def correct(self, X: ArrayLike) -> Any:

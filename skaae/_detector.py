@@ -14,6 +14,7 @@ from sklearn.utils.validation import validate_data
 from skaae._autoencoders import build_autoencoder
 from skaae._classifiers import as_frozen_classifier
 from skaae._divergence import AdversarialScore
+from skaae._documentation import DocumentedMixin
 from skaae._fitting import Fitting
 from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._hidden_layers import FrozenHeads, check_hidden_terms, draw_projections
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-class AdversarialAEDetector(PersistenceMixin, OutlierDetectorMixin, BaseEstimator):
+class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMixin, BaseEstimator):
     """Detect and repair adversarial inputs of a frozen classifier.
 
     An autoencoder AE is trained, with the classifier M frozen, so that M predicts the same for x
@@ -140,7 +141,8 @@ class AdversarialAEDetector(PersistenceMixin, OutlierDetectorMixin, BaseEstimato
         Seeds initial weights, order of rows, projections and calibration rows. An int gives the
         same detector every time. No global random state is changed.
     verbose : int, default=0
-        1 shows a progress bar, 2 a line an epoch.
+        1 shows a progress bar, where the output goes to a terminal or notebook, else a line an epoch,
+        as 2 always does.
 
     Attributes
     ----------
@@ -325,7 +327,7 @@ class AdversarialAEDetector(PersistenceMixin, OutlierDetectorMixin, BaseEstimato
         )
         has_gradient = isinstance(self.classifier_, FrozenKerasModel)
         self.surrogate_ = None if has_gradient else build_surrogate(self.surrogate, rows, self.classes_)
-        self._hidden_terms = {
+        self._hidden_terms: dict[str, Any] = {
             "hidden_layers": dict(self.hidden_layers or {}),
             "hidden_models": tuple(self.hidden_models or ()),
             "projections": draw_projections(self._keras_classifier(), self.hidden_layers, seed),
@@ -350,7 +352,7 @@ class AdversarialAEDetector(PersistenceMixin, OutlierDetectorMixin, BaseEstimato
             bounds_of_perturbation(X),
             float(self.noise),
             float(self.virtual_adversarial),
-            tuple(self.virtual_adversarial_shares),
+            (float(self.virtual_adversarial_shares[0]), float(self.virtual_adversarial_shares[1])),
             self.virtual_adversarial_steps,
         )
 
@@ -361,13 +363,13 @@ class AdversarialAEDetector(PersistenceMixin, OutlierDetectorMixin, BaseEstimato
         is_mapped, n_least = isinstance(X, np.memmap), 2 if reset else 1
         settings = {"allow_nd": True, "dtype": DTYPES, "ensure_min_samples": n_least}
         with clear_errors(X):
-            X = validate_data(self, X, reset=reset, ensure_all_finite=not is_mapped, **settings)
+            rows: np.ndarray = validate_data(self, X, reset=reset, ensure_all_finite=not is_mapped, **settings)
         if is_mapped:
-            check_finite_in_chunks(X, type(self).__name__)
-        check_float32_range(X)
+            check_finite_in_chunks(rows, type(self).__name__)
+        check_float32_range(rows)
         if not reset:
-            check_sample_shape(X, self._sample_shape, type(self).__name__)
-        return X
+            check_sample_shape(rows, self._sample_shape, type(self).__name__)
+        return rows
 
     def _compile(self) -> None:
         """Make the graph that scores; it is traced when it is first used."""

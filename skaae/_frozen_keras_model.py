@@ -11,18 +11,20 @@ import tensorflow as tf
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 
+from skaae._documentation import DocumentedMixin
 from skaae._inference import RowFunction
 from skaae._input import read_samples
 from skaae._keras_models import call_frozen, check_input_shape, check_one_input_one_output
 from skaae._logits import are_probabilities, check_outputs, class_logits, count_classes, end_in_activation
 from skaae._persistence import PersistenceMixin
+from skaae._rows import Rows
 
 # So many rows, and the same so many times as large, tell whether a model returns probabilities or logits.
 ROWS_TO_LOOK_AT = 100
 SCALES = 1.0, -1.0, 100.0, -100.0
 
 
-class FrozenKerasModel(PersistenceMixin, ClassifierMixin, BaseEstimator):
+class FrozenKerasModel(DocumentedMixin, PersistenceMixin, ClassifierMixin, BaseEstimator):
     """A fitted ``keras.Model`` as a scikit-learn classifier that is never trained again.
 
     ``fit`` does nothing and ``sklearn.base.clone`` returns the very same object, so it keeps its
@@ -60,7 +62,9 @@ class FrozenKerasModel(PersistenceMixin, ClassifierMixin, BaseEstimator):
 
     _not_saved: ClassVar[tuple[str, ...]] = ("_compiled",)
 
-    def __init__(self, model: keras.Model, classes: Sequence[Any] | None = None, from_logits: bool = False) -> None:
+    def __init__(
+        self, model: keras.Model, classes: Sequence[Any] | np.ndarray | None = None, from_logits: bool = False
+    ) -> None:
         self.model = model
         self.classes = classes
         self.from_logits = from_logits
@@ -137,7 +141,7 @@ class FrozenKerasModel(PersistenceMixin, ClassifierMixin, BaseEstimator):
         """
         return softmax(self.predict_logits(read_samples(X)), axis=1)
 
-    def predict_logits(self, X: np.ndarray) -> np.ndarray:
+    def predict_logits(self, X: Rows) -> np.ndarray:
         """Logits of each class, checked.
 
         Parameters

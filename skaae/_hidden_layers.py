@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -13,6 +13,10 @@ from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._inference import RowFunction
 from skaae._keras_models import call_frozen, check_input_shape, check_one_input_one_output, fingerprint, is_layer_graph
 from skaae._logits import check_outputs, class_logits
+from skaae._rows import Rows
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 LayerKey = int | str
 
@@ -62,7 +66,7 @@ class FrozenHeads:
         """
         return self._outputs_and_logits(x)[1]
 
-    def evaluate(self, X: np.ndarray) -> list[np.ndarray]:
+    def evaluate(self, X: Rows) -> list[np.ndarray]:
         """Logits of all rows of X, as `__call__`, once the outputs of M have been found to be sound."""
         found = RowFunction(self._named, X.shape[1:])(X)
         check_outputs(found.pop("outputs"), self.from_logits)
@@ -129,7 +133,7 @@ def check_hidden_terms(
     model: keras.Model | None,
     hidden_layers: Mapping[LayerKey, Any] | None,
     hidden_models: Sequence[Any] | None,
-    hidden_weights: Sequence[float] | None,
+    hidden_weights: ArrayLike | None,
     X: np.ndarray,
 ) -> tuple[float, ...]:
     """Raise unless the hidden terms fit M and X; return their weights, by default 1 each.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -88,7 +88,7 @@ class Assembly:
         self._constants.extend(graph.initializer)
         return {output.name: prefix + output.name for output in model.graph.output}
 
-    def model(self, outputs: Mapping[str, tuple[str, type, tuple[int, ...]]]) -> Any:
+    def model(self, outputs: Mapping[str, tuple[str, type, tuple[int | None, ...]]]) -> Any:
         """The model, checked.
 
         Parameters
@@ -114,14 +114,11 @@ class Assembly:
         return f"{self._n_parts}/"
 
 
-Step = Callable[[Assembly, str], str]
-
-
 def _element_type(dtype: type) -> int:
     return onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
 
 
-def _value(name: str, dtype: type, shape: tuple[int, ...]) -> Any:
+def _value(name: str, dtype: type, shape: tuple[int | None, ...]) -> Any:
     return onnx.helper.make_tensor_value_info(name, _element_type(dtype), ("n_samples", *shape))
 
 

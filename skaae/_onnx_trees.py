@@ -143,8 +143,8 @@ def _scikit_learn_tree(tree: Any, scale: float = 1.0, target: int = 0) -> Tree:
 
 
 def _histogram_tree(nodes: np.ndarray, target: int) -> Tree:
-    columns = [nodes[name] for name in ("feature_idx", "num_threshold", "left", "right")]
-    return Tree(*columns, nodes["is_leaf"].astype(bool), nodes["value"][:, None], target)
+    feature, threshold, left, right = (nodes[name] for name in ("feature_idx", "num_threshold", "left", "right"))
+    return Tree(feature, threshold, left, right, nodes["is_leaf"].astype(bool), nodes["value"][:, None], target)
 
 
 def _lightgbm_tree(root: dict[str, Any], target: int) -> Tree:
@@ -159,8 +159,8 @@ def _lightgbm_tree(root: dict[str, Any], target: int) -> Tree:
         left = len(nodes)
         nodes += [node["left_child"], node["right_child"]]
         rows.append((node["split_feature"], node["threshold"], left, left + 1, False, 0.0))
-    *columns, values = (np.array(column) for column in zip(*rows, strict=True))
-    return Tree(*columns, values[:, None], target)
+    feature, threshold, lefts, rights, is_leaf, values = (np.array(column) for column in zip(*rows, strict=True))
+    return Tree(feature, threshold, lefts, rights, is_leaf, values[:, None], target)
 
 
 def _sum_of_trees(trees: list[Tree], n_targets: int, assembly: Assembly, x: str) -> str:

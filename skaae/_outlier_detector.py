@@ -27,6 +27,12 @@ class OutlierDetectorMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin,
 
     _correction = Bunch
 
+    if TYPE_CHECKING:
+        offset_: float
+        threshold_percentile: float
+
+        def _validated(self, X: Any, reset: bool) -> np.ndarray: ...
+
     # scikit-learn gives `set_output` to a `transform` that the class itself has.
     transform = DecisionsMixin.transform
 

@@ -7,7 +7,6 @@ import copyreg
 import json
 import pickle
 import sys
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from importlib.metadata import version
@@ -20,6 +19,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 
 from skaae._keras_models import load_variables, variables_of
 from skaae._random import temporary_seed
+from skaae._warnings import warn
 
 # To be raised when files of this version could no longer be read by the last one.
 FORMAT = 1
@@ -64,7 +64,8 @@ class PersistenceMixin:
     _not_saved: ClassVar[tuple[str, ...]] = ()
 
     def __getstate__(self) -> dict[str, Any]:
-        found = {name: value for name, value in super().__getstate__().items() if name not in self._not_saved}
+        state: Any = super().__getstate__()
+        found = {name: value for name, value in state.items() if name not in self._not_saved}
         saved = {name: _replaced(value, _as_saved, name) for name, value in found.items()}
         return {**saved, "_skaae_format": FORMAT, "_skaae_version": version("skaae")}
 
@@ -99,6 +100,9 @@ class Saved:
         caller = sys._getframe(1).f_globals.get("__name__", "")
         return (type(self), (self.name, self.value)) if "cloudpickle" in caller.split(".") else self._reduced()
 
+    def _reduced(self) -> tuple[Any, ...]:
+        raise NotImplementedError
+
 
 class SavedKeras(Saved):
     """A Keras object in a file.
@@ -110,14 +114,18 @@ class SavedKeras(Saved):
     """
 
     def _reduced(self) -> tuple[Any, ...]:
-        return copyreg.__newobj__, (type(self),), self.__getstate__()
+        return copyreg.__newobj__, (type(self),), self.__getstate__()  # type: ignore[attr-defined]
 
     @cached_property
     def _snapshot(self) -> dict[str, Any]:
         try:
             with ObjectSharingScope():
                 config = _without_compilation(keras.saving.serialize_keras_object(self.value))
-            state = {"config": json.dumps(config), "custom_objects": self._custom_objects(config), "variables": []}
+            state: dict[str, Any] = {
+                "config": json.dumps(config),
+                "custom_objects": self._custom_objects(config),
+                "variables": [],
+            }
             if isinstance(self.value, keras.Layer):
                 state["variables"] = variables_of(self.value)
             _rebuilt(**state)
@@ -205,7 +213,7 @@ def _rebuilt(config: str, custom_objects: Mapping[str, SavedObject], variables: 
     return value
 
 
-def _objects(config: Any) -> Iterator[dict[str, Any]]:
+def _objects(config: Any) -> Iterator[Any]:
     """The serialised objects in a configuration, from the outside inwards."""
     if isinstance(config, Mapping):
         if "class_name" in config:
@@ -240,9 +248,8 @@ def _check_versions(name: str, found_format: Any, found_version: str) -> None:
             f"to {FORMAT}: install the version that wrote the file, or a later one."
         )
     if found_version != current:
-        warnings.warn(
+        warn(
             InconsistentPackageWarning(
                 estimator_name=name, current_sklearn_version=current, original_sklearn_version=found_version
-            ),
-            stacklevel=3,
+            )
         )

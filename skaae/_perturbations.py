@@ -200,7 +200,7 @@ def unit_of_perturbation(X: Rows) -> np.ndarray:
     if len(X.shape) > 3:
         # The range of numbers that float32 can hold may be more than it can hold.
         spread = float(statistics.highest.max()) - float(statistics.lowest.min())
-        return np.float32(min(spread, float(np.finfo(np.float32).max)) or 1.0)
+        return np.float32(min(spread, float(np.finfo(np.float32).max)) or 1.0)  # type: ignore[return-value]
     return statistics.spread.astype(np.float32)
 
 

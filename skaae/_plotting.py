@@ -111,7 +111,7 @@ def _divided(ax: Axes, shape: tuple[int, int], space: float) -> np.ndarray:
     if place is None:
         raise ValueError("ax must come from a grid of subplots, as plt.subplots() makes them, to be divided.")
     ax.set_axis_off()
-    free = {} if ax.figure.get_layout_engine() else {"hspace": space}
+    free: dict[str, Any] = {} if ax.figure.get_layout_engine() else {"hspace": space}
     return place.subgridspec(*shape, **free).subplots(squeeze=False)
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike
 
-LOOKS = {
+LOOKS: dict[str, dict[str, Any]] = {
     "without defence": {"color": VERMILLION, "linestyle": "--", "marker": "X", "linewidth": 1.8},
     # Broader and below the others, so that it is seen where they coincide.
     "corrected": {"color": BLUE, "linestyle": "-", "marker": "o", "linewidth": 3, "zorder": 1.9},
@@ -38,7 +38,7 @@ LOOKS = {
 MARKERS = 12
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class RobustnessDisplay:
     """Accuracy without defence, corrected, and with every row reconstructed.
 
@@ -138,20 +138,20 @@ class RobustnessDisplay:
             If matplotlib is not installed.
         """
         pyplot()
-        y = column_or_1d(y)
+        labels: np.ndarray = column_or_1d(y)
         if X_calibration is None:
             _check_no_percentiles(percentiles)
             rows = _by_strength(attacked)
-            _check_lengths(y, {"X": X, **{f"attacked[{strength!r}]": found for strength, found in rows.items()}})
+            _check_lengths(labels, {"X": X, **{f"attacked[{strength!r}]": found for strength, found in rows.items()}})
             rows = rows if X is None else {0.0: X, **rows}
             results = {strength: _corrected(estimator, found) for strength, found in rows.items()}
-            return cls.from_predictions(results, y, xlabel=xlabel, ax=ax)
+            return cls.from_predictions(results, labels, xlabel=xlabel, ax=ax)
         if X is None:
             raise ValueError("X must be given with X_calibration: false alarms are counted on these clean rows.")
-        _check_lengths(y, {"attacked": attacked})
+        _check_lengths(labels, {"attacked": attacked})
         return cls.from_predictions(
             _corrected(estimator, attacked),
-            y,
+            labels,
             scores=_corrected(estimator, X)["instance_score"],
             scores_calibration=_corrected(estimator, X_calibration)["instance_score"],
             percentiles=percentiles,
@@ -200,14 +200,14 @@ class RobustnessDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        y = column_or_1d(y)
+        labels: np.ndarray = column_or_1d(y)
         if scores_calibration is None:
             _check_no_percentiles(percentiles)
-            return cls._against_strength(_by_strength(results), y).plot(ax, xlabel=xlabel)
+            return cls._against_strength(_by_strength(results), labels).plot(ax, xlabel=xlabel)
         if scores is None:
             raise ValueError("scores must be given with scores_calibration: false alarms are counted on them.")
         found = checked_scores(scores, "scores"), checked_scores(scores_calibration, "scores_calibration")
-        return cls._against_percentile(results, y, *found, percentiles).plot(ax, xlabel=xlabel)
+        return cls._against_percentile(results, labels, *found, percentiles).plot(ax, xlabel=xlabel)
 
     @classmethod
     def _against_strength(cls, results: Mapping[float, Any], y: np.ndarray) -> RobustnessDisplay:
@@ -248,35 +248,35 @@ class RobustnessDisplay:
         -------
         display : RobustnessDisplay
         """
-        self.ax_ = single_axes(ax, (6.4, 4.4))
-        self.figure_ = self.ax_.figure
+        self.ax_: Axes = single_axes(ax, (6.4, 4.4))
+        self.figure_: Any = self.ax_.figure
         values = self.accuracy_without_defence, self.accuracy_corrected, self.accuracy_reconstructed
-        every = {"markevery": -(-len(self.x) // MARKERS), "markersize": 6}
+        every: dict[str, Any] = {"markevery": -(-len(self.x) // MARKERS), "markersize": 6}
         prefix = "" if self.false_alarms is None else "accuracy "
         self.lines_ = {
             name: self.ax_.plot(self.x, accuracy, label=f"{prefix}{name}", **look, **every)[0]
             for (name, look), accuracy in zip(LOOKS.items(), values, strict=True)
         }
         if self.false_alarms is not None:
-            self._draw_false_alarms(every)
+            self._draw_false_alarms(self.false_alarms, every)
         self.ax_.set_ylim(-0.03, 1.03)
         self.ax_.yaxis.set_major_formatter(import_extra("matplotlib.ticker", "matplotlib").PercentFormatter(1))
         named = "strength of the attack" if self.false_alarms is None else "threshold percentile of clean scores (%)"
         self.ax_.set(xlabel=named if xlabel is None else xlabel)
         self.ax_.set(ylabel="accuracy" if self.false_alarms is None else "share of rows")
-        self.legend_ = legend_above(self.ax_, ncols=3 if self.false_alarms is None else 2)
+        self.legend_: Any = legend_above(self.ax_, ncols=3 if self.false_alarms is None else 2)
         return self
 
-    def _draw_false_alarms(self, every: dict[str, Any]) -> None:
+    def _draw_false_alarms(self, false_alarms: np.ndarray, every: dict[str, Any]) -> None:
         look = {"linestyle": "-", "marker": "s", "markerfacecolor": "none", "linewidth": 1.8, **every}
         color = foreground(self.ax_)
-        (seen,) = self.ax_.plot(self.x, self.false_alarms, label="false-alarm rate", color=color, **look)
+        (seen,) = self.ax_.plot(self.x, false_alarms, label="false-alarm rate", color=color, **look)
         promised = 1 - self.x / 100
         (line,) = self.ax_.plot(self.x, promised, label="promised false-alarm rate", color=color, linestyle=":")
         self.lines_ |= {"false-alarm rate": seen, "promised false-alarm rate": line}
 
 
-def _corrected(estimator: Any, X: ArrayLike) -> Any:
+def _corrected(estimator: Any, X: Any) -> Any:
     detector, rows = detector_and_rows(estimator, X)
     return detector.correct(rows)
 
@@ -290,7 +290,7 @@ def _by_strength(values: Any) -> dict[float, Any]:
                 "length. With clean rows for the threshold, against its percentile, attacked rows are one array."
             )
         values = dict(zip(values[0], values[1], strict=True))
-    strange = [strength for strength in values if not isinstance(strength, Real) or not np.isfinite(strength)]
+    strange = [strength for strength in values if not isinstance(strength, Real) or not np.isfinite(float(strength))]
     if strange or not values:
         raise ValueError(
             f"Strengths must be finite numbers, got {strange or 'none'}. For attacks that have names: "

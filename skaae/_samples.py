@@ -31,7 +31,7 @@ def check_readable(X: Any) -> None:
 
 def check_unmasked(values: Any, name: str) -> None:
     """Raise a ValueError if values are masked, since the numbers behind a mask would be used."""
-    n_masked = np.ma.count_masked(values) if isinstance(values, np.ma.MaskedArray) else 0
+    n_masked = int(np.ma.getmaskarray(values).sum()) if isinstance(values, np.ma.MaskedArray) else 0
     if n_masked:
         raise ValueError(
             f"{name} is a masked array of which {n_masked} values are masked: fill or impute them, {name}.filled(...)."

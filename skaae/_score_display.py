@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class ScoreDisplay:
     """Distributions of the scores of clean and of attacked rows.
 
@@ -199,7 +199,7 @@ class ScoreDisplay:
             raise ValueError(f"threshold must be a finite number >= 0 or None, got {threshold!r}.")
         if isinstance(names, str) or len(names) != 2:
             raise ValueError(f"names must be two, for clean and for attacked rows, got {names!r}.")
-        return cls(scores, attacked, threshold, label_change_first, tuple(names)).plot(bins=bins, ax=ax)
+        return cls(scores, attacked, threshold, label_change_first, (names[0], names[1])).plot(bins=bins, ax=ax)
 
     @property
     def false_alarm_rate(self) -> float | None:
@@ -230,14 +230,14 @@ class ScoreDisplay:
         """
         if not isinstance(bins, Integral) or bins < 1:
             raise ValueError(f"bins must be an integer above 0, got {bins!r}.")
-        self.ax_ = single_axes(ax, (7.2, 4.4))
-        self.figure_ = self.ax_.figure
+        self.ax_: Axes = single_axes(ax, (7.2, 4.4))
+        self.figure_: Any = self.ax_.figure
         scale = ScoreScale.for_scores(self._shown(), self.label_change_first)
         self._draw_axis(scale)
         self._draw_histograms(scale.edges(bins))
         self._draw_threshold(0.92 if scale.label_changes else 1.0)
         self._draw_regions(scale)
-        self.legend_ = legend_above(self.ax_)
+        self.legend_: Any = legend_above(self.ax_)
         return self
 
     def _shown(self) -> np.ndarray:
@@ -283,7 +283,7 @@ class ScoreDisplay:
         self.ax_.axvspan(LABEL_CHANGE, scale.highest, color=foreground(self.ax_), alpha=0.08, linewidth=0)
         middle = scale.inverse([scale.forward(LABEL_CHANGE) / 2, scale.forward([LABEL_CHANGE, scale.highest]).mean()])
         for score, text in zip(middle, ("x' has the label of x", "x' has another label"), strict=True):
-            place = {"transform": self.ax_.get_xaxis_transform(), "ha": "center", "va": "top"}
+            place: dict[str, Any] = {"transform": self.ax_.get_xaxis_transform(), "ha": "center", "va": "top"}
             self.ax_.text(score, 0.975, text, fontsize="small", **place)
 
 

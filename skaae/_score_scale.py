@@ -90,7 +90,7 @@ class ScoreScale:
 
     def edges(self, bins: int) -> np.ndarray:
         """Edges of bins that are equally wide to the eye; no bin crosses 1000 or `lowest`."""
-        end = self.forward(self.highest)
+        end = float(self.forward(self.highest))
         if not self.label_changes:
             return np.concatenate([[0.0], self.inverse(np.linspace(0, end, bins + 1)[:-1]), [self.highest]])
         n_changed = max(1, round(bins * (1 - self._decades / end)))

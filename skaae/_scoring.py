@@ -24,7 +24,7 @@ ROWS_TO_TRY = 1000
 # Processors take so many numbers together at most; a rest is computed one by one, and rounded differently.
 ROWS_TOGETHER = 16
 Results = dict[str, np.ndarray]
-Scorer = Callable[[np.ndarray, Sequence[str]], Results]
+Scorer = Callable[[Rows, Sequence[str]], Results]
 
 
 def make_scorer(
@@ -145,12 +145,12 @@ class PredictProbaScorer:
         self.score = score
         self._network = RowFunction(lambda x: reconstruction_graph(autoencoder, heads, x), sample_shape)
 
-    def __call__(self, X: np.ndarray, names: Sequence[str]) -> Results:
+    def __call__(self, X: Rows, names: Sequence[str]) -> Results:
         """Score the rows of X, slice by slice."""
         parts = [self._score(X[start : start + ROWS_PER_CALL], names) for start in range(0, len(X), ROWS_PER_CALL)]
         return {name: np.concatenate([part[name] for part in parts]) for name in names}
 
-    def _score(self, X: np.ndarray, names: Sequence[str]) -> Results:
+    def _score(self, X: Rows, names: Sequence[str]) -> Results:
         found = self._network(X)
         if tuple(names) == ("reconstruction",):
             return found

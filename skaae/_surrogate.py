@@ -7,9 +7,8 @@ asked for a score or a label.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -23,9 +22,10 @@ from skaae._logits import count_classes
 from skaae._perturbations import unit_of_perturbation
 from skaae._rows import Rows, Statistics
 from skaae._training import shuffled_batches, skip_all_reduce
+from skaae._warnings import warn
 
 SampleShape = tuple[int, ...]
-Surrogate = keras.Model | Callable[[SampleShape, int], keras.Model] | FrozenKerasModel | None
+Surrogate: TypeAlias = keras.Model | Callable[[SampleShape, int], keras.Model] | FrozenKerasModel | None
 HIDDEN_UNITS = 256
 BATCH_SIZE = 256
 LEARNING_RATE = 2e-3
@@ -173,11 +173,10 @@ def agreement(surrogate: FrozenKerasModel, classifier: PredictProbaClassifier, X
     same = surrogate.predict_logits(X).argmax(axis=1) == classifier.predict_logits(X).argmax(axis=1)
     share = float(same.mean())
     if share < LOWEST_AGREEMENT:
-        warnings.warn(
+        warn(
             f"the surrogate gives {share:.0%} of the held-out rows the label that the classifier gives them, so the "
             f"autoencoder was trained for another classifier than the one it defends: give more rows, or a "
-            f"`surrogate` of your own.",
-            stacklevel=4,
+            f"`surrogate` of your own."
         )
     return share
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-import warnings
 
 import numpy as np
+
+from skaae._warnings import warn
 
 
 def split_rows(n_samples: int, calibration_fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -131,11 +132,10 @@ def conformal_threshold(scores: np.ndarray, percentile: float) -> float:
     """
     rank = math.ceil(round((len(scores) + 1) * percentile / 100, 6))
     if rank > len(scores) and percentile < 100:
-        warnings.warn(
+        warn(
             f"{len(scores)} rows are too few to promise threshold_percentile={percentile}: at least "
             f"{math.ceil(round(percentile / (100 - percentile), 6))} are needed. The largest score was taken, which "
-            f"1 in {len(scores) + 1} new normal rows exceeds.",
-            stacklevel=4,
+            f"1 in {len(scores) + 1} new normal rows exceeds."
         )
     threshold = float(np.sort(scores)[min(max(1, rank), len(scores)) - 1])
     if not np.isfinite(threshold):

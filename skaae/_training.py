@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -140,13 +141,15 @@ class TrainingModel(keras.Model):
     def _reconstruct(self, x: tf.Tensor, training: bool) -> tf.Tensor:
         return tf.cast(self.autoencoder(x, training=training), tf.float32)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True) -> tf.Tensor:
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> tf.Tensor:
         loss = self._objective(x[0], y_pred["reconstruction"], y, y_pred["logits"])
         total = tf.add_n([loss, *(tf.cast(penalty, tf.float32) for penalty in self.losses)])
         # The gradients of several devices are summed.
         return total / tf.distribute.get_strategy().num_replicas_in_sync
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None) -> dict[str, tf.Tensor]:
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, tf.Tensor]:
         """The user's metrics compare the probabilities M(x) and M(AE(x))."""
         return super().compute_metrics(x, tf.nn.softmax(y[0]), tf.nn.softmax(y_pred["logits"][0]), sample_weight)
 
@@ -213,7 +216,7 @@ def train(
         steps_per_epoch=n_steps,
         shuffle=False,  # the batches are shuffled already
         callbacks=copy.deepcopy(list(options.callbacks or ())),
-        verbose=int(options.verbose),
+        verbose=_bar_or_lines(int(options.verbose)),
     ).history
     _check_convergence(autoencoder, history)
     return {name: [float(value) for value in values] for name, values in history.items()}
@@ -274,6 +277,12 @@ def _steps_per_execution(options: TrainingOptions, n_steps: int) -> int:
     """
     several = tf.distribute.get_strategy().num_replicas_in_sync > 1
     return 1 if options.callbacks or options.verbose or several else n_steps
+
+
+def _bar_or_lines(verbose: int) -> int:
+    """A progress bar is drawn over and over: in a log file each of its states would stay, so lines instead."""
+    can_draw = sys.stdout.isatty() or type(sys.stdout).__module__.startswith("ipykernel")
+    return 2 if verbose == 1 and not can_draw else verbose
 
 
 def _over_several_workers() -> bool:

@@ -31,7 +31,12 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 # The published method, and the rows that come are the rows that train.
-PUBLISHED = {"noise": 0.0, "virtual_adversarial": 0.0, "label_change_first": False, "calibration_fraction": 0.0}
+PUBLISHED: dict[str, Any] = {
+    "noise": 0.0,
+    "virtual_adversarial": 0.0,
+    "label_change_first": False,
+    "calibration_fraction": 0.0,
+}
 LARGEST = float(np.finfo(np.float64).max)
 
 
@@ -119,6 +124,9 @@ class AdversarialAE(PersistenceMixin):
             "online": False,
             "version": version("skaae"),
         }
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(ae={self.ae!r}, model={self.model!r}, threshold={self.threshold!r})"
 
     @property
     def ae(self) -> keras.Model | None:
@@ -250,7 +258,9 @@ class AdversarialAE(PersistenceMixin):
         check_repairable(np.isfinite(found["score"]))
         return tuple(found[name] for name in names)
 
-    def predict(self, X: ArrayLike, batch_size: int | None = None, return_instance_score: bool = True) -> dict:
+    def predict(
+        self, X: ArrayLike, batch_size: int | None = None, return_instance_score: bool = True
+    ) -> dict[str, Any]:
         """Tell which rows are adversarial.
 
         Parameters
@@ -281,7 +291,7 @@ class AdversarialAE(PersistenceMixin):
         batch_size: int | None = None,
         return_instance_score: bool = True,
         return_all_predictions: bool = True,
-    ) -> dict:
+    ) -> dict[str, Any]:
         """Correct the predictions on the rows that are adversarial.
 
         Parameters
@@ -341,14 +351,14 @@ class AdversarialAE(PersistenceMixin):
 
     def _run(self, X: np.ndarray, **parameters: Any) -> None:
         """Fit a new detector that starts from the autoencoder as it is."""
-        start = {"autoencoder": self.ae} if hasattr(self, "detector_") else self._start
+        start: dict[str, Any] = {"autoencoder": self.ae} if hasattr(self, "detector_") else self._start
         hidden = {
             "hidden_layers": self._hidden_layers,
             "hidden_models": self.model_hl,
             "hidden_weights": self.w_model_hl,
         }
         classifier = freeze(self.model, X) if isinstance(self.model, keras.Model) else self.model
-        settings = {
+        settings: dict[str, Any] = {
             "temperature": self.temperature,
             "threshold": self.threshold or 0.0,
             "random_state": self._seed,
@@ -374,4 +384,4 @@ def _renamed(log_metric: Any) -> keras.metrics.Metric:
 
 
 def _is_number(value: Any, lowest: float, highest: float) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and lowest <= value <= highest
+    return isinstance(value, Real) and not isinstance(value, bool) and lowest <= float(value) <= highest

@@ -234,27 +234,27 @@ def _labels_and_scores(estimator: Any, X: ArrayLike, y: ArrayLike) -> tuple[np.n
 
 def _is_adversarial(y: ArrayLike) -> np.ndarray:
     check_labels(y)
-    y = column_or_1d(y)
-    labels = np.unique(y).tolist()
+    found: np.ndarray = column_or_1d(y)
+    labels = np.unique(found).tolist()
     if labels != [-1, 1]:
         raise ValueError(
             f"y has the labels {labels}, but both -1 for adversarial and +1 for normal rows are wanted, as predict "
             f"returns. From 0 for normal and 1 for adversarial: 1 - 2 * y."
         )
-    return y == -1
+    return found == -1
 
 
 def _class_labels(y: ArrayLike, X: ArrayLike, detector: AdversarialAEDetector) -> np.ndarray:
     check_is_fitted(detector)
     check_labels(y)
-    y = column_or_1d(y)
-    check_consistent_length(X, y)
-    if not np.isin(y, detector.classes_).any():
+    labels: np.ndarray = column_or_1d(y)
+    check_consistent_length(X, labels)
+    if not np.isin(labels, detector.classes_).any():
         raise ValueError(
-            f"y has the labels {np.unique(y)[:10].tolist()}, of which the classifier knows none: class labels are "
+            f"y has the labels {np.unique(labels)[:10].tolist()}, of which the classifier knows none: class labels are "
             f"wanted, of {detector.classes_.tolist()}."
         )
-    return y
+    return labels
 
 
 def _checked_attacks(X: ArrayLike, attacked: Mapping[str, ArrayLike]) -> Mapping[str, ArrayLike]:

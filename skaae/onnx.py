@@ -139,6 +139,7 @@ class OnnxDetector(DecisionsMixin):
 
     def __init__(self, path: str | os.PathLike[str], session_options: Any = None) -> None:
         self._session = _open(path, session_options)
+        self._path = os.fspath(path)
         found = _metadata(self._session, path)
         self.threshold_ = float(found["threshold"])
         self.classes_ = np.array(found["classes"], dtype=np.dtype(found["classes_dtype"]))
@@ -150,6 +151,9 @@ class OnnxDetector(DecisionsMixin):
         self._sample_shape = tuple(found["sample_shape"])
         self._dtype = {"tensor(float)": np.float32, "tensor(double)": np.float64}[self._session.get_inputs()[0].type]
         self._has_steps = "sample" in [output.name for output in self._session.get_outputs()]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._path!r})"
 
     @property
     def offset_(self) -> float:

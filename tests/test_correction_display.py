@@ -147,7 +147,10 @@ class TestTables:
         assert [text.get_text() for text in display.axes_[0, 0].get_yticklabels()] == ["x4"]
 
     def test_nothing_moved(self):
-        CorrectionDisplay.from_predictions(TABLE, TABLE).figure_.draw_without_rendering()
+        display = CorrectionDisplay.from_predictions(TABLE, TABLE)
+        display.figure_.draw_without_rendering()
+        assert {bar.get_width() for one in display.axes_.ravel() for bar in one.patches} == {0}
+        assert display.axes_[0, 0].get_xlim()[1] > 0, "an axis of no width would warn"
 
     def test_light_and_dark(self):
         for style, color in (("default", "#000000"), ("dark_background", "#ffffff")):

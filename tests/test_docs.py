@@ -31,6 +31,15 @@ def test_page(page, tmp_path, monkeypatch):
     with contextlib.redirect_stdout(shown):
         exec(compile(code, f"{page}.md", "exec"), {"__name__": page})
     assert re.search(PRINTED[page], shown.getvalue(), re.M), shown.getvalue()
+    for example in re.findall(r"```text\n(.*?)```", (DOCS / f"{page}.md").read_text(), re.S):
+        assert numbers(shown.getvalue()) == pytest.approx(numbers(example), abs=0.1), (
+            "what the page shows is about right"
+        )
+
+
+def numbers(text):
+    """Name -> number of each line that has both."""
+    return {name: float(number) for name, number in re.findall(r"^(\S.*?) {2,}(\d\.\d+)$", text, re.M)}
 
 
 def test_home_shows_the_code_of_the_readme():

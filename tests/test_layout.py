@@ -11,6 +11,8 @@ MODULES = sorted(PACKAGE.glob("*.py"))
 ORDER = [
     "_divergence",
     "_extras",
+    "_warnings",
+    "_documentation",
     "_files",
     "_rows",
     "_samples",
@@ -58,6 +60,7 @@ ORDER = [
 ACROSS = {
     "test_benchmarks.py",
     "test_dask.py",
+    "test_distribution.py",
     "test_docs.py",
     "test_examples.py",
     "test_faults.py",
@@ -70,6 +73,7 @@ ACROSS = {
     "test_site.py",
     "test_sklearn_contract.py",
     "test_trees.py",
+    "test_typing.py",
 }
 
 

@@ -1,5 +1,9 @@
+import contextlib
 import gc
+import os
 import pickle
+import pty
+import re
 import subprocess
 import sys
 
@@ -137,8 +141,14 @@ class TestOptimizer:
         assert make_optimizer(given, 1.0).get_config() == given.get_config()
 
     def test_learning_rate_schedule(self, iris, iris_model):
-        schedule = keras.optimizers.schedules.ExponentialDecay(0.01, 10, 0.9)
-        AdversarialAEDetector(iris_model, learning_rate=schedule, epochs=2).fit(iris[0])
+        def moved(rate):
+            schedule = keras.optimizers.schedules.ExponentialDecay(rate, 10, 0.9)
+            detector = AdversarialAEDetector(iris_model, learning_rate=schedule, epochs=1, random_state=0).fit(iris[0])
+            return np.abs(detector.autoencoder_.get_weights()[0] - start).max()
+
+        start = AdversarialAEDetector(iris_model, epochs=0, random_state=0).fit(iris[0]).autoencoder_.get_weights()[0]
+        assert moved(1e-30) == 0
+        assert moved(0.01) > 0.001
 
     def test_what_is_no_optimizer(self, iris, iris_model):
         for optimizer, error in (("adamm", ValueError), (keras.layers.Dense, TypeError)):
@@ -252,3 +262,32 @@ def test_two_devices_train_as_one_does():
     """In a process of its own, since devices have to be cut up before TensorFlow has used them."""
     found = subprocess.run([sys.executable, "-c", TWO_DEVICES], capture_output=True, text=True, check=False)
     assert found.stdout == "same\n", found.stderr[-2000:]
+
+
+PROGRESS = """
+import keras, numpy as np
+from skaae import AdversarialAEDetector
+model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, activation="softmax")])
+AdversarialAEDetector(model, epochs=2, verbose=1, random_state=0).fit(np.eye(2).repeat(40, axis=0))
+"""
+
+
+class TestProgress:
+    """What verbose=1 shows, in a new process each."""
+
+    def test_a_log_file_gets_plain_lines(self):
+        shown = subprocess.run([sys.executable, "-c", PROGRESS], check=True, capture_output=True, text=True).stdout
+        assert re.search(r"^Epoch 2/2\n1/1 - .* - loss: [\d.e-]+$", shown, re.M), shown
+        assert not set("\b\r\x1b") & set(shown)
+
+    def test_a_terminal_gets_a_bar(self):
+        ours, its = pty.openpty()
+        shown = b""
+        with subprocess.Popen([sys.executable, "-c", PROGRESS], stdout=its, stderr=subprocess.DEVNULL):
+            os.close(its)
+            with contextlib.suppress(OSError):  # which is how a terminal ends
+                while found := os.read(ours, 65536):
+                    shown += found
+        os.close(ours)
+        assert b"\r" in shown
+        assert "━" in shown.decode()
