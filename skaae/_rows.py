@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -111,7 +112,8 @@ class Pages:
 
 def _shared_map(array: np.ndarray) -> mmap.mmap | None:
     """The memory map that the array is a view of, if its pages are those of the file."""
-    owner, base = None, array
+    owner: np.ndarray | None = None
+    base: Any = array
     while isinstance(base, np.ndarray):
         owner, base = base, base.base
     is_shared = isinstance(owner, np.memmap) and owner.mode != "c" and hasattr(mmap, "MADV_DONTNEED")
