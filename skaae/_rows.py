@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,11 @@ class RowSubset:
     @property
     def dtype(self) -> np.dtype:
         return self.X.dtype
+
+    @cached_property
+    def statistics(self) -> Statistics:
+        """What its rows have in common: read once, since that may be all of a file."""
+        return Statistics.of_chunks(self)
 
 
 Rows = np.ndarray | RowSubset
@@ -190,6 +196,11 @@ class Statistics:
         >>> Statistics.of(np.array([[0.0, 1.0], [4.0, 1.0]])).variance
         array([4., 0.])
         """
+        return X.statistics if isinstance(X, RowSubset) else cls.of_chunks(X)
+
+    @classmethod
+    def of_chunks(cls, X: Rows) -> Statistics:
+        """The same, read from all rows of X."""
         total, n_values = cls._of_chunk(next(chunks(X))), 0
         for rows in chunks(X):
             n_rows = rows.size // rows.shape[-1]
