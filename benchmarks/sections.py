@@ -34,8 +34,7 @@ transfer would win where PGD does not. Last, the first size of a growing budget 
 PROMISE = """## The threshold's promise
 
 From `promise.csv`: false alarms on fresh rows against the nominal rate, the mean with the standard deviation between
-single thresholds, by the rows that set the threshold: 20 seeds, with 200 rows 10 thresholds each. M and AE are trained
-anew for each seed.
+single thresholds, by the rows that set the threshold. M and AE are trained anew for each of 20 seeds.
 """
 
 
