@@ -70,28 +70,15 @@ format: .venv-test/ready
 	$(TEST)/ruff check --fix .
 	$(TEST)/ruff format .
 
-.venv-test/ready: pyproject.toml
-	$(PYTHON) -m venv .venv-test
-	$(TEST)/python -m pip install --quiet --upgrade pip
-	$(TEST)/python -m pip install --quiet --editable '.[test]'
-	touch $@
-
-.venv-demo/ready: pyproject.toml
-	$(PYTHON) -m venv .venv-demo
-	$(DEMO)/python -m pip install --quiet --upgrade pip
-	$(DEMO)/python -m pip install --quiet --editable '.[examples]'
-	touch $@
-
-.venv-docs/ready: pyproject.toml
-	$(PYTHON) -m venv .venv-docs
-	$(DOCS)/python -m pip install --quiet --upgrade pip
-	$(DOCS)/python -m pip install --quiet --editable '.[docs]'
-	touch $@
-
-.venv-bench/ready: pyproject.toml
-	$(PYTHON) -m venv .venv-bench
-	$(BENCH)/python -m pip install --quiet --upgrade pip
-	$(BENCH)/python -m pip install --quiet --editable '.[benchmarks]'
+# Each environment by the extra of pyproject.toml that it gets
+.venv-test/ready: EXTRA = test
+.venv-demo/ready: EXTRA = examples
+.venv-docs/ready: EXTRA = docs
+.venv-bench/ready: EXTRA = benchmarks
+.venv-%/ready: pyproject.toml
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --upgrade pip
+	.venv-$*/bin/python -m pip install --quiet --editable '.[$(EXTRA)]'
 	touch $@
 
 .venv-peers/ready: benchmarks/peers.txt

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from speed_targets import RATIOS, against_targets
+from speed_targets import RATIOS, against_targets, three_digits
 
 FOLDER = Path(__file__).parent / "results"
 PAGE = """# Speed
@@ -61,8 +61,8 @@ def main() -> None:
     targets = against_targets(speed, startup, memory)
     print(targets.to_string())
     others = memory.drop(index=growth.index)
-    others["value"] = others["value"].map("{:.3g}".format)
-    parts = pd.read_csv(FOLDER / "parts.csv", index_col="part")["milliseconds"].map("{:.3g}".format)
+    others["value"] = others["value"].map(three_digits)
+    parts = pd.read_csv(FOLDER / "parts.csv", index_col="part")["milliseconds"].map(three_digits)
     page = PAGE.format(
         rounds=speed["round"].nunique(),
         machine=f"{os.cpu_count()} CPU cores",
@@ -80,7 +80,7 @@ def main() -> None:
 def compare(results: pd.DataFrame) -> pd.DataFrame:
     """A line for each work: medians in milliseconds, and how many times as fast skaae is."""
     medians = 1000 * results.groupby(["work", "package"], sort=False)["seconds"].median().unstack("package")
-    shown = medians.map("{:.3g}".format).replace("nan", "")
+    shown = medians.map(three_digits).replace("nan", "")
     if "alibi-detect" in medians:
         ratio = medians["alibi-detect"] / medians["skaae"]
         shown["times as fast"] = ratio.map("{:.1f}".format).replace("nan", "")

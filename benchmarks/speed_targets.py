@@ -39,10 +39,12 @@ def against_targets(speed: pd.DataFrame, startup: pd.Series, memory: pd.DataFram
         for work, wanted in (RATIOS.items() if "alibi-detect" in medians else ())
     ]
     lines += [*_times(medians["skaae"], startup), *_memory(memory)]
-    return pd.DataFrame(
-        [(what, _shown(value), f"{sign} {limit:g}", _missed(value, sign, limit)) for what, value, sign, limit in lines],
-        columns=["what", "measured", "wanted", "missed"],
-    ).set_index("what")
+    shown = {
+        what: (three_digits(value), f"{sign} {limit:g}", _missed(value, sign, limit))
+        for what, value, sign, limit in lines
+    }
+    compared = pd.DataFrame.from_dict(shown, orient="index", columns=["measured", "wanted", "missed"])
+    return compared.rename_axis("what")
 
 
 def _times(taken: pd.Series, startup: pd.Series) -> list[tuple[str, float, str, float]]:
@@ -78,5 +80,6 @@ def _missed(value: float, sign: str, limit: float) -> str:
     return "" if (value >= limit if sign == ">=" else value <= limit) else "missed"
 
 
-def _shown(value: float) -> str:
-    return f"{value:.3g}"
+def three_digits(value: float) -> str:
+    """Three digits of a number, and of a large one all before the point."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"

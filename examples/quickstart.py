@@ -101,6 +101,7 @@ def corrected_accuracy(pipeline, X, y):
 with tempfile.TemporaryDirectory() as cache:
     detector = AdversarialAEDetector(
         FrozenEstimator(classifier),
+        epochs=60,
         batch_size=32,
         random_state=0,
         memory=cache,

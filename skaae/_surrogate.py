@@ -27,7 +27,7 @@ from skaae._warnings import warn
 SampleShape = tuple[int, ...]
 Surrogate: TypeAlias = keras.Model | Callable[[SampleShape, int], keras.Model] | FrozenKerasModel | None
 HIDDEN_UNITS = 256
-BATCH_SIZE = 256
+BATCH_SIZE = 128
 LEARNING_RATE = 2e-3
 STEPS = 2000
 STEPS_PER_EXECUTION = 100

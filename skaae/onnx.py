@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["OnnxDetector", "to_onnx"]
 FORMAT = 1
+# What `OnnxDetector` reads from the file beside the graph.
+METADATA = {"threshold", "classes", "classes_dtype", "sample_shape", "feature_names", "label_change_first", "versions"}
 EXTRA = "onnx-runtime"
 BYTES_PER_CHUNK = 2**18
 
@@ -224,4 +226,6 @@ def _metadata(session: Any, path: str | os.PathLike[str]) -> dict[str, Any]:
             f"path={os.fspath(path)!r} has the format {found['skaae_format']}, newer than {FORMAT}, the newest that "
             f"this version of skaae reads."
         )
+    if lost := sorted(METADATA - found.keys()):
+        raise ValueError(f"path={os.fspath(path)!r} has lost the metadata {lost}: export the detector again.")
     return {name: json.loads(value) for name, value in found.items()}

@@ -18,7 +18,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from skaae import AdversarialAEDetector, FrozenKerasModel
+from skaae import AdversarialAEDetector, FrozenKerasModel, _surrogate
 
 logging.getLogger("tensorflow").setLevel(logging.ERROR)  # "retracing", once for each of many small fits
 
@@ -41,6 +41,12 @@ def pytest_configure(config):
 
 # The method as published: S(x) is the divergence alone, and training the minimisation of its mean.
 PUBLISHED = {"noise": 0, "virtual_adversarial": 0, "label_change_first": False}
+
+
+@pytest.fixture
+def short_distillation(monkeypatch):
+    """A surrogate of 200 steps instead of 2,000, where its quality is not what a test is about."""
+    monkeypatch.setattr(_surrogate, "STEPS", 200)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,8 @@ from sklearn.exceptions import NotFittedError
 
 from skaae import AdversarialAEDetector, attack_target
 
+pytestmark = pytest.mark.usefixtures("short_distillation")
+
 SIZE = 0.3
 
 

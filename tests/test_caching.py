@@ -4,6 +4,7 @@ import joblib
 import keras
 import numpy as np
 import pytest
+from conftest import PUBLISHED
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -36,7 +37,8 @@ def count(tmp_path):
 @pytest.fixture
 def detector(flowers, tmp_path, count):
     counter = CountTrainings(tmp_path / "trainings")
-    return AdversarialAEDetector(flowers, epochs=1, random_state=0, callbacks=[counter], memory=str(tmp_path / "cache"))
+    memory = str(tmp_path / "cache")
+    return AdversarialAEDetector(flowers, epochs=1, random_state=0, callbacks=[counter], memory=memory, **PUBLISHED)
 
 
 def corrected_accuracy(estimator, X, y):

@@ -23,6 +23,8 @@ from sklearn.svm import LinearSVC
 from skaae import AdversarialAEDetector
 from skaae._classifiers import PredictProbaClassifier, as_frozen_classifier
 
+pytestmark = pytest.mark.usefixtures("short_distillation")
+
 dense = keras.layers.Dense
 
 

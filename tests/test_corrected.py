@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import PUBLISHED
 from lightgbm import LGBMClassifier
 from scikeras.wrappers import KerasClassifier
 from sklearn.base import clone
@@ -23,9 +24,12 @@ from xgboost import XGBClassifier
 
 from skaae import AdversarialAEDetector, CorrectedClassifier, _fitting
 
+pytestmark = pytest.mark.usefixtures("short_distillation")
+
 
 def corrected(classifier, **parameters):
-    return CorrectedClassifier(AdversarialAEDetector(classifier, **{"epochs": 2, "random_state": 0, **parameters}))
+    parameters = {"epochs": 2, "random_state": 0, **PUBLISHED, **parameters}
+    return CorrectedClassifier(AdversarialAEDetector(classifier, **parameters))
 
 
 def network():
@@ -99,7 +103,7 @@ class TestFit:
         frozen = LogisticRegression().fit(X, y)
         model = corrected(FrozenEstimator(frozen)).fit(X, y)
         assert model.classifier_ is frozen
-        wanted = AdversarialAEDetector(frozen, epochs=2, random_state=0).fit(X)
+        wanted = AdversarialAEDetector(frozen, epochs=2, random_state=0, **PUBLISHED).fit(X)
         assert model.detector_.threshold_ == wanted.threshold_
 
     def test_pickle(self, cancer):

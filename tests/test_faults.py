@@ -24,6 +24,9 @@ from tensorflow.python.framework import config
 from skaae import AdversarialAEDetector, CorrectedClassifier, FrozenKerasModel
 from skaae._caching import cached_training
 from skaae._rows import RowSubset
+from skaae.onnx import OnnxDetector, to_onnx
+
+pytestmark = pytest.mark.usefixtures("short_distillation")
 
 FOLDER = Path(__file__).parent
 
@@ -113,6 +116,37 @@ def test_a_truncated_cache_file_is_not_used(tmp_path, caplog, share):
     assert cached_result(str(tmp_path)) == 1
     assert "Exception while loading results" in caplog.text
     assert cached_result(str(tmp_path)) == 0
+
+
+EXPORTS = """
+    import os, signal, sys
+    import joblib
+    from skaae.onnx import to_onnx
+    folder, moment = sys.argv[1:]
+    detector = joblib.load(os.path.join(folder, "detector.joblib"))
+    path = os.path.join(folder, "detector.onnx")
+    def kill(event, arguments):
+        is_named = event == "os.rename" and arguments[1] == path
+        is_opened = event == "open" and str(arguments[0]).startswith(os.path.join(folder, ".detector.onnx"))
+        if is_named if moment == "named" else is_opened:
+            os.kill(os.getpid(), signal.SIGKILL)
+    sys.addaudithook(kill)
+    to_onnx(detector, path)
+"""
+
+
+@pytest.mark.parametrize("moment", ["opened", "named"])
+def test_killed_while_an_onnx_file_is_written(iris, flowers, tmp_path, moment):
+    """The file of before is there, whole, until the new one is; the next export writes it."""
+    old = AdversarialAEDetector(flowers, epochs=0, random_state=0).fit(iris[0])
+    new = AdversarialAEDetector(flowers, epochs=0, random_state=1).fit(iris[0])
+    path = tmp_path / "detector.onnx"
+    to_onnx(old, path)
+    joblib.dump(new, tmp_path / "detector.joblib")
+    killed(EXPORTS, tmp_path, moment)
+    np.testing.assert_allclose(OnnxDetector(path).score_samples(iris[0]), old.score_samples(iris[0]), atol=1e-5)
+    to_onnx(new, path)
+    np.testing.assert_allclose(OnnxDetector(path).score_samples(iris[0]), new.score_samples(iris[0]), atol=1e-5)
 
 
 @contextmanager

@@ -6,6 +6,8 @@ from sklearn.frozen import FrozenEstimator
 
 from skaae import AdversarialAEDetector, _fitting
 
+pytestmark = pytest.mark.usefixtures("short_distillation")
+
 
 @pytest.fixture
 def trainings(monkeypatch):

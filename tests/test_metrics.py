@@ -11,6 +11,8 @@ from sklearn.preprocessing import StandardScaler
 from skaae import AdversarialAEDetector, CorrectedClassifier
 from skaae.metrics import TruePositiveRateAt, corrected_accuracy, defence_report, detection_auc
 
+pytestmark = pytest.mark.usefixtures("short_distillation")
+
 
 class Scores:
     """An outlier detector whose rows are their adversarial scores."""

@@ -134,6 +134,12 @@ def test_files_that_are_none_of_ours(path, tmp_path):
     onnx.save(model, tmp_path / "newer.onnx")
     with pytest.raises(ValueError, match="format 2, newer than 1"):
         OnnxDetector(tmp_path / "newer.onnx")
+    newer[0].value = "1"
+    threshold = next(prop for prop in model.metadata_props if prop.key == "threshold")
+    model.metadata_props.remove(threshold)
+    onnx.save(model, tmp_path / "stripped.onnx")
+    with pytest.raises(ValueError, match=r"has lost the metadata \['threshold'\]: export the detector again"):
+        OnnxDetector(tmp_path / "stripped.onnx")
     model.metadata_props.remove(newer[0])
     onnx.save(model, tmp_path / "other.onnx")
     with pytest.raises(ValueError, match=r"none that skaae\.onnx\.to_onnx has written"):

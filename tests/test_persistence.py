@@ -29,6 +29,8 @@ from sklearn.preprocessing import StandardScaler
 from skaae import TRUSTED_TYPES, AdversarialAEDetector, CorrectedClassifier, _persistence
 from skaae.alibi import AdversarialAE
 
+pytestmark = pytest.mark.usefixtures("short_distillation")
+
 FOLDER = Path(__file__).parent
 DUPLICATES = [copy.deepcopy, lambda detector: pickle.loads(pickle.dumps(detector))]
 

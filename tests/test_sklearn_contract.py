@@ -4,6 +4,7 @@ from unittest import SkipTest
 
 import keras
 import pytest
+from conftest import PUBLISHED
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import estimator_checks_generator
@@ -50,9 +51,9 @@ class AnyWidth(keras.Model):
         return load_any_width, (self.get_weights(),)
 
 
-def make_detector():
+def make_detector(epochs=1):
     keras.utils.set_random_seed(0)
-    return AdversarialAEDetector(FrozenKerasModel(AnyWidth()), virtual_adversarial_steps=1, epochs=1, random_state=0)
+    return AdversarialAEDetector(FrozenKerasModel(AnyWidth()), epochs=epochs, random_state=0, **PUBLISHED)
 
 
 def name_of(check):
@@ -66,10 +67,8 @@ def run_without_skip(check, *arguments):
         pytest.fail(f"skipped: {skipped}")
 
 
-def make_corrected():
-    return CorrectedClassifier(
-        AdversarialAEDetector(LogisticRegression(), virtual_adversarial_steps=1, epochs=1, random_state=0)
-    )
+def make_corrected(epochs=1):
+    return CorrectedClassifier(AdversarialAEDetector(LogisticRegression(), epochs=epochs, random_state=0, **PUBLISHED))
 
 
 def checks_of(estimator):
@@ -81,6 +80,7 @@ CHECKS_OF_CORRECTED = checks_of(make_corrected())
 BEYOND_OF_CORRECTED = ["check_param_validation", "check_dataframe_column_names_consistency"]
 
 
+@pytest.mark.usefixtures("short_distillation")
 @pytest.mark.filterwarnings("ignore:.* rows are too few to promise")  # the checks fit 10 to 30 rows
 @pytest.mark.filterwarnings("ignore:X (does not have valid|has) feature names")  # provoked by the checks
 class TestContract:
@@ -90,11 +90,11 @@ class TestContract:
 
     @pytest.mark.parametrize("name", BEYOND)
     def test_detector_beyond(self, name):
-        run_without_skip(getattr(estimator_checks, name), "AdversarialAEDetector", make_detector())
+        run_without_skip(getattr(estimator_checks, name), "AdversarialAEDetector", make_detector(epochs=0))
 
     @pytest.mark.parametrize("check", CHECKS_OF_CORRECTED, ids=name_of)
     def test_corrected_classifier(self, check):
-        run_without_skip(check, make_corrected())
+        run_without_skip(check, make_corrected(epochs=0))
 
     @pytest.mark.parametrize("name", BEYOND_OF_CORRECTED)
     def test_corrected_classifier_beyond(self, name):

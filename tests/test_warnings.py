@@ -15,6 +15,8 @@ from skaae._threshold import conformal_threshold
 from skaae._warnings import warn
 from skaae.alibi import AdversarialAE
 
+pytestmark = pytest.mark.usefixtures("short_distillation")
+
 
 @pytest.fixture(scope="module")
 def detector(iris, iris_model):
