@@ -110,7 +110,7 @@ with tempfile.TemporaryDirectory() as cache:
         make_pipeline(MinMaxScaler((0, 1), clip=True), detector),
         {"adversarialaedetector__threshold_percentile": [80, 85, 90, 95, 97]},
         scoring=corrected_accuracy,
-        cv=3,
+        cv=2,
     ).fit(X_detector, y_detector)
 pipeline = search.best_estimator_.set_params(adversarialaedetector__memory=None)
 

@@ -43,7 +43,7 @@ with warnings.catch_warnings():
 
 X, y = load_breast_cancer(return_X_y=True)
 X_forest, X_rest, y_forest, y_rest = train_test_split(X, y, test_size=0.6, stratify=y, random_state=0)
-X_detector, X_test, _, y_test = train_test_split(X_rest, y_rest, test_size=0.3, stratify=y_rest, random_state=0)
+X_detector, X_test, _, y_test = train_test_split(X_rest, y_rest, test_size=60, stratify=y_rest, random_state=0)
 
 scaler = StandardScaler().fit(X_forest)
 forest = FrozenEstimator(RandomForestClassifier(50, random_state=0).fit(scaler.transform(X_forest), y_forest))

@@ -24,8 +24,8 @@ from skaae.metrics import defence_report, detection_auc
 pytestmark = pytest.mark.filterwarnings("ignore:.* rows are too few to promise:UserWarning")
 
 N_FEATURES = 4
-LARGEST = float(np.finfo(np.float32).max)
 NAMES = ["a", "b", "c", "d"]
+LARGEST = float(np.finfo(np.float32).max)
 # Quarters, exact in every float of at least 16 bits.
 ROWS = np.random.default_rng(0).integers(-12, 13, (30, N_FEATURES)) / 4
 WHOLE = np.abs(np.round(ROWS))
@@ -363,88 +363,6 @@ class TestOverflow:
             defence_report(fitted, ROWS, np.arange(30) % 3, {"huge": HUGE * LARGEST})
 
 
-FRAME = pd.DataFrame(ROWS, columns=NAMES)
-
-
-@pytest.fixture(scope="module")
-def named():
-    return detector(epochs=0).fit(FRAME)
-
-
-class TestNamesOfColumns:
-    @pytest.mark.parametrize(
-        ("frame", "message"),
-        [
-            (FRAME[NAMES[::-1]], "must be in the same order"),
-            (FRAME[NAMES[:3]], "Feature names seen at fit time, yet now missing:\n- d"),
-            (FRAME.assign(e=1.0), "Feature names unseen at fit time:\n- e"),
-            (FRAME.rename(columns={"a": "A"}), "unseen at fit time:\n- A"),
-            (FRAME[["a", "a", "b", "c"]], r"several columns of the name\(s\) \['a'\]"),
-            (pl.DataFrame(FRAME[NAMES[::-1]]), "must be in the same order"),
-            (pl.DataFrame(FRAME).rename({"a": "A"}), "unseen at fit time:\n- A"),
-        ],
-    )
-    def test_other_columns(self, named, frame, message):
-        for method in (named.predict, named.transform, named.infer_threshold):
-            with pytest.raises(ValueError, match=message):
-                method(frame)
-
-    def test_names_of_several_types(self):
-        with pytest.raises(TypeError, match="Feature names are only supported if all input features have string names"):
-            detector().fit(pd.DataFrame(ROWS, columns=["a", 1, "b", 2]))
-
-    def test_polars_and_pandas_are_the_same(self, named):
-        np.testing.assert_array_equal(named.predict(pl.DataFrame(FRAME)), named.predict(FRAME))
-        np.testing.assert_array_equal(named.feature_names_in_, NAMES)
-
-    def test_the_index_is_kept(self, named):
-        frame = FRAME.set_axis(np.arange(30)[::-1] // 2)
-        transformed = detector(threshold=0.0, epochs=0).fit(FRAME).set_output(transform="pandas").transform(frame)
-        pd.testing.assert_index_equal(transformed.index, frame.index)
-        assert list(transformed.columns) == NAMES
-
-    def test_no_names_where_there_were_some(self, named):
-        with pytest.warns(UserWarning, match="X does not have valid feature names"):
-            named.predict(ROWS)
-
-
-IMAGES = np.random.default_rng(0).normal(size=(6, 5, 4, 1))
-
-
-@pytest.fixture(scope="module")
-def fitted_on_images():
-    classifier = keras.Sequential([keras.Input((5, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(2, "softmax")])
-    autoencoder = keras.Sequential([keras.Input((5, 4, 1)), keras.layers.Conv2D(1, 1)])
-    return AdversarialAEDetector(classifier, autoencoder=autoencoder, epochs=0).fit(IMAGES)
-
-
-class TestShapesOfImages:
-    @pytest.mark.parametrize(
-        "shape", [(3, 5, 4, 3), (3, 5, 4), (3, 20), (3, 1, 5, 4), (3, 4, 5, 1), (5, 4, 1), (0, 5, 4, 1), (3, 5, 0, 1)]
-    )
-    def test_other_shapes(self, fitted_on_images, shape):
-        for method in (fitted_on_images.predict, fitted_on_images.transform, fitted_on_images.infer_threshold):
-            with pytest.raises(ValueError, match=r"samples of shape|is expecting 5 features|0 sample\(s\)"):
-                method(np.zeros(shape))
-
-    @pytest.mark.parametrize("way", ["f4", ">f8", "F order", "strides"])
-    def test_layouts(self, fitted_on_images, way):
-        images = IMAGES.astype("f4").astype("f8")
-        ways = {"F order": np.asfortranarray(images), "strides": np.repeat(images, 2, axis=2)[:, :, ::2]}
-        found = fitted_on_images.adversarial_score(ways.get(way, images if way in ways else images.astype(way[-2:])))
-        np.testing.assert_array_equal(found, fitted_on_images.adversarial_score(images))
-
-    def test_the_whole_range_of_float32(self):
-        """The range of the values is beyond float32, though none of them is."""
-        flat = keras.layers.Flatten(), keras.layers.Rescaling(1e-38), keras.layers.Dense(2, "softmax")
-        classifier = keras.Sequential([keras.Input((5, 4, 1)), *flat])
-        autoencoder = keras.Sequential([keras.Input((5, 4, 1)), keras.layers.Rescaling(0.5)])
-        for dtype in ("f4", "f8"):
-            images = (np.sign(IMAGES) * 3e38).astype(dtype)
-            model = AdversarialAEDetector(classifier, autoencoder=autoencoder, epochs=0).fit(images)
-            assert np.isfinite(model.adversarial_score(images)).all()
-
-
 ODD_ROWS = {
     "a constant column": np.where(np.arange(N_FEATURES) == 1, 5.0, ROWS),
     "constant": np.full((20, N_FEATURES), 3.0),
@@ -481,8 +399,3 @@ class TestFit:
         model = detector(n_features=n_features, epochs=int(n_features in (1, 500))).fit(X)
         assert model.transform(X).shape == X.shape
         assert np.isfinite(model.adversarial_score(X)).all()
-
-    def test_sample_weights_are_refused(self):
-        for estimator in (detector(), CorrectedClassifier(detector(LogisticRegression()))):
-            with pytest.raises(TypeError, match="unexpected keyword argument 'sample_weight'"):
-                estimator.fit(ROWS, np.arange(30) % 3, sample_weight=np.ones(30))
