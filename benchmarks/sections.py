@@ -84,7 +84,8 @@ def with_spread(groups: pd.api.typing.DataFrameGroupBy) -> pd.DataFrame:
     """Means over the seeds, with the standard deviation between them where there are several."""
     mean, spread = groups.mean(), groups.std(ddof=0)
     shown = mean.map("{:.3f}".format) + spread.map(lambda value: f" ± {value:.3f}" if value > 0 else "")
-    return shown.replace("nan", "")
+    # Without the zeros before the points the widest table fits a page.
+    return shown.replace({"nan": "", r"\b0\.": "."}, regex=True)
 
 
 def trees_table(results: pd.DataFrame) -> pd.DataFrame:
