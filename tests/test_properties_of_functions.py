@@ -14,6 +14,8 @@ from skaae._divergence import AdversarialScore, kullback_leibler, log_odds_of_ch
 from skaae._threshold import conformal_threshold, split_labelled_rows, split_rows
 from skaae.metrics import TruePositiveRateAt, detection_auc
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* rows are too few to promise:UserWarning")
+
 percentiles = st.floats(0, 100, exclude_min=True)
 finite_scores = arrays.arrays(np.float64, st.integers(1, 50), elements=st.floats(0, 1e300))
 logits = arrays.arrays(
