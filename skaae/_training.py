@@ -18,7 +18,6 @@ from skaae._perturbations import Perturbation
 from skaae._rows import Pages, Rows, as_float32
 
 Heads = Callable[[tf.Tensor], list[tf.Tensor]]
-Gather = Callable[[tf.Tensor], tuple[tf.Tensor, ...]]
 MOST_RESIDENT_BYTES = 2**28
 # Where the number of epochs is left open: about as many steps as the defence goes on gaining from.
 DEFAULT_STEPS = 7000
@@ -321,7 +320,7 @@ def shuffled_batches(arrays: Sequence[Rows], batch_size: int, epochs: int, seed:
         full = tf.data.Dataset.from_tensor_slices(tf.reshape(rows[:n_full], (-1, batch_size)))
         return full if n_full == len(arrays[0]) else full.concatenate(tf.data.Dataset.from_tensors(rows[n_full:]))
 
-    return tf.data.Dataset.range(epochs).flat_map(order).map(gather(arrays)).prefetch(2)
+    return gather(tf.data.Dataset.range(epochs).flat_map(order), arrays).prefetch(2)
 
 
 def _size(values: Rows) -> int:
@@ -329,13 +328,18 @@ def _size(values: Rows) -> int:
     return 4 * math.prod(values.shape)
 
 
-def _gather_resident(arrays: Sequence[Rows]) -> Gather:
-    """Batches from one copy of the rows that TensorFlow holds: the fast way."""
-    resident = [tf.convert_to_tensor(as_float32(values)) for values in arrays]
-    return lambda rows: tuple(tf.gather(values, rows) for values in resident)
+def _gather_resident(order: tf.data.Dataset, arrays: Sequence[Rows]) -> tf.data.Dataset:
+    """Batches from one copy of the rows that TensorFlow holds: the fast way.
+
+    The copy goes through the pipeline by reference. Captured by the function that gathers, it would be in a cycle of
+    references with it, and stay until Python looks for such cycles.
+    """
+    resident = tf.data.Dataset.from_tensors(tuple(tf.convert_to_tensor(as_float32(values)) for values in arrays))
+    both = tf.data.Dataset.zip(order, resident.repeat())
+    return both.map(lambda rows, copies: tuple(tf.gather(values, rows) for values in copies))
 
 
-def _gather_streamed(arrays: Sequence[Rows]) -> Gather:
+def _gather_streamed(order: tf.data.Dataset, arrays: Sequence[Rows]) -> tf.data.Dataset:
     """Batches read from the arrays themselves, which stay where they are."""
     pages = [Pages(values) for values in arrays]
 
@@ -349,7 +353,7 @@ def _gather_streamed(arrays: Sequence[Rows]) -> Gather:
             for batch, values in zip(found, arrays, strict=True)
         )
 
-    return gather
+    return order.map(gather)
 
 
 def _batches(

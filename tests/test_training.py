@@ -6,6 +6,7 @@ import pty
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -182,6 +183,11 @@ def test_divergence_of_the_training_is_an_error(iris, iris_model):
     assert not hasattr(detector, "autoencoder_")
 
 
+def resident_bytes():
+    (kilobytes,) = re.findall(r"RssAnon:\s+(\d+)", Path("/proc/self/status").read_text())
+    return 1024 * int(kilobytes)
+
+
 class TestLargeX:
     def test_streamed_batches_train_as_resident_ones(self, iris, iris_model, monkeypatch):
         """Above a size the batches are read from X itself; the result is the same, bit for bit."""
@@ -203,6 +209,19 @@ class TestLargeX:
                 np.testing.assert_array_equal(np.sort(x[:, 0]), np.arange(1, 40, 2))
                 np.testing.assert_array_equal(x[:, 0], 2 * places + 1)
             assert (batches[0][0] != batches[3][0]).numpy().any()
+
+    def test_the_copy_of_the_rows_goes_with_the_batches(self):
+        """At once, not when Python next looks for cycles of references."""
+        X = np.ones((1_000_000, 16), np.float32)
+        next(iter(shuffled_batches([X], batch_size=1000, epochs=1, seed=0)))
+        gc.collect()
+        gc.disable()
+        before = resident_bytes()
+        for _ in range(4):
+            next(iter(shuffled_batches([X], batch_size=1000, epochs=1, seed=0)))
+        grown = resident_bytes() - before
+        gc.enable()
+        assert grown < 2 * X.nbytes
 
 
 def test_a_fit_leaves_no_graph_behind(iris, iris_model):
