@@ -57,7 +57,7 @@ with tempfile.TemporaryDirectory() as cache:
     detector = AdversarialAEDetector(classifier, epochs=50, batch_size=32, random_state=0, memory=cache)
     model = make_pipeline(StandardScaler(), CorrectedClassifier(detector))
     grid = {"correctedclassifier__detector__threshold_percentile": [80, 85, 90]}
-    search = GridSearchCV(model, grid, cv=3).fit(X_train, y_train)
+    search = GridSearchCV(model, grid, cv=2).fit(X_train, y_train)
 
 results = pd.DataFrame(search.cv_results_).rename(columns={f"param_{next(iter(grid))}": "percentile"})
 print(results[["percentile", "mean_test_score", "std_test_score"]].to_string(index=False, float_format="{:.3f}".format))
