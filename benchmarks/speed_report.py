@@ -99,7 +99,7 @@ def draw_ratios(compared: pd.DataFrame) -> plt.Figure:
         axes.text(1.08 * max(measured, mark), place, f"{measured:.1f}", va="center")
     axes.plot(wanted, ratios.index, "|", markersize=18, markeredgewidth=2.5, color=COLOURS["score"], label="wanted")
     axes.axvline(1, color="grey", linewidth=1)
-    axes.set(xscale="log", xlabel="times as fast as alibi-detect", xlim=(0.8, 2 * ratios.max()))
+    axes.set(xscale="log", xlabel="times as fast as alibi-detect", xlim=(0.8, 2 * max(*ratios, *wanted)))
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.minorticks_off()

@@ -23,7 +23,7 @@ from skaae import AdversarialAEDetector, FrozenKerasModel, _surrogate
 logging.getLogger("tensorflow").setLevel(logging.ERROR)  # "retracing", once for each of many small fits
 
 
-# The same examples every time; `pytest --hypothesis-profile=thorough tests/test_properties.py` looks for others.
+# The same examples every time; `pytest --hypothesis-profile=thorough tests/test_properties*.py` looks for others.
 settings.register_profile(
     "repeatable",
     derandomize=True,

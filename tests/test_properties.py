@@ -1,8 +1,8 @@
-"""What holds for any rows, labels, scores and parameters, by Hypothesis.
+"""What holds for any rows, labels and parameters, by Hypothesis; test_properties_of_functions.py has the functions.
 
 The examples are the same in every run. To look for others, 2,500 for each property::
 
-    pytest --hypothesis-profile=thorough tests/test_properties.py
+    pytest --hypothesis-profile=thorough tests/test_properties*.py
 
 The profiles are in tests/conftest.py. One detector of each kind scores all examples; where fitting itself is the
 subject, the examples are a hundredth as many, of which few train.

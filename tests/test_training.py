@@ -216,12 +216,13 @@ class TestLargeX:
         next(iter(shuffled_batches([X], batch_size=1000, epochs=1, seed=0)))
         gc.collect()
         gc.disable()
-        before = resident_bytes()
-        for _ in range(4):
-            next(iter(shuffled_batches([X], batch_size=1000, epochs=1, seed=0)))
-        grown = resident_bytes() - before
-        gc.enable()
-        assert grown < 2 * X.nbytes
+        try:
+            before = resident_bytes()
+            for _ in range(4):
+                next(iter(shuffled_batches([X], batch_size=1000, epochs=1, seed=0)))
+            assert resident_bytes() - before < 2 * X.nbytes
+        finally:
+            gc.enable()
 
 
 def test_a_fit_leaves_no_graph_behind(iris, iris_model):
