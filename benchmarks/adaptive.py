@@ -1,6 +1,6 @@
 """Is the defence only hard to differentiate? Attacks that would win then, and budgets up to where it falls.
 
-    python benchmarks/adaptive.py [--seeds 1] [SET ...]
+    python benchmarks/adaptive.py [--seeds 1] [SET ...] [--checks CHECK ...]
 
 A line of results/adaptive.csv for each set, seed, check, attack and size: accuracy after `correct` of skaae
 with its defaults. A run goes on where the last one stopped.
@@ -14,8 +14,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import attacks
 import keras
@@ -66,12 +67,14 @@ class Defence:
 
 def main() -> None:
     parser = parser_of(__doc__, ["spambase", "mnist5k"], seeds=1)
-    for_each_set(parsed(parser, [*TABLES, *IMAGES]), run_set)
+    parser.add_argument("--checks", nargs="*", default=list(CHECKS), choices=CHECKS)
+    arguments = parsed(parser, [*TABLES, *IMAGES])
+    for_each_set(arguments, partial(run_set, checks=arguments.checks))
 
 
-def run_set(name: str, seed: int) -> None:
-    """Run the checks that one set has no results of yet."""
-    wanted = [check for check in CHECKS if not LEDGER.done(set=name, seed=seed, check=check)]
+def run_set(name: str, seed: int, checks: Sequence[str]) -> None:
+    """Run those checks on one set that have no results yet."""
+    wanted = [check for check in checks if not LEDGER.done(set=name, seed=seed, check=check)]
     if not wanted:
         return
     split = load(name, seed)
