@@ -207,6 +207,26 @@ def test_the_budget_grows_until_no_row_is_right(bench, split, monkeypatch):
     assert sizes[-2] < 1 <= sizes[-1]
 
 
+def test_adaptive_runs_the_checks_asked_for_that_are_not_done(bench, split, results, monkeypatch):
+    done = []
+
+    def check(name):
+        def lines(defence):
+            done.append(name)
+            return [{"attack": name, "size": 0.3, "corrected": 0.5}]
+
+        return lines
+
+    monkeypatch.setattr(bench.adaptive, "load", lambda name, seed: split)
+    monkeypatch.setattr(bench.victims, "network", lambda name, split, seed: None)
+    monkeypatch.setattr(bench.adaptive, "trained", lambda model, split, seed: None)
+    monkeypatch.setattr(bench.adaptive, "CHECKS", {name: check(name) for name in ("PGD", "transfer", "more steps")})
+    bench.adaptive.run_set("some", 0, ["PGD"])
+    bench.adaptive.run_set("some", 0, ["PGD", "transfer"])
+    assert done == ["PGD", "transfer"]
+    assert bench.adaptive.LEDGER.lines()["check"].tolist() == done
+
+
 def defence_lines(seed, corrected):
     """The lines of one method: clean, two unaware attacks, and two knowing ones at two sizes."""
     common = {"set": "some", "seed": seed, "method": "skaae"}
