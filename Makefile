@@ -6,18 +6,22 @@ DEMO := .venv-demo/bin
 BENCH := .venv-bench/bin
 DOCS := .venv-docs/bin
 
-.PHONY: test demo docs format clean
+.PHONY: test test-slow demo docs format clean
 .PHONY: bench-data bench-defence bench-peers bench-trees bench-corruptions bench-adaptive bench-promise
 .PHONY: bench-speed bench-dask bench-facade bench-deployment
 
 # Two processes share the cores: more threads in each would wait for one another
-test: export OMP_NUM_THREADS = 1
-test: export TF_NUM_INTRAOP_THREADS = 1
-test: export TF_NUM_INTEROP_THREADS = 1
+test test-slow: export OMP_NUM_THREADS = 1
+test test-slow: export TF_NUM_INTRAOP_THREADS = 1
+test test-slow: export TF_NUM_INTEROP_THREADS = 1
 test: .venv-test/ready
 	$(TEST)/ruff check .
 	$(TEST)/ruff format --check .
-	$(TEST)/python -m pytest -n 2 $(PYTEST_ARGS)
+	$(TEST)/python -m pytest -n 2 -m "not slow" $(PYTEST_ARGS)
+
+# The gallery, clusters of processes, long loops of fits: minutes, so apart from what is run before each commit
+test-slow: .venv-test/ready
+	$(TEST)/python -m pytest -n 2 -m slow $(PYTEST_ARGS)
 
 demo: .venv-demo/ready
 	$(DEMO)/python examples/quickstart.py

@@ -48,7 +48,7 @@ def corrected_accuracy(estimator, X, y):
 
 @pytest.mark.filterwarnings("ignore:.* rows are too few to promise")
 class TestGridSearch:
-    @pytest.mark.parametrize("n_jobs", [1, 2])
+    @pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
     def test_search_over_the_percentile_trains_once_a_fold_and_once_to_refit(self, iris, detector, count, n_jobs):
         if n_jobs > 1:  # the workers have no cache entry yet: let them start one after the other
             detector.fit(iris[0])

@@ -17,6 +17,7 @@ def run(*arguments, folder):
     return subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True).stdout
 
 
+@pytest.mark.slow
 def test_quickstart(tmp_path):
     shown = run(ROOT / "examples" / "quickstart.py", folder=tmp_path)
     accuracy = {
@@ -31,6 +32,7 @@ def test_quickstart(tmp_path):
     assert (tmp_path / "output" / "quickstart.png").stat().st_size > 20_000
 
 
+@pytest.mark.slow
 def test_random_forest(tmp_path):
     shown = run(ROOT / "examples" / "random_forest.py", folder=tmp_path)
     undefended, defended = map(float, re.search(r"under attack: ([\d.]+) .*, ([\d.]+) defended", shown).groups())
@@ -41,6 +43,7 @@ def test_random_forest(tmp_path):
     assert (tmp_path / "output" / "random_forest.png").stat().st_size > 5_000
 
 
+@pytest.mark.slow
 def test_scikeras_search(tmp_path):
     shown = run(ROOT / "examples" / "scikeras_search.py", folder=tmp_path)
     assert float(re.search(r"held-out wines: ([\d.]+)", shown)[1]) > 0.85
@@ -64,6 +67,7 @@ def test_readme(code, tmp_path):
     assert run("-c", code, folder=tmp_path) == "['malignant' 'malignant' 'malignant']\n"
 
 
+@pytest.mark.slow
 def test_how_to_evaluate(tmp_path):
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "evaluate.md").read_text(), re.S)
     shown = run("-W", "ignore", "-c", code, folder=tmp_path)
@@ -87,6 +91,7 @@ def test_coming_from_alibi_detect(tmp_path):
     assert float(accuracy_of_estimator) > 0.9
 
 
+@pytest.mark.slow
 def test_two_workers(tmp_path):
     shown = run(ROOT / "examples" / "two_workers.py", folder=tmp_path)
     first, second, alone = map(float, re.findall(r"loss ([\d.]+)", shown))
@@ -110,6 +115,7 @@ assert abs(detector.score_samples(load_iris().data) - np.load("scores.npy")).max
     assert re.match(r"\['\w+' '\w+'\] \[ ?(True|False) +(True|False)\] \[ *\S+ +\S+ *\]$", shown)
 
 
+@pytest.mark.slow
 def test_persist(tmp_path):
     dump, *loads = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "persist.md").read_text(), re.S)
     assert len(loads) == 2

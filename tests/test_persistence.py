@@ -94,6 +94,7 @@ def test_pipeline_around_a_scikeras_classifier_in_a_new_process(iris, tmp_path, 
     same_in_a_new_process(make_pipeline(StandardScaler(), detector).fit(X), X, tmp_path)
 
 
+@pytest.mark.slow
 def test_two_processes_fit_the_same_detector(iris, tmp_path):
     np.save(tmp_path / "X.npy", iris[0])
     code = """

@@ -1,6 +1,8 @@
 import subprocess
 import sys
 
+import pytest
+
 FORKED = """
 import multiprocessing, warnings
 import keras, numpy as np
@@ -34,6 +36,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_forked_process_says_so_and_loky_works(tmp_path):
     (tmp_path / "script.py").write_text(FORKED)
     command = [sys.executable, tmp_path / "script.py"]

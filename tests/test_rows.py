@@ -141,6 +141,7 @@ def test_spread_of_features_that_do_not_vary():
     assert Statistics.of(np.full((3, 2), 7.0)).spread.tolist() == [1.0, 1.0]
 
 
+@pytest.mark.slow
 def test_a_memory_map_is_never_copied_whole(tmp_path):
     """343 MiB of rows: fit and predict stay well below that, in a process of their own."""
     command = [sys.executable, "-c", MEMORY_MAP, str(tmp_path / "X.npy")]

@@ -161,6 +161,7 @@ def test_reconstruction_weight_is_in_units_of_each_feature():
     np.testing.assert_allclose(reconstruction_weight(X), [0.1, 0.001])
 
 
+@pytest.mark.slow
 def test_x_stays_near_its_reconstruction_where_there_is_a_surrogate(wine):
     X, y = wine
     classifier = RandomForestClassifier(20, random_state=0).fit(X, y)

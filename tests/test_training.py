@@ -225,6 +225,7 @@ class TestLargeX:
             gc.enable()
 
 
+@pytest.mark.slow
 def test_a_fit_leaves_no_graph_behind(iris, iris_model):
     """TensorFlow would keep the graph of each training for ever: see `skip_all_reduce`."""
     forest = FrozenEstimator(RandomForestClassifier(5, random_state=0).fit(*iris))
