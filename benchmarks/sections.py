@@ -127,7 +127,7 @@ def adaptive_table(results: pd.DataFrame) -> pd.DataFrame:
     worst = fixed.groupby(["set", "size", "check", "seed"], sort=False)["corrected"].min()
     table = with_spread(worst.unstack("check")[fixed["check"].unique()].groupby(["set", "size"], sort=False))
     fallen = first_without_survivors(results).map("{:.2f}".format).replace("nan", "none tried")
-    return table.assign(**{"no row is right at": fallen.reindex(table.index, level="set")})
+    return table.assign(**{"no row is right at": fallen.reindex(table.index, level="set").fillna("")})
 
 
 def first_without_survivors(results: pd.DataFrame) -> pd.Series:
