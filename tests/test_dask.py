@@ -24,7 +24,8 @@ MEMORY_LIMIT = 1.5 * 2**30
 
 @pytest.fixture(scope="module", autouse=True)
 def client():
-    settings = {"n_workers": 2, "threads_per_worker": 1, "memory_limit": MEMORY_LIMIT, "dashboard_address": None}
+    # Any free port: two processes of pytest may have a cluster at once.
+    settings = {"n_workers": 2, "threads_per_worker": 1, "memory_limit": MEMORY_LIMIT, "dashboard_address": ":0"}
     with LocalCluster(**settings) as cluster, Client(cluster) as client:
         yield client
 
