@@ -299,6 +299,12 @@ def test_adaptive_table(bench):
     }
 
 
+def test_adaptive_table_leaves_what_was_not_run_empty(bench):
+    other = {"set": "other", "seed": 0, "check": "PGD", "attack": "joint", "size": 0.3, "corrected": 0.5}
+    shown = bench.sections.adaptive_table(pd.DataFrame([*adaptive_lines(), other])).loc[("other", 0.3)]
+    assert shown.to_dict() == {"PGD": ".500", "more steps": "", "transfer": "", "no row is right at": ""}
+
+
 def test_trees_table(bench):
     common = {"set": "some", "seed": 0, "classifier": "forest", "method": "skaae"}
     clean = {"attack": "clean", "corrected": 0.9, "without": 0.95, "flagged": 0.05, "seconds": 3.0}
