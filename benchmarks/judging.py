@@ -10,7 +10,7 @@ from data import Split
 from methods import PERCENTILE, Fitted, labels
 from sklearn.metrics import roc_auc_score
 
-from skaae._threshold import conformal_threshold
+from skaae._scoring.threshold import conformal_threshold
 
 
 def threshold_of(fitted: Fitted, split: Split) -> float:

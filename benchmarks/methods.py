@@ -16,7 +16,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.ensemble import IsolationForest
 
 from skaae import AdversarialAEDetector, FrozenKerasModel
-from skaae._training import TrainingOptions
+from skaae._training.loop import TrainingOptions
 
 PUBLISHED = {"noise": 0.0, "virtual_adversarial": 0.0, "label_change_first": False, "reconstruction_weight": 0.0}
 PERCENTILE = 95

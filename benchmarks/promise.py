@@ -26,7 +26,7 @@ from ledger import Ledger
 from sections import promise_table
 
 from skaae import AdversarialAEDetector, FrozenKerasModel
-from skaae._threshold import conformal_threshold
+from skaae._scoring.threshold import conformal_threshold
 
 LEDGER = Ledger.named("promise")
 SETS = ("magic", "letter", "adult")  # which have the rows for it

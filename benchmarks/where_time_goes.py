@@ -16,8 +16,8 @@ import pandas as pd
 import tensorflow as tf
 from speed_worker import Skaae, bare_epoch, median, per_epoch, table, table_networks
 
-from skaae._inference import Graph
-from skaae._training import shuffled_batches
+from skaae._keras.row_function import Graph
+from skaae._training.loop import shuffled_batches
 
 RESULTS = Path(__file__).parent / "results" / "parts.csv"
 EPOCHS = 20

@@ -11,20 +11,20 @@ if TYPE_CHECKING:
     import skaae.onnx as onnx
     from skaae._attack_target import attack_target as attack_target
     from skaae._corrected import CorrectedClassifier as CorrectedClassifier
-    from skaae._correction_display import CorrectionDisplay as CorrectionDisplay
     from skaae._detector import AdversarialAEDetector as AdversarialAEDetector
+    from skaae._displays.correction import CorrectionDisplay as CorrectionDisplay
+    from skaae._displays.robustness import RobustnessDisplay as RobustnessDisplay
+    from skaae._displays.score import ScoreDisplay as ScoreDisplay
     from skaae._frozen_keras_model import FrozenKerasModel as FrozenKerasModel
     from skaae._persistence import TRUSTED_TYPES as TRUSTED_TYPES
-    from skaae._robustness_display import RobustnessDisplay as RobustnessDisplay
-    from skaae._score_display import ScoreDisplay as ScoreDisplay
 
 __version__ = "0.1.0"
 _MODULES = {
     "AdversarialAEDetector": "skaae._detector",
     "CorrectedClassifier": "skaae._corrected",
-    "CorrectionDisplay": "skaae._correction_display",
-    "RobustnessDisplay": "skaae._robustness_display",
-    "ScoreDisplay": "skaae._score_display",
+    "CorrectionDisplay": "skaae._displays.correction",
+    "RobustnessDisplay": "skaae._displays.robustness",
+    "ScoreDisplay": "skaae._displays.score",
     "attack_target": "skaae._attack_target",
     "FrozenKerasModel": "skaae._frozen_keras_model",
     "TRUSTED_TYPES": "skaae._persistence",

@@ -9,7 +9,7 @@ import tensorflow as tf
 from sklearn.utils.validation import check_is_fitted
 
 from skaae._divergence import log_probabilities
-from skaae._keras_models import call_frozen, zeros
+from skaae._keras.models import call_frozen, zeros
 
 if TYPE_CHECKING:
     from skaae._detector import AdversarialAEDetector

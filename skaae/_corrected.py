@@ -11,16 +11,16 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skaae._autoencoders import check_start
-from skaae._classifiers import check_kind, is_fitted
+from skaae._classifiers.adapters import check_kind, is_fitted
+from skaae._data.input import DTYPES, check_labels, clear_errors
+from skaae._data.samples import check_float32_range
 from skaae._detector import AdversarialAEDetector
-from skaae._documentation import DocumentedMixin
-from skaae._input import DTYPES, check_labels, clear_errors
+from skaae._keras.seeds import draw_seed, temporary_seed
+from skaae._parameters import check_parameters, unchanged_on_error
 from skaae._persistence import PersistenceMixin
-from skaae._random import draw_seed, temporary_seed
-from skaae._samples import check_float32_range
-from skaae._threshold import split_labelled_rows, split_rows
-from skaae._validation import check_parameters, unchanged_on_error
+from skaae._scoring.threshold import split_labelled_rows, split_rows
+from skaae._training.autoencoders import check_start
+from skaae._utils.documentation import DocumentedMixin
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

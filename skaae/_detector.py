@@ -11,26 +11,26 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 from sklearn.utils.validation import validate_data
 
-from skaae._autoencoders import build_autoencoder
-from skaae._classifiers import as_frozen_classifier
+from skaae._classifiers.adapters import as_frozen_classifier
+from skaae._classifiers.heads import FrozenHeads, check_hidden_terms, draw_projections
+from skaae._data.input import DTYPES, check_finite_in_chunks, clear_errors
+from skaae._data.rows import Rows, RowSubset, Statistics
+from skaae._data.samples import check_float32_range, check_sample_shape
 from skaae._divergence import AdversarialScore
-from skaae._documentation import DocumentedMixin
-from skaae._fitting import Fitting
 from skaae._frozen_keras_model import FrozenKerasModel
-from skaae._hidden_layers import FrozenHeads, check_hidden_terms, draw_projections
-from skaae._input import DTYPES, check_finite_in_chunks, clear_errors
-from skaae._outlier_detector import OutlierDetectorMixin
+from skaae._keras.processes import check_not_forked
+from skaae._keras.seeds import draw_seed, temporary_seed
+from skaae._parameters import PARAMETER_CONSTRAINTS, check_parameters, unchanged_on_error
 from skaae._persistence import PersistenceMixin
-from skaae._perturbations import Perturbation, bounds_of_perturbation, unit_of_perturbation
-from skaae._processes import check_not_forked
-from skaae._random import draw_seed, temporary_seed
-from skaae._rows import Rows, RowSubset, Statistics
-from skaae._samples import check_float32_range, check_sample_shape
-from skaae._scoring import check_finite, make_scorer
-from skaae._surrogate import agreement, build_surrogate, reconstruction_weight
-from skaae._threshold import conformal_threshold, split_rows
-from skaae._training import Objective, TrainingOptions
-from skaae._validation import PARAMETER_CONSTRAINTS, check_parameters, unchanged_on_error
+from skaae._scoring.outlier_detector import OutlierDetectorMixin
+from skaae._scoring.scorer import check_finite, make_scorer
+from skaae._scoring.threshold import conformal_threshold, split_rows
+from skaae._training.autoencoders import build_autoencoder
+from skaae._training.defense import Fitting
+from skaae._training.loop import Objective, TrainingOptions
+from skaae._training.perturbations import Perturbation, bounds_of_perturbation, unit_of_perturbation
+from skaae._training.surrogate import agreement, build_surrogate, reconstruction_weight
+from skaae._utils.documentation import DocumentedMixin
 
 if TYPE_CHECKING:
     import keras

@@ -11,13 +11,13 @@ import tensorflow as tf
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from skaae._documentation import DocumentedMixin
-from skaae._inference import RowFunction
-from skaae._input import read_samples
-from skaae._keras_models import call_frozen, check_input_shape, check_one_input_one_output
-from skaae._logits import are_probabilities, check_outputs, class_logits, count_classes, end_in_activation
+from skaae._data.input import read_samples
+from skaae._data.rows import Rows
+from skaae._keras.logits import are_probabilities, check_outputs, class_logits, count_classes, end_in_activation
+from skaae._keras.models import call_frozen, check_input_shape, check_one_input_one_output
+from skaae._keras.row_function import RowFunction
 from skaae._persistence import PersistenceMixin
-from skaae._rows import Rows
+from skaae._utils.documentation import DocumentedMixin
 
 # So many rows, and the same so many times as large, tell whether a model returns probabilities or logits.
 ROWS_TO_LOOK_AT = 100

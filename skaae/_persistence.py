@@ -17,9 +17,9 @@ import keras
 from keras.src.saving.serialization_lib import ObjectSharingScope
 from sklearn.exceptions import InconsistentVersionWarning
 
-from skaae._keras_models import load_variables, variables_of
-from skaae._random import temporary_seed
-from skaae._warnings import warn
+from skaae._keras.models import load_variables, variables_of
+from skaae._keras.seeds import temporary_seed
+from skaae._utils.warnings import warn
 
 # To be raised when files of this version could no longer be read by the last one.
 FORMAT = 1
@@ -32,8 +32,8 @@ KERAS_OBJECTS = (
 )
 # The classes that a file of skaae may hold; to be passed to `skops.io.load(file, trusted=TRUSTED_TYPES)`.
 TRUSTED_TYPES = (
-    "skaae._classifiers.ConvertedClassifier",
-    "skaae._classifiers.PredictProbaClassifier",
+    "skaae._classifiers.adapters.ConvertedClassifier",
+    "skaae._classifiers.adapters.PredictProbaClassifier",
     "skaae._corrected.CorrectedClassifier",
     "skaae._detector.AdversarialAEDetector",
     "skaae._divergence.AdversarialScore",

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from skaae._decisions import check_repairable
+from skaae._data.input import read_samples
 from skaae._detector import AdversarialAEDetector
 from skaae._frozen_keras_model import freeze
-from skaae._input import read_samples
 from skaae._persistence import PersistenceMixin
-from skaae._threshold import conformal_threshold
+from skaae._scoring.decisions import check_repairable
+from skaae._scoring.threshold import conformal_threshold
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

@@ -13,9 +13,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
 from skaae._corrected import CorrectedClassifier
+from skaae._data.input import check_labels
 from skaae._detector import AdversarialAEDetector
-from skaae._extras import import_extra
-from skaae._input import check_labels
+from skaae._utils.extras import import_extra
 
 if TYPE_CHECKING:
     import pandas as pd

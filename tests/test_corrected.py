@@ -6,7 +6,6 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import PUBLISHED
 from lightgbm import LGBMClassifier
 from scikeras.wrappers import KerasClassifier
 from sklearn.base import clone
@@ -22,7 +21,9 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 from xgboost import XGBClassifier
 
-from skaae import AdversarialAEDetector, CorrectedClassifier, _fitting
+from skaae import AdversarialAEDetector, CorrectedClassifier
+from skaae._training import defense
+from tests.support.models import PUBLISHED
 
 pytestmark = pytest.mark.usefixtures("short_distillation")
 
@@ -50,8 +51,8 @@ CLASSIFIERS = {
 @pytest.fixture
 def trainings(monkeypatch):
     trained = []
-    train = _fitting.train
-    monkeypatch.setattr(_fitting, "train", lambda *arguments: trained.append(arguments) or train(*arguments))
+    train = defense.train
+    monkeypatch.setattr(defense, "train", lambda *arguments: trained.append(arguments) or train(*arguments))
     return trained
 
 

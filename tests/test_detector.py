@@ -5,14 +5,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
-from conftest import weights_of
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tensorflow.python.framework import config
 
 from skaae import AdversarialAEDetector, FrozenKerasModel
-from skaae._threshold import split_rows
+from skaae._scoring.threshold import split_rows
+from tests.support.models import weights_of
 
 
 def dense_autoencoder(sample_shape):

@@ -53,7 +53,12 @@ def test_source_has_what_it_takes_to_test_it(built):
     with tarfile.open(built[0]) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     documents = {"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "CITATION.cff", "LICENSE", "Makefile"}
-    scripts = {"tests/conftest.py", "tests/baseline/score_display.png", "docs/conf.py", "examples/quickstart.py"}
+    scripts = {
+        "tests/conftest.py",
+        "tests/displays/baseline/score_display.png",
+        "docs/conf.py",
+        "examples/quickstart.py",
+    }
     assert documents | scripts | {"pyproject.toml", "docs/images/digits.png", "benchmarks/README.md"} <= names
     assert not [name for name in names if re.search(r"\.venv|__pycache__|_build|docs/(gallery|generated)/", name)]
 
@@ -64,7 +69,7 @@ def test_wheel_has_the_package_and_nothing_else(built):
         (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
         found = message_from_string(archive.read(metadata).decode())
     assert {name for name in names if ".dist-info/" not in name} == {
-        f"skaae/{path.name}" for path in (ROOT / "skaae").iterdir() if path.suffix in (".py", ".typed")
+        str(path.relative_to(ROOT)) for path in (ROOT / "skaae").rglob("*") if path.suffix in (".py", ".typed")
     }
     assert "skaae/py.typed" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)

@@ -14,7 +14,6 @@ from pathlib import Path
 import joblib
 import keras
 import numpy as np
-import persistence_parts as parts
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
@@ -22,18 +21,19 @@ from tensorflow.python.eager import context
 from tensorflow.python.framework import config
 
 from skaae import AdversarialAEDetector, CorrectedClassifier, FrozenKerasModel
-from skaae._caching import cached_training
-from skaae._rows import RowSubset
+from skaae._data.rows import RowSubset
+from skaae._training.cache import cached_training
 from skaae.onnx import OnnxDetector, to_onnx
+from tests.support import user_module as parts
 
 pytestmark = pytest.mark.usefixtures("short_distillation")
 
-FOLDER = Path(__file__).parent
+ROOT = Path(__file__).parent.parent
 
 
 def killed(code, *arguments):
     """Run code that kills its own process with SIGKILL, which nothing can catch."""
-    path = os.pathsep.join([str(FOLDER), *filter(None, [os.environ.get("PYTHONPATH")])])
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code), *map(str, arguments)]
     done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
@@ -78,8 +78,8 @@ def cached_result(memory):
 KILLS_ITSELF = """
     import os, signal, sys
     import numpy as np
-    from skaae._caching import cached_training
-    from skaae._rows import RowSubset
+    from skaae._training.cache import cached_training
+    from skaae._data.rows import RowSubset
     class Killing:
         def __reduce__(self):
             os.kill(os.getpid(), signal.SIGKILL)

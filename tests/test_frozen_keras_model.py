@@ -3,12 +3,12 @@ import pickle
 import keras
 import numpy as np
 import pytest
-from conftest import train_classifier
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skaae import FrozenKerasModel
+from tests.support.models import train_classifier
 
 dense = keras.layers.Dense
 

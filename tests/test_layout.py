@@ -1,94 +1,84 @@
-"""The rules of the layout: one idea a module, imports downwards only, TensorFlow imported late."""
+"""The rules of the layout: one idea a module, imports downwards only, TensorFlow imported late, a test file each."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parent.parent / "skaae"
-MODULES = sorted(PACKAGE.glob("*.py"))
-# From the equation up to the estimator: a module imports only from those before it.
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "skaae"
+# From the equation up to the estimator and what stands on it: a folder or file imports only from those before it.
 ORDER = [
     "_divergence",
-    "_extras",
-    "_warnings",
-    "_documentation",
-    "_files",
-    "_rows",
-    "_samples",
-    "_input",
-    "_decisions",
-    "_processes",
-    "_perturbations",
-    "_training",
-    "_random",
-    "_threshold",
-    "_keras_models",
+    "_utils",
+    "_data",
+    "_keras",
     "_persistence",
-    "_autoencoders",
-    "_inference",
-    "_logits",
     "_frozen_keras_model",
-    "_conversions",
     "_classifiers",
-    "_surrogate",
-    "_hidden_layers",
+    "_training",
+    "_parameters",
     "_scoring",
-    "_caching",
-    "_fitting",
-    "_validation",
-    "_outlier_detector",
     "_detector",
     "_attack_target",
     "_corrected",
     "metrics",
-    "_plotting",
-    "_score_scale",
-    "_score_display",
-    "_chosen_samples",
-    "_correction_display",
-    "_robustness_display",
+    "_displays",
     "alibi",
-    "_onnx_assembly",
-    "_onnx_trees",
-    "_onnx_classifiers",
-    "_onnx_graph",
     "onnx",
     "__init__",
 ]
-# Tests that look at several modules at once.
-ACROSS = {
-    "test_benchmarks.py",
-    "test_dask.py",
-    "test_distribution.py",
-    "test_docs.py",
-    "test_examples.py",
-    "test_faults.py",
-    "test_layout.py",
-    "test_odd_frames.py",
-    "test_odd_images.py",
-    "test_odd_input.py",
-    "test_odd_labels.py",
-    "test_odd_settings.py",
-    "test_persistence.py",
-    "test_properties.py",
-    "test_properties_of_functions.py",
-    "test_serve.py",
-    "test_site.py",
-    "test_sklearn_contract.py",
-    "test_trees.py",
-    "test_typing.py",
+# What a pickle, a joblib file or a skops file names: to rename one is to make older files unreadable.
+MODULES_OF_CLASSES = {
+    "AdversarialAEDetector": "skaae._detector",
+    "CorrectedClassifier": "skaae._corrected",
+    "CorrectionDisplay": "skaae._displays.correction",
+    "FrozenKerasModel": "skaae._frozen_keras_model",
+    "RobustnessDisplay": "skaae._displays.robustness",
+    "ScoreDisplay": "skaae._displays.score",
+    "alibi.AdversarialAE": "skaae.alibi",
+    "metrics.TruePositiveRateAt": "skaae.metrics",
+    "onnx.OnnxDetector": "skaae.onnx",
 }
+# Held by files of the classes above.
+OTHER_SAVED_CLASSES = {
+    "skaae._classifiers.adapters.ConvertedClassifier",
+    "skaae._classifiers.adapters.PredictProbaClassifier",
+    "skaae._divergence.AdversarialScore",
+    "skaae._persistence.SavedKeras",
+    "skaae._persistence.SavedObject",
+}
+# Seen in every test of a detector, and of the file's.
+WITHOUT_TEST = {"skaae._scoring.decisions"}
 
 
-def imported_modules(tree):
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("skaae"):
-            yield node.module.removeprefix("skaae").removeprefix(".") or "__init__"
+def name_of(path):
+    """The dotted name of a module, that of the package for `__init__.py`."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def functions(tree):
-    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+MODULES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+TREES = {name: ast.parse(path.read_text()) for name, path in MODULES.items()}
+PRIVATE_FOLDERS = [name for name, path in MODULES.items() if path.name == "__init__.py" and "._" in name]
+
+
+def imported(name):
+    """What a module imports of skaae, wherever in its code."""
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.ImportFrom) and node.level == 0:
+            found = [node.module]
+        elif isinstance(node, ast.Import):
+            found = [alias.name for alias in node.names]
+        else:
+            found = ["skaae"] if isinstance(node, ast.ImportFrom) else []
+        yield from (module for module in found if module.split(".")[0] == "skaae")
+
+
+def at_top(name):
+    """The folder or file at the top in which a module is."""
+    return name.split(".")[1] if "." in name else "__init__"
 
 
 def lines_of_code(function):
@@ -97,23 +87,74 @@ def lines_of_code(function):
     return body[-1].end_lineno - body[0].lineno + 1 if body else 0
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
-def test_module(path):
-    text = path.read_text()
-    tree = ast.parse(text)
-    assert len(text.splitlines()) <= 400
-    assert ast.get_docstring(tree), "says what its one idea is"
-    place = ORDER.index(path.stem)
-    assert all(ORDER.index(module) < place for module in imported_modules(tree)), "imports downwards only"
-    too_long = [function.name for function in functions(tree) if lines_of_code(function) > 50]
-    assert not too_long
+@pytest.mark.parametrize("name", MODULES)
+def test_module(name):
+    assert len(MODULES[name].read_text().splitlines()) <= 400
+    assert ast.get_docstring(TREES[name]), "says what its one idea is"
+    functions = [node for node in ast.walk(TREES[name]) if isinstance(node, ast.FunctionDef)]
+    assert [function.name for function in functions if lines_of_code(function) > 50] == []
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports(name):
+    """A module names the modules that it takes from: none goes through the package, nor through a folder."""
+    for module in imported(name):
+        assert module in MODULES
+        assert module not in ("skaae", *PRIVATE_FOLDERS)
+        assert ORDER.index(at_top(module)) <= ORDER.index(at_top(name)), "downwards only"
+
+
+def test_no_cycle_inside_a_folder():
+    list(TopologicalSorter({name: set(imported(name)) for name in MODULES}).static_order())
+
+
+def test_order_names_what_is_there():
+    assert sorted({at_top(name) for name in MODULES}) == sorted(ORDER)
+
+
+@pytest.mark.parametrize("name", PRIVATE_FOLDERS)
+def test_init_of_a_private_folder_is_its_docstring(name):
+    (_only_statement,) = TREES[name].body
+
+
+def mirrored(path):
+    """skaae/_data/rows.py -> tests/data/test_rows.py, skaae/onnx/__init__.py -> tests/onnx/test_onnx.py."""
+    *folders, name = path.relative_to(PACKAGE).with_suffix("").parts
+    name = folders[-1] if name == "__init__" else name
+    return ROOT.joinpath("tests", *(folder.lstrip("_") for folder in folders), f"test_{name.lstrip('_')}.py")
 
 
 def test_every_module_has_its_test():
-    wanted = {f"test_{path.stem.lstrip('_')}.py" for path in MODULES if path.stem != "__init__"}
-    found = {path.name for path in Path(__file__).parent.glob("test_*.py")}
-    assert wanted - found - {"test_decisions.py"} == set()
-    assert found - wanted <= ACROSS
+    wanted = {
+        mirrored(path) for name, path in MODULES.items() if name not in ("skaae", *PRIVATE_FOLDERS, *WITHOUT_TEST)
+    }
+    found = set((ROOT / "tests").rglob("test_*.py"))
+    assert wanted - found == set()
+    across = found - wanted
+    assert {path.parent for path in across} == {ROOT / "tests"}, "what looks at several modules is at the top"
+
+
+def public_classes():
+    """Each public class by the name that users write after "skaae."."""
+    import skaae
+
+    for name in set(skaae.__all__) - set(skaae._SUBMODULES):
+        if isinstance(found := getattr(skaae, name), type):
+            yield name, found
+    for module in map(skaae.__getattr__, skaae._SUBMODULES):
+        for name, found in vars(module).items():
+            if isinstance(found, type) and found.__module__ == module.__name__ and not name.startswith("_"):
+                yield f"{module.__name__}.{name}".removeprefix("skaae."), found
+
+
+def test_public_classes_keep_the_modules_that_files_name():
+    import skaae
+
+    classes = dict(public_classes())
+    assert {name: found.__module__ for name, found in classes.items()} == MODULES_OF_CLASSES
+    assert set(skaae.TRUSTED_TYPES) > OTHER_SAVED_CLASSES
+    public = {f"{found.__module__}.{found.__qualname__}" for found in classes.values()}
+    assert set(skaae.TRUSTED_TYPES) - OTHER_SAVED_CLASSES < public
 
 
 def test_public_names_are_listed_once():

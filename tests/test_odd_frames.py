@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from test_odd_input import NAMES, ROWS, detector
+
+from tests.support.odd_rows import NAMES, ROWS, detector
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* rows are too few to promise:UserWarning")
 

@@ -17,41 +17,21 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
 from skaae import AdversarialAEDetector, CorrectedClassifier, FrozenKerasModel
-from skaae._samples import as_samples, check_float32_range
+from skaae._data.samples import as_samples, check_float32_range
 from skaae.alibi import AdversarialAE
 from skaae.metrics import defence_report, detection_auc
+from tests.support.odd_rows import LARGEST, N_FEATURES, NAMES, ROWS, dense, detector
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* rows are too few to promise:UserWarning")
 
-N_FEATURES = 4
-NAMES = ["a", "b", "c", "d"]
-LARGEST = float(np.finfo(np.float32).max)
-# Quarters, exact in every float of at least 16 bits.
-ROWS = np.random.default_rng(0).integers(-12, 13, (30, N_FEATURES)) / 4
 WHOLE = np.abs(np.round(ROWS))
 HUGE = np.where(ROWS > 0, 1.0, -1.0)
-
-
-def dense(n_features, n_units, seed, activation="linear"):
-    layer = keras.layers.Dense(n_units, activation, kernel_initializer=keras.initializers.GlorotNormal(seed))
-    return keras.Sequential([keras.Input((n_features,)), layer])
 
 
 def scaling(scale, activation="linear"):
     """A classifier whose logits are its features, scaled."""
     layers = keras.layers.Rescaling(scale), keras.layers.Activation(activation)
     return keras.Sequential([keras.Input((N_FEATURES,)), *layers])
-
-
-def detector(classifier=None, n_features=N_FEATURES, **parameters):
-    classifier = dense(n_features, 3, seed=1, activation="softmax") if classifier is None else classifier
-    start = {
-        "autoencoder": dense(n_features, n_features, seed=2),
-        "epochs": 1,
-        "random_state": 0,
-        "virtual_adversarial_steps": 1,
-    }
-    return AdversarialAEDetector(classifier, **{**start, **parameters})
 
 
 def must_not_train(batch):

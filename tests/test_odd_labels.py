@@ -7,10 +7,10 @@ import pytest
 import scipy.sparse
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
-from test_odd_settings import LABELS, ROWS, detector, must_not_train
 
 from skaae import CorrectedClassifier
 from skaae.metrics import TruePositiveRateAt, corrected_accuracy, defence_report, detection_auc
+from tests.support.odd_settings import LABELS, ROWS, detector, must_not_train
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* rows are too few to promise:UserWarning")
 

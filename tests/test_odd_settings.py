@@ -8,20 +8,14 @@ from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
-from skaae import AdversarialAEDetector, CorrectedClassifier, FrozenKerasModel
+from skaae import CorrectedClassifier, FrozenKerasModel
 from skaae.alibi import AdversarialAE
+from tests.support.odd_settings import LABELS, ROWS, dense, detector, must_not_train
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* rows are too few to promise:UserWarning")
 
 LARGEST = float(np.finfo(np.float32).max)
 SMALLEST = float(np.finfo(np.float32).tiny)
-ROWS = np.random.default_rng(0).normal(size=(30, 4))
-LABELS = np.arange(30) % 3
-
-
-def dense(n_units, seed, activation="linear"):
-    layer = keras.layers.Dense(n_units, activation, kernel_initializer=keras.initializers.GlorotNormal(seed))
-    return keras.Sequential([keras.Input((4,)), layer])
 
 
 def of_features(*layers):
@@ -29,17 +23,7 @@ def of_features(*layers):
     return keras.Sequential([keras.Input((4,)), *layers])
 
 
-def must_not_train(*_):
-    pytest.fail("training began")
-
-
 FAILS_IN_TRAINING = {"epochs": 1, "callbacks": [keras.callbacks.LambdaCallback(on_train_begin=must_not_train)]}
-
-
-def detector(classifier=None, **parameters):
-    classifier = dense(3, seed=1, activation="softmax") if classifier is None else classifier
-    quick = {"autoencoder": dense(4, seed=2), "epochs": 0, "random_state": 0, "virtual_adversarial_steps": 1}
-    return AdversarialAEDetector(classifier, **{**quick, **parameters})
 
 
 class TestBorders:

@@ -5,9 +5,7 @@ import json
 import os
 import pickle
 import random
-import subprocess
 import sys
-import textwrap
 import warnings
 import zipfile
 from pathlib import Path
@@ -16,7 +14,6 @@ import cloudpickle
 import joblib
 import keras
 import numpy as np
-import persistence_parts as parts
 import pytest
 import skops.io
 from scikeras.wrappers import KerasClassifier
@@ -28,17 +25,14 @@ from sklearn.preprocessing import StandardScaler
 
 from skaae import TRUSTED_TYPES, AdversarialAEDetector, CorrectedClassifier, _persistence
 from skaae.alibi import AdversarialAE
+from tests.support import user_module as parts
+from tests.support.new_process import run_python
 
 pytestmark = pytest.mark.usefixtures("short_distillation")
 
-FOLDER = Path(__file__).parent
+ROOT = Path(__file__).parent.parent
+SAVED = Path(__file__).parent / "support" / "saved"
 DUPLICATES = [copy.deepcopy, lambda detector: pickle.loads(pickle.dumps(detector))]
-
-
-def run_python(code, *arguments):
-    """Run code in a new interpreter, which has imported nothing of this one."""
-    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code), *map(str, arguments)]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def same_in_a_new_process(estimator, X, tmp_path, trusted=()):
@@ -64,7 +58,7 @@ def same_in_a_new_process(estimator, X, tmp_path, trusted=()):
 
 @pytest.fixture
 def parts_can_be_imported(monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(FOLDER), *filter(None, [os.environ.get("PYTHONPATH")])]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]))
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +160,7 @@ def test_import_of_the_package_does_not_import_tensorflow():
 
 
 def test_files_of_the_first_format():
-    """They were written by skaae 0.1.0 (tests/data/make_format_1.py), and are never written again."""
+    """They were written by skaae 0.1.0 (tests/support/saved/make_format_1.py), and are never written again."""
     code = """
         import sys, joblib, numpy as np, skops.io, skaae
         file = sys.argv[1] + "/format-1"
@@ -175,7 +169,7 @@ def test_files_of_the_first_format():
             print(np.abs(loaded.score_samples(kept["X"]) - kept["scores"]).max())
             print(abs(loaded[-1].threshold_ - kept["threshold"]), loaded[-1].optimizer.get_config()["beta_1"])
     """
-    joblib_scores, joblib_rest, skops_scores, skops_rest = run_python(code, FOLDER / "data").splitlines()
+    joblib_scores, joblib_rest, skops_scores, skops_rest = run_python(code, SAVED).splitlines()
     assert float(joblib_scores) < 1e-6
     assert float(skops_scores) < 1e-6
     assert joblib_rest == skops_rest == "0.0 0.9"
@@ -215,10 +209,10 @@ def sequential(*layers):
 def test_own_layers_and_functions_in_a_new_process(iris, tmp_path, parts_can_be_imported):
     classifier = sequential(parts.Shift(0.5), keras.layers.Dense(3, "softmax"))
     functions = {"autoencoder": parts.build_autoencoder, "loss": parts.absolute_error, "preprocess": parts.double}
-    kept = {"callbacks": [parts.KillOnce(FOLDER)], "metrics": [keras.metrics.KLDivergence()]}
+    kept = {"callbacks": [parts.KillOnce(ROOT)], "metrics": [keras.metrics.KLDivergence()]}
     detector = AdversarialAEDetector(classifier, **functions, **kept, epochs=2, random_state=0).fit(iris[0])
     own = ["Shift", "build_autoencoder", "absolute_error", "double", "KillOnce"]
-    named = [f"persistence_parts.{name}" for name in own]
+    named = [f"tests.support.user_module.{name}" for name in own]
     untrusted = skops.io.get_untrusted_types(data=skops.io.dumps(detector))
     assert set(named) <= set(untrusted) <= {*named, *TRUSTED_TYPES}
     same_in_a_new_process(detector, iris[0], tmp_path, untrusted)

@@ -20,8 +20,8 @@ from hypothesis.extra import numpy as arrays
 from sklearn.ensemble import RandomForestClassifier
 
 from skaae import AdversarialAEDetector, CorrectedClassifier, FrozenKerasModel
-from skaae._threshold import conformal_threshold
-from skaae._validation import check_parameters
+from skaae._parameters import check_parameters
+from skaae._scoring.threshold import conformal_threshold
 from skaae.alibi import AdversarialAE
 from skaae.metrics import corrected_accuracy, defence_report
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from skaae._divergence import AdversarialScore, kullback_leibler, log_odds_of_change, log_probabilities
-from skaae._threshold import conformal_threshold, split_labelled_rows, split_rows
+from skaae._scoring.threshold import conformal_threshold, split_labelled_rows, split_rows
 from skaae.metrics import TruePositiveRateAt, detection_auc
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* rows are too few to promise:UserWarning")

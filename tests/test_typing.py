@@ -10,7 +10,7 @@ import pytest
 import skaae
 
 ROOT = Path(__file__).parent.parent
-PROGRAM = ROOT / "tests" / "typed_program.py"
+PROGRAM = ROOT / "tests" / "support" / "typed_program.py"
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,284 @@
+"""M: the one entrance, from whatever classifier the user has to logits, classes and, where there is one, a gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from sklearn.base import BaseEstimator, is_regressor
+from sklearn.compose import ColumnTransformer
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, TargetEncoder
+from sklearn.utils.validation import check_is_fitted
+
+from skaae._classifiers.conversions import convert
+from skaae._data.rows import Rows
+from skaae._frozen_keras_model import FrozenKerasModel
+from skaae._keras.logits import check_outputs
+from skaae._persistence import PersistenceMixin
+from skaae._utils.extras import import_extra
+
+# Of a class, 0.01 where there are two: exact zeros have no logarithm, and among probabilities that a
+# forest or boosting makes smaller, ratios mean little (smaller floors detected fewer attacks on them).
+FLOOR_TIMES_CLASSES = 0.02
+ROWS_PER_CALL = 8192
+ACCEPTED = (
+    "a keras.Model, skaae.FrozenKerasModel, or a fitted classifier with predict_proba, on its own or inside "
+    "sklearn.frozen.FrozenEstimator"
+)
+ENCODERS = (OneHotEncoder, OrdinalEncoder, TargetEncoder)
+
+
+class ConvertedClassifier(FrozenKerasModel):
+    """A scikit-learn classifier as a Keras model with the same probabilities, made anew where it is loaded.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Fitted, of a kind that `skaae._classifiers.conversions` knows.
+    model : keras.Model
+        Its conversion.
+    """
+
+    def __init__(self, estimator: Any, model: keras.Model) -> None:
+        super().__init__(model, classes=estimator.classes_, from_logits=True)
+        self.estimator = estimator
+
+    _not_saved = ("model", "classes", "from_logits", "_compiled")
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.__init__(self.estimator, convert(self.estimator))  # type: ignore[misc]
+
+
+class PredictProbaClassifier(PersistenceMixin, BaseEstimator):
+    """Any fitted classifier with ``predict_proba``: logits from its probabilities, without a gradient.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Fitted.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels.
+    """
+
+    def __init__(self, estimator: Any) -> None:
+        self.estimator = estimator
+
+    @property
+    def classes_(self) -> np.ndarray:
+        return np.asarray(self.estimator.classes_)
+
+    def predict_logits(self, X: Rows) -> np.ndarray:
+        """Logarithms of the probabilities, floored at 0.02 / n_classes.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+
+        Returns
+        -------
+        logits : ndarray of shape (n_samples, n_classes), float64
+        """
+        return floored_logarithms(self.predict_proba(X))
+
+    def predict_proba(self, X: Rows) -> np.ndarray:
+        """The classifier's own probabilities, checked, slice by slice.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes), float64
+
+        Raises
+        ------
+        ValueError
+            If the probabilities are not finite, of the wrong shape, or do not sum to 1.
+        """
+        starts = range(0, len(X), ROWS_PER_CALL)
+        return np.concatenate([self._predict_proba(X[start : start + ROWS_PER_CALL]) for start in starts])
+
+    def _predict_proba(self, X: np.ndarray) -> np.ndarray:
+        probabilities = np.asarray(self.estimator.predict_proba(self._named(X)), dtype=np.float64)
+        wanted = (len(X), len(self.classes_))
+        if probabilities.shape != wanted:
+            raise ValueError(
+                f"classifier: {type(self.estimator).__name__}.predict_proba returned shape {probabilities.shape}, "
+                f"{wanted} is wanted, a column for each of classes_."
+            )
+        check_outputs(probabilities, from_logits=False)
+        return probabilities
+
+    def _named(self, X: np.ndarray) -> Any:
+        """X with the names of the features with which the classifier was fitted, if it had any."""
+        names = getattr(self.estimator, "feature_names_in_", None)
+        if names is None:
+            return X
+        return import_extra("pandas", "pandas").DataFrame(X, columns=names)
+
+    def check_samples(self, sample_shape: Sequence[int]) -> None:
+        """Raise unless the classifier takes rows of this many features."""
+        n_features = getattr(self.estimator, "n_features_in_", None)
+        if len(sample_shape) != 1 or n_features not in (None, sample_shape[0]):
+            raise ValueError(
+                f"classifier takes samples of shape ({n_features},), but a sample of X has the shape "
+                f"{tuple(sample_shape)}."
+            )
+
+
+Classifier = FrozenKerasModel | PredictProbaClassifier
+
+
+def floored_logarithms(probabilities: np.ndarray) -> np.ndarray:
+    """Logits of probabilities that may be exactly 0."""
+    return np.log(np.maximum(probabilities, FLOOR_TIMES_CLASSES / probabilities.shape[1]))
+
+
+def as_frozen_classifier(classifier: Any) -> Classifier:
+    """Turn a classifier of any accepted kind into one that gives logits.
+
+    Parameters
+    ----------
+    classifier : keras.Model, FrozenKerasModel, fitted classifier, or FrozenEstimator around it
+
+    Returns
+    -------
+    frozen : FrozenKerasModel or PredictProbaClassifier
+        The former where a Keras model has the very probabilities of the classifier.
+
+    Raises
+    ------
+    ValueError
+        If the classifier is None, has several inputs or outputs, predicts several labels at once, or
+        encodes categorical columns.
+    NotFittedError
+        If it is an estimator that has not been fitted.
+    TypeError
+        If it is of a kind that is not accepted.
+
+    Examples
+    --------
+    >>> import keras
+    >>> from skaae._classifiers.adapters import as_frozen_classifier
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="softmax")])
+    >>> as_frozen_classifier(model).classes_
+    array([0, 1, 2])
+    """
+    if isinstance(classifier, FrozenEstimator):
+        return as_frozen_classifier(classifier.estimator)
+    if isinstance(classifier, Classifier):
+        return classifier
+    if isinstance(classifier, keras.Model):
+        return FrozenKerasModel(classifier)
+    if isinstance(getattr(classifier, "model_", None), keras.Model):
+        _check_target_type(classifier)
+        return FrozenKerasModel(classifier.model_, classes=getattr(classifier, "classes_", None))
+    check_kind(classifier)
+    _check_fitted(classifier)
+    converted = convert(classifier)
+    return PredictProbaClassifier(classifier) if converted is None else ConvertedClassifier(classifier, converted)
+
+
+def is_fitted(classifier: Any) -> bool:
+    """Whether there is nothing left to fit: a Keras model, a fitted estimator, or no estimator at all."""
+    is_estimator = hasattr(classifier, "fit") and not isinstance(classifier, type)
+    if not is_estimator or isinstance(classifier, keras.Model | FrozenKerasModel):
+        return True
+    try:
+        check_is_fitted(classifier)
+    except NotFittedError:
+        return False
+    return True
+
+
+def _check_target_type(classifier: Any) -> None:
+    """Raise if a scikeras classifier predicts several labels at once."""
+    target = str(getattr(classifier, "target_type_", ""))
+    if target.startswith("multilabel") or target.endswith("multioutput"):
+        raise ValueError(f"classifier predicts a {target} target: a classifier of one label for a sample is wanted.")
+
+
+def check_kind(classifier: Any) -> None:
+    """Raise unless this is an estimator, fitted or not, that may be defended.
+
+    Parameters
+    ----------
+    classifier : object
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is None, a class, a regressor, has no ``predict_proba``, or encodes categorical columns.
+    """
+    if classifier is None:
+        raise ValueError(f"classifier=None was given: the detector needs the classifier that it defends, {ACCEPTED}.")
+    name = type(classifier).__name__
+    if isinstance(classifier, type):
+        raise TypeError(f"classifier is the class {classifier.__name__}: a fitted instance is wanted, {ACCEPTED}.")
+    if not hasattr(classifier, "fit"):
+        raise TypeError(f"classifier is of type {name}: {ACCEPTED} is wanted.")
+    if _is_regressor(classifier):
+        raise TypeError(f"classifier={name} is a regressor: {ACCEPTED} is wanted.")
+    if not hasattr(classifier, "predict_proba"):
+        raise TypeError(
+            f"classifier={name} has no predict_proba: wrap it in sklearn.calibration.CalibratedClassifierCV."
+        )
+    _check_columns(classifier, name)
+
+
+def _check_fitted(classifier: Any) -> None:
+    name = type(classifier).__name__
+    if not is_fitted(classifier):
+        raise NotFittedError(
+            f"classifier={name} is not fitted. Fit it and wrap it in sklearn.frozen.FrozenEstimator, so that clone and "
+            f"GridSearchCV keep the fit; or let skaae.CorrectedClassifier fit classifier and detector together."
+        )
+    _check_labels(classifier, name)
+
+
+def _is_regressor(classifier: Any) -> bool:
+    # scikeras has no tags, which scikit-learn asks for here; its classifiers are known by their `model_`.
+    return hasattr(classifier, "__sklearn_tags__") and is_regressor(classifier)
+
+
+def _check_labels(classifier: Any, name: str) -> None:
+    classes = getattr(classifier, "classes_", None)
+    several = isinstance(classes, list) and any(np.ndim(labels) for labels in classes)
+    if classes is None or several or getattr(classifier, "multilabel_", False):
+        raise ValueError(f"classifier={name} predicts several labels at once: a classifier of one label is wanted.")
+    if len(classes) < 2:
+        raise ValueError(f"classifier={name} knows a single class, {list(classes)}: at least two are wanted.")
+    if getattr(classifier, "out_activation_", "") == "logistic" and classifier.n_outputs_ > 1:
+        raise ValueError(f"classifier={name} was fitted on several labels a row: a classifier of one label is wanted.")
+
+
+def _check_columns(classifier: Any, name: str) -> None:
+    """Raise if categorical columns are encoded behind the detector, where x' = AE(x) makes no categories."""
+    for step in _inner_estimators(classifier):
+        if isinstance(step, ColumnTransformer):
+            encoders = [type(inner).__name__ for inner in _inner_estimators(step) if isinstance(inner, ENCODERS)]
+            if encoders:
+                raise ValueError(
+                    f"classifier={name} encodes categorical columns ({', '.join(encoders)} in a ColumnTransformer). "
+                    f"Put the ColumnTransformer before the detector, make_pipeline(columns, detector), and give the "
+                    f"detector the classifier that comes after it."
+                )
+
+
+def _inner_estimators(estimator: Any) -> Iterator[Any]:
+    """The estimator and, step by step, those inside a Pipeline or a ColumnTransformer."""
+    yield estimator
+    inner = [step for _, step in getattr(estimator, "steps", ())]
+    inner += [transformer for _, transformer, _ in getattr(estimator, "transformers", ())]
+    for step in inner:
+        if not isinstance(step, str) and step is not None:
+            yield from _inner_estimators(step)

@@ -1,0 +1,201 @@
+"""What AE(x) has to keep: M's prediction and, where asked for, what M's hidden layers see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from skaae._data.rows import Rows
+from skaae._frozen_keras_model import FrozenKerasModel
+from skaae._keras.logits import check_outputs, class_logits
+from skaae._keras.models import call_frozen, check_input_shape, check_one_input_one_output, fingerprint, is_layer_graph
+from skaae._keras.row_function import RowFunction
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+LayerKey = int | str
+
+
+class FrozenHeads:
+    """The logits of M and of the hidden terms, all from one call of M.
+
+    A hidden term is a distribution that depends on x: the softmax of a random projection of one of
+    M's hidden layers, or the output of a Keras model that was given for it. The projections are
+    never trained.
+
+    Parameters
+    ----------
+    classifier : FrozenKerasModel
+        M.
+    hidden_layers : mapping of int or str to int or None, default=None
+        Index or name of a layer of M, and the dimension that it is projected to.
+    hidden_models : sequence of keras.Model or None, default=None
+        Models from x to probabilities.
+    projections : sequence of ndarray, default=()
+        One for each item of `hidden_layers`, of shape (units of the layer, dimension).
+    """
+
+    def __init__(
+        self,
+        classifier: FrozenKerasModel,
+        hidden_layers: Mapping[LayerKey, int] | None = None,
+        hidden_models: Sequence[keras.Model] | None = None,
+        projections: Sequence[np.ndarray] = (),
+    ) -> None:
+        self.from_logits = classifier.from_logits
+        self._keys = list((hidden_layers or {}).items())
+        self.model = _with_hidden_outputs(classifier.model, hidden_layers or {})
+        self.hidden_models = tuple(hidden_models or ())
+        self.projections = list(projections)
+
+    def __call__(self, x: tf.Tensor) -> list[tf.Tensor]:
+        """Logits of M, then of the hidden layers, then of the hidden models.
+
+        Parameters
+        ----------
+        x : tf.Tensor of shape (n_samples, ...), float32
+
+        Returns
+        -------
+        logits : list of tf.Tensor of shape (n_samples, n_classes of the term), float32
+        """
+        return self._outputs_and_logits(x)[1]
+
+    def evaluate(self, X: Rows) -> list[np.ndarray]:
+        """Logits of all rows of X, as `__call__`, once the outputs of M have been found to be sound."""
+        found = RowFunction(self._named, X.shape[1:])(X)
+        check_outputs(found.pop("outputs"), self.from_logits)
+        for values in found.values():
+            # Finite probabilities can come from infinite logits.
+            check_outputs(values, from_logits=True)
+        return list(found.values())
+
+    def fingerprint(self) -> list[Any]:
+        """What the hidden terms depend on, as plain values."""
+        models = [fingerprint(model) for model in self.hidden_models]
+        return [self._keys, self.projections, models]
+
+    def hidden_terms(self, x: tf.Tensor) -> list[tf.Tensor]:
+        """Logits of the hidden models alone, which need no M."""
+        return [class_logits(call_frozen(model, x), from_logits=False) for model in self.hidden_models]
+
+    def _outputs_and_logits(self, x: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        outputs = call_frozen(self.model, x)
+        outputs, *hidden = outputs if self.projections else (outputs,)
+        projected = [
+            tf.reshape(tf.cast(values, tf.float32), (-1, projection.shape[0])) @ projection
+            for values, projection in zip(hidden, self.projections, strict=True)
+        ]
+        return outputs, [class_logits(outputs, self.from_logits), *projected, *self.hidden_terms(x)]
+
+    def _named(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs, logits = self._outputs_and_logits(x)
+        return {"outputs": outputs, **{f"term {position}": values for position, values in enumerate(logits)}}
+
+
+def draw_projections(
+    model: keras.Model | None, hidden_layers: Mapping[LayerKey, int] | None, seed: int
+) -> list[np.ndarray]:
+    """Draw the projection of each hidden layer: Glorot uniform, the same for one seed.
+
+    Parameters
+    ----------
+    model : keras.Model
+        M.
+    hidden_layers : mapping of int or str to int or None
+        Layer of M -> dimension.
+    seed : int
+
+    Returns
+    -------
+    projections : list of ndarray of shape (units of the layer, dimension), float32
+
+    Raises
+    ------
+    ValueError
+        If a layer does not exist, has no fixed shape, or the dimension is below 2.
+    """
+    generator = np.random.default_rng(seed)
+    projections = []
+    for key, dimension in (hidden_layers or {}).items():
+        n_units = _count_units(model, key)
+        limit = np.sqrt(6 / (n_units + dimension))
+        projections.append(generator.uniform(-limit, limit, (n_units, dimension)).astype(np.float32))
+    return projections
+
+
+def check_hidden_terms(
+    model: keras.Model | None,
+    hidden_layers: Mapping[LayerKey, Any] | None,
+    hidden_models: Sequence[Any] | None,
+    hidden_weights: ArrayLike | None,
+    X: np.ndarray,
+) -> tuple[float, ...]:
+    """Raise unless the hidden terms fit M and X; return their weights, by default 1 each.
+
+    `model` is None where M is no Keras model, so that it has no hidden layers.
+    """
+    if hidden_layers and model is None:
+        raise ValueError("hidden_layers needs a Keras classifier: give `hidden_models` instead.")
+    for key, dimension in (hidden_layers or {}).items():
+        if isinstance(dimension, bool) or not isinstance(dimension, int | np.integer) or dimension < 2:
+            raise ValueError(
+                f"hidden_layers[{key!r}] must be an output dimension, an int of at least 2, got {dimension!r}."
+            )
+        _count_units(model, key)
+    for position, hidden_model in enumerate(hidden_models or ()):
+        _check_hidden_model(hidden_model, f"hidden_models[{position}]", X)
+    n_terms = len(hidden_layers or {}) + len(hidden_models or ())
+    weights = np.ones(n_terms) if hidden_weights is None else np.asarray(hidden_weights)
+    sound = weights.shape == (n_terms,) and (n_terms == 0 or weights.dtype.kind in "biuf")
+    if not sound or not (weights >= 0).all() or (weights > np.finfo(np.float32).max).any():
+        raise ValueError(
+            f"hidden_weights must be {n_terms} numbers of at least 0, one for each item of hidden_layers and "
+            f"hidden_models, got {hidden_weights!r}."
+        )
+    return tuple(float(weight) for weight in weights)
+
+
+def _check_hidden_model(model: Any, argument: str, X: np.ndarray) -> None:
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"{argument} must be a keras.Model, got {type(model).__name__}.")
+    check_one_input_one_output(model, argument)
+    check_input_shape(model, X.shape[1:], argument)
+    outputs = RowFunction(lambda x: {"outputs": call_frozen(model, x)}, X.shape[1:])(X[:1], ["outputs"])["outputs"]
+    if outputs.ndim != 2:
+        raise ValueError(f"{argument} returns outputs of shape {outputs.shape}, (n_samples, n_classes) is wanted.")
+    check_outputs(outputs, from_logits=False, argument=argument)
+
+
+def _count_units(model: keras.Model, key: LayerKey) -> int:
+    shape = _find_layer(model, key).output.shape[1:]
+    if None in shape:
+        raise ValueError(f"hidden_layers: layer {key!r} has outputs of shape {shape}: a fixed shape is wanted.")
+    return int(np.prod(shape))
+
+
+def _find_layer(model: keras.Model, key: LayerKey) -> keras.Layer:
+    if not is_layer_graph(model):
+        raise ValueError(
+            f"hidden_layers needs a Functional or Sequential classifier, got {type(model).__name__}: "
+            f"give `hidden_models` instead."
+        )
+    names = [layer.name for layer in model.layers]
+    if isinstance(key, str) and key in names:
+        return model.get_layer(key)
+    if isinstance(key, int | np.integer) and -len(names) <= key < len(names):
+        return model.layers[key]
+    raise ValueError(f"hidden_layers: the classifier has no layer {key!r}; it has {dict(enumerate(names))}.")
+
+
+def _with_hidden_outputs(model: keras.Model, hidden_layers: Mapping[LayerKey, int]) -> keras.Model:
+    """M with the outputs of its hidden layers beside its own; the layers are shared, not changed."""
+    if not hidden_layers:
+        return model
+    hidden = [_find_layer(model, key).output for key in hidden_layers]
+    return keras.Model(model.inputs[0], [model.outputs[0], *hidden])

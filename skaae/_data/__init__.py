@@ -1,0 +1,1 @@
+"""X: what is asked of its rows, and how they are read where they lie."""

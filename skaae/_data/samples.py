@@ -1,0 +1,192 @@
+"""What is asked of samples, with NumPy alone: real numbers that float32 can hold, in the shape of fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from skaae._data.rows import chunks
+
+# Of a NumPy dtype: bool, signed and unsigned integers, floats.
+REAL_KINDS = "biuf"
+
+
+def check_readable(X: Any) -> None:
+    """Raise unless X is of a kind that is read as numbers without changing what it means."""
+    check_unmasked(X, "X")
+    if hasattr(X, "collect"):
+        raise TypeError(f"X is a {type(X).__name__}, whose rows are not there yet: X.collect() is wanted.")
+    if is_frame(X):
+        _check_columns(X)
+        return
+    dtype = getattr(X, "dtype", None)
+    kind = getattr(dtype, "kind", "f")
+    if kind == "c":
+        raise ValueError(f"Complex data not supported: X has the dtype {dtype}, real numbers are wanted.")
+    if kind in "mMV":
+        raise TypeError(f"X has the dtype {dtype}: numbers are wanted; turn it into numbers that mean something first.")
+
+
+def check_unmasked(values: Any, name: str) -> None:
+    """Raise a ValueError if values are masked, since the numbers behind a mask would be used."""
+    n_masked = int(np.ma.getmaskarray(values).sum()) if isinstance(values, np.ma.MaskedArray) else 0
+    if n_masked:
+        raise ValueError(
+            f"{name} is a masked array of which {n_masked} values are masked: fill or impute them, {name}.filled(...)."
+        )
+
+
+def is_frame(X: Any) -> bool:
+    """Whether X is a DataFrame of pandas, polars or Dask."""
+    return hasattr(X, "columns") and (hasattr(X, "dtypes") or hasattr(X, "schema"))
+
+
+def _check_columns(X: Any) -> None:
+    """Raise if the columns of a DataFrame have one name, are sparse, or hold no numbers."""
+    names = list(X.columns)
+    doubled = sorted({str(name) for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if doubled:
+        raise ValueError(f"X has several columns of the name(s) {doubled}: a name of its own for each is wanted.")
+    dtypes = dict(X.schema.items() if hasattr(X, "schema") else X.dtypes.items())
+    if dtypes and all(str(dtype).startswith("Sparse") for dtype in dtypes.values()):
+        raise TypeError("X is a sparse DataFrame, dense data is required: X.sparse.to_dense().")
+    text = [name for name, dtype in dtypes.items() if not _holds_numbers(X, name, dtype)]
+    if text:
+        raise ValueError(
+            f"X has columns that hold no numbers: {text}. Encode them before the detector, for instance "
+            f"make_pipeline(ColumnTransformer(...), detector), with the classifier that comes after the encoding."
+        )
+
+
+def _holds_numbers(X: Any, name: Any, dtype: Any) -> bool:
+    """Whether a column is of numbers, or of objects or text that can be read as numbers."""
+    if hasattr(dtype, "is_numeric"):  # polars
+        certain, refused = dtype.is_numeric() or str(dtype) == "Boolean", dtype.is_temporal()
+    else:
+        kind = getattr(dtype, "kind", "O")
+        # Complex numbers have an error of their own.
+        certain, refused = kind in REAL_KINDS + "c", kind in "mMV"
+    return bool(certain or (not refused and error_of_conversion(X[name]) is None))
+
+
+def error_of_conversion(values: Any) -> Exception | None:
+    try:
+        np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        return error
+    return None
+
+
+def check_float32_range(X: np.ndarray) -> None:
+    """Raise a ValueError if a value is finite in float64 but not in float32, in which Keras computes."""
+    limit = np.finfo(np.float32).max
+    if X.dtype == np.float32 or not X.size:
+        return
+    if any(rows.max() > limit or rows.min() < -limit for rows in chunks(X)):
+        raise ValueError(f"X contains values beyond {limit:.3g}, the largest float32: scale them first.")
+
+
+def check_sample_shape(X: np.ndarray, sample_shape: tuple[int, ...], name: str) -> None:
+    """Raise a ValueError that names both shapes unless the samples look like those of fit."""
+    if X.shape[1:] != sample_shape:
+        raise ValueError(
+            f"X has samples of shape {X.shape[1:]}, but {name} is expecting samples of shape {sample_shape}, as in fit."
+        )
+
+
+def as_samples(X: Any, sample_shape: tuple[int, ...], name: str) -> np.ndarray:
+    """Check samples as an estimator of scikit-learn does, without scikit-learn.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, *sample_shape)
+    sample_shape : tuple of int
+    name : str
+        Of the class that takes them, for the error message.
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, *sample_shape), float32 or float64
+        Not copied if it is that already; float64 for any other type.
+
+    Raises
+    ------
+    TypeError
+        If X is sparse or a np.matrix, or holds dates.
+    ValueError
+        If X is not numeric, not of this shape, empty, or has NaN or infinity, or masked values.
+
+    Examples
+    --------
+    >>> from skaae._data.samples import as_samples
+    >>> as_samples([[1, 2]], (2,), "Detector")
+    array([[1., 2.]])
+    >>> as_samples([[1, 2, 3]], (2,), "Detector")
+    Traceback (most recent call last):
+    ValueError: X has 3 features, but Detector is expecting 2 features as input.
+    """
+    check_readable(X)
+    X = _as_floats(X)
+    _check_dimensions(X, sample_shape)
+    if len(sample_shape) == 1 and X.shape[1:] != sample_shape:
+        raise ValueError(f"X has {X.shape[1]} features, but {name} is expecting {sample_shape[0]} features as input.")
+    check_sample_shape(X, sample_shape, name)
+    if len(X) == 0:
+        raise ValueError(f"X has no samples: shape {X.shape}, at least 1 sample is wanted.")
+    _check_finite(X)
+    return X
+
+
+def check_feature_names(X: Any, names: Sequence[str] | None) -> None:
+    """Raise a ValueError if X is a DataFrame whose columns are not those of fit, in their order."""
+    columns = getattr(X, "columns", None)
+    if names is None or columns is None or list(columns) == list(names):
+        return
+    unknown, missing = sorted(set(map(str, columns)) - set(names)), sorted(set(names) - set(map(str, columns)))
+    raise ValueError(
+        f"The feature names of X should match those of fit, in the same order. Not seen at fit: {unknown}; seen at "
+        f"fit, yet now missing: {missing}."
+    )
+
+
+def _as_floats(X: Any) -> np.ndarray:
+    if hasattr(X, "toarray"):
+        raise TypeError("X is sparse, but dense data is wanted: use X.toarray().")
+    if isinstance(X, np.matrix):
+        raise TypeError("X is a np.matrix, which is not supported: use np.asarray(X).")
+    try:
+        X = np.asarray(X)
+        if X.dtype.kind == "c":
+            raise ValueError(f"X has the dtype {X.dtype}: complex data is not supported.")
+        with np.errstate(over="ignore"):  # the infinity that comes of it has an error of its own
+            return X if X.dtype in (np.float32, np.float64) else X.astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"X must be an array of numbers: {error}") from error
+
+
+def _check_dimensions(X: np.ndarray, sample_shape: tuple[int, ...]) -> None:
+    wanted = len(sample_shape) + 1
+    if X.ndim == wanted:
+        return
+    advice = ""
+    if X.ndim == 1 and wanted == 2:
+        advice = (
+            " Reshape with X.reshape(-1, 1) if it is a single feature or X.reshape(1, -1) if it is a single sample."
+        )
+    raise ValueError(
+        f"Expected {wanted}D array, got {X.ndim}D array of shape {X.shape} instead: X must have the shape "
+        f"(n_samples, {', '.join(map(str, sample_shape))}).{advice}"
+    )
+
+
+def _check_finite(X: np.ndarray) -> None:
+    # The sum is finite if all values are, and needs no array of booleans (it may overflow, then all are looked at).
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(X.sum()):
+            return
+    if np.isnan(X).any():
+        raise ValueError("Input X contains NaN.")
+    if np.isinf(X).any():
+        raise ValueError(f"Input X contains infinity or a value too large for {X.dtype!r}.")

@@ -1,0 +1,1 @@
+"""The pictures, in scikit-learn's display style."""

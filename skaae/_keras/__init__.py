@@ -1,0 +1,1 @@
+"""What is asked of Keras and TensorFlow: models, logits, compiled inference, seeds, processes."""

@@ -1,0 +1,110 @@
+"""What the outputs of a classifier mean: logits, before whatever activation made probabilities of them."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from skaae._keras.models import call_frozen, zeros
+
+SMALLEST_PROBABILITY = float(np.finfo(np.float32).tiny)
+SUM_TOLERANCE = 1e-3
+PASS_THROUGH = ("Identity", "Cast", "StopGradient")
+
+
+def class_logits(outputs: tf.Tensor, from_logits: bool) -> tf.Tensor:
+    """Logits of all classes behind the outputs of a classifier, inside a graph.
+
+    Where the outputs come from a softmax or a sigmoid, these are the values before it. Otherwise
+    they are the logarithms of the probabilities, floored at the smallest normal float32.
+
+    Parameters
+    ----------
+    outputs : tf.Tensor of shape (n_samples, n_classes) or (n_samples, 1)
+        One column is the second of two classes.
+    from_logits : bool
+        Whether the outputs are logits already.
+
+    Returns
+    -------
+    logits : tf.Tensor of shape (n_samples, n_classes), float32
+        Up to a constant for each row.
+    """
+    if outputs.shape[-1] == 1:
+        logit = outputs if from_logits else _before(outputs, "Sigmoid")
+        if logit is None:
+            logit = _floored_log(outputs) - _floored_log(1.0 - outputs)
+        return tf.pad(tf.cast(logit, tf.float32), [[0, 0], [1, 0]])
+    logits = outputs if from_logits else _before(outputs, "Softmax")
+    return tf.cast(_floored_log(outputs) if logits is None else logits, tf.float32)
+
+
+def end_in_activation(outputs: tf.Tensor) -> bool:
+    """Whether outputs come from a softmax or a sigmoid, inside a graph; False also where it cannot be seen.
+
+    Parameters
+    ----------
+    outputs : tf.Tensor
+
+    Returns
+    -------
+    known : bool
+    """
+    return any(_before(outputs, activation) is not None for activation in ("Softmax", "Sigmoid"))
+
+
+def _before(outputs: tf.Tensor, activation: str) -> tf.Tensor | None:
+    """The values that went into the activation which made the outputs, or None if they came otherwise."""
+    operation = outputs.op
+    while operation.type in PASS_THROUGH:
+        operation = operation.inputs[0].op
+    return operation.inputs[0] if operation.type == activation else None
+
+
+def _floored_log(probabilities: tf.Tensor) -> tf.Tensor:
+    return tf.math.log(tf.maximum(tf.cast(probabilities, tf.float32), SMALLEST_PROBABILITY))
+
+
+def check_outputs(outputs: np.ndarray, from_logits: bool, argument: str = "classifier") -> None:
+    """Raise a ValueError that names `argument` unless the outputs of a model are what they are said to be."""
+    if not np.isfinite(outputs).all():
+        raise ValueError(f"{argument} returned NaN or infinity for rows of X: finite predictions are wanted.")
+    if from_logits:
+        return
+    if not are_probabilities(outputs):
+        sums = _sums(outputs)
+        worst = sums[np.abs(sums - 1).argmax()]
+        raise ValueError(
+            f"{argument} returned values from {outputs.min():.4g} to {outputs.max():.4g} with a row that sums to "
+            f"{worst:.4g}: these are no probabilities. If they are logits, say so: "
+            f"FrozenKerasModel(model, from_logits=True)."
+        )
+
+
+def are_probabilities(outputs: np.ndarray) -> bool:
+    """Whether all rows lie in [0, 1] and sum to 1; one column is the probability of the second of two classes."""
+    in_range = outputs.min() >= 0 and outputs.max() <= 1 + SUM_TOLERANCE
+    return bool(in_range and (np.abs(_sums(outputs) - 1) <= SUM_TOLERANCE).all())
+
+
+def _sums(outputs: np.ndarray) -> np.ndarray:
+    return outputs.sum(axis=1, dtype=np.float64) if outputs.shape[1] > 1 else np.ones(1)
+
+
+def count_classes(model: keras.Model, argument: str = "classifier") -> int:
+    """Count the classes that the model tells apart: its outputs, or 2 for a single one."""
+    shape = _output_shape(model, argument)
+    if len(shape) != 2 or shape[1] is None:
+        raise ValueError(f"{argument} returns outputs of shape {shape}: (n_samples, n_classes) is wanted.")
+    return max(2, shape[1])
+
+
+def _output_shape(model: keras.Model, argument: str) -> tuple[int | None, ...]:
+    if getattr(model, "outputs", None):
+        return tuple(model.outputs[0].shape)
+    # A subclassed model knows the shape of its input from its first call, but not that of its output.
+    outputs = call_frozen(model, zeros(model.get_build_config()["input_shape"][1:]))
+    if not tf.is_tensor(outputs):
+        raise ValueError(f"{argument} returns {type(outputs).__name__}: a model with one output is wanted.")
+    return (None, *outputs.shape[1:])

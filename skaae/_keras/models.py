@@ -1,0 +1,183 @@
+"""What is asked of a Keras model that a user hands over: shapes that fit, a copy, a fingerprint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import joblib
+import keras
+import numpy as np
+import tensorflow as tf
+
+if keras.backend.backend() != "tensorflow":
+    raise ImportError(
+        f"skaae needs Keras on TensorFlow, but Keras runs on {keras.backend.backend()!r}: "
+        "set the environment variable KERAS_BACKEND=tensorflow before Keras is imported."
+    )
+
+
+def check_one_input_one_output(model: keras.Model, argument: str) -> None:
+    """Raise a ValueError that names `argument` unless the model has one input and one output."""
+    for kind in ("inputs", "outputs"):
+        tensors = getattr(model, kind, None)
+        if tensors is not None and len(tensors) != 1:
+            raise ValueError(
+                f"{argument} has {len(tensors)} {kind}: {[tensor.name for tensor in tensors]}. "
+                f"A model with one input and one output is wanted."
+            )
+
+
+def check_input_shape(model: keras.Model, sample_shape: Sequence[int], argument: str) -> None:
+    """Raise a ValueError that names `argument` unless the model accepts rows of `sample_shape`.
+
+    A model that is not built yet accepts whatever it is given first.
+    """
+    if getattr(model, "inputs", None):
+        wanted = tuple(model.inputs[0].shape[1:])
+    elif model.built:
+        wanted = tuple(model.get_build_config()["input_shape"][1:])
+    else:
+        return
+    if not _shapes_fit(wanted, sample_shape):
+        raise ValueError(
+            f"{argument} takes samples of shape {wanted}, but a sample of X has the shape {tuple(sample_shape)}."
+        )
+
+
+def check_output_shape(output_shape: Sequence[int | None], sample_shape: Sequence[int], argument: str) -> None:
+    """Raise a ValueError that names `argument` unless its output has the shape of a sample of X."""
+    if not _shapes_fit(output_shape, sample_shape):
+        raise ValueError(
+            f"{argument} returns samples of shape {tuple(output_shape)}, but it has to return the shape that it is "
+            f"given, {tuple(sample_shape)}: the shape of a sample of X."
+        )
+
+
+def _shapes_fit(wanted: Sequence[int | None], found: Sequence[int]) -> bool:
+    return len(wanted) == len(found) and all(w in (None, f) for w, f in zip(wanted, found, strict=True))
+
+
+def is_layer_graph(model: keras.Model) -> bool:
+    """Whether the model is built, and Functional or Sequential, so that its layers have outputs of their own."""
+    return bool(getattr(model, "inputs", None)) and (
+        isinstance(model, keras.Sequential) or hasattr(model, "operations")
+    )
+
+
+def copy_model(model: keras.Model, argument: str) -> keras.Model:
+    """Copy architecture and weights into a model that shares nothing with the given one.
+
+    Parameters
+    ----------
+    model : keras.Model
+    argument : str
+        Name of the parameter, for the error message.
+
+    Returns
+    -------
+    copy : keras.Model
+
+    Raises
+    ------
+    TypeError
+        If it is no Keras model, or if its class, or that of one of its layers, cannot be made from
+        its configuration.
+    """
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"{argument} must be a keras.Model, got {type(model).__name__}.")
+    try:
+        copy = keras.models.clone_model(
+            model, recursive=isinstance(model, keras.Sequential) or hasattr(model, "operations")
+        )
+    except (NotImplementedError, TypeError, ValueError) as error:
+        raise TypeError(
+            f"{argument} cannot be copied: {type(model).__name__} has to implement get_config, with everything its "
+            f"constructor needs (see keras.saving.register_keras_serializable)."
+        ) from error
+    if model.built and model.weights:
+        if not copy.built:
+            copy.build(model.input_shape)
+        load_variables(copy, variables_of(model))
+    return copy
+
+
+def variables_of(model: keras.Layer) -> list[dict[str, np.ndarray]]:
+    """Arrays of each layer that has any, by the names that Keras gives them in its own files.
+
+    Parameters
+    ----------
+    model : keras.Layer
+
+    Returns
+    -------
+    variables : list of dict of ndarray
+
+    Raises
+    ------
+    TypeError
+        If a layer has learnt a vocabulary, which is no array.
+    """
+    found = _layers_with_variables(model)
+    with_assets = [layer.name for layer in model._flatten_layers() if hasattr(layer, "save_assets")]
+    if with_assets:
+        raise TypeError(f"the layers {with_assets} have vocabularies; put them before the detector.")
+    return [{name: np.array(tf.convert_to_tensor(value)) for name, value in own.items()} for _, own in found]
+
+
+def load_variables(model: keras.Layer, variables: Sequence[Mapping[str, np.ndarray]]) -> None:
+    """Set what `variables_of` found in a model of the same architecture.
+
+    Not ``set_weights``: layers derive values from their arrays, as Normalization does, when they are loaded.
+    """
+    for (layer, _), own in zip(_layers_with_variables(model), variables, strict=True):
+        layer.load_own_variables(own)
+
+
+def _layers_with_variables(model: keras.Layer) -> list[tuple[keras.Layer, dict[str, Any]]]:
+    found: list[tuple[keras.Layer, dict[str, Any]]] = [(layer, {}) for layer in model._flatten_layers()]
+    for layer, own in found:
+        layer.save_own_variables(own)
+    return [(layer, own) for layer, own in found if own]
+
+
+def call_frozen(model: keras.Model, x: tf.Tensor) -> Any:
+    """Call a model so that nothing is written to it: no statistics, no seeds, no regularisation losses."""
+    with keras.StatelessScope():
+        return model(x, training=False)
+
+
+def fingerprint(model: keras.Model) -> str:
+    """Hash of architecture and weights, equal for two models that differ in automatic layer names only.
+
+    Keras numbers the layers of a process ("dense_12"), so that names change from one build to
+    the next; joblib cannot hash a Keras object, since its state changes with the clock.
+
+    Examples
+    --------
+    >>> import keras
+    >>> from skaae._keras.models import fingerprint
+    >>> def build():
+    ...     ones = keras.initializers.Ones()
+    ...     return keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, kernel_initializer=ones)])
+    >>> fingerprint(build()) == fingerprint(build())
+    True
+    """
+    return str(joblib.hash((type(model).__qualname__, _architecture(model), model.get_weights())))
+
+
+def _architecture(model: keras.Model) -> str:
+    try:
+        text = json.dumps(model.get_config(), sort_keys=True, default=str)
+    except NotImplementedError:  # a subclassed model without a configuration: its weights identify it
+        return ""
+    names = dict.fromkeys(layer.name for layer in model._flatten_layers())
+    for index, name in enumerate(names):
+        text = text.replace(f'"{name}"', f'"layer {index}"')
+    return text
+
+
+def zeros(sample_shape: Sequence[int]) -> np.ndarray:
+    """One row of zeros, to build a model that is built when it is first called."""
+    return np.zeros((1, *sample_shape), dtype=np.float32)

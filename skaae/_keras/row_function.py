@@ -1,0 +1,159 @@
+"""Compiled inference over any number of rows, whose result for a row does not depend on the others."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import cached_property
+
+import numpy as np
+import tensorflow as tf
+
+from skaae._data.rows import Pages, Rows
+from skaae._keras.processes import check_not_forked
+
+# Matrix products work on blocks of 6, 8, 12, 16, 24 or 48 rows and round the rows of an incomplete
+# block differently, so that a row's result would depend on its place in the batch.
+BATCH_SIZES = (96, 48, 16, 1)
+NUMBERS_PER_BATCH = 65_536
+# More rows go through in larger batches, of so many small ones.
+MULTIPLES = (64, 8)
+
+
+class Graph:
+    """A traced function of rows, and two ways to call it.
+
+    Parameters
+    ----------
+    function : callable
+        As `RowFunction` takes it.
+    sample_shape : sequence of int
+    """
+
+    def __init__(self, function: Callable[[tf.Tensor], dict[str, tf.Tensor]], sample_shape: Sequence[int]) -> None:
+        batch = tf.TensorSpec((None, *sample_shape), tf.float32)
+        self._traced = tf.function(function, autograph=False).get_concrete_function(batch)
+        # TensorFlow orders the values of a dict by its keys.
+        self._names = sorted(self._traced.structured_outputs)
+        self._types = [output.dtype for output in self._traced.outputs]
+        self._captured = self._traced.captured_inputs
+
+    def __call__(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Over TensorFlow's threads, parts that do not wait for each other at the same time."""
+        found: dict[str, tf.Tensor] = self._traced(x)
+        return found
+
+    def at_once(self, x: np.ndarray) -> dict[str, tf.Tensor]:
+        """In this thread, past what TensorFlow does around a call: the quicker way for few rows, with the same bits."""
+        found = tf.raw_ops.StatefulPartitionedCall(args=[x, *self._captured], Tout=self._types, f=self._traced)
+        return dict(zip(self._names, found, strict=True))
+
+
+class RowFunction:
+    """A TensorFlow function of rows, compiled once and run in batches of a few fixed sizes.
+
+    Matrix products in float32 round differently from one batch size to another, so that a row
+    would score differently alone than among others. Here a batch is padded to a size for which it
+    does not: a multiple of the smallest mostly gives its very bits, and one that is tried at first
+    use and does not is never used. Memory beyond the result is bounded whatever the number of rows.
+
+    Parameters
+    ----------
+    function : callable
+        Takes a float32 tensor of shape (batch_size, *sample_shape) and returns a dict of tensors
+        whose first dimension is the rows.
+    sample_shape : sequence of int
+        Shape of one sample; the batch is the smaller the larger a sample is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skaae._keras.row_function import RowFunction
+    >>> total = RowFunction(lambda x: {"sum": x[:, 0] + x[:, 1]}, sample_shape=(2,))
+    >>> total(np.arange(6.0).reshape(3, 2), ["sum"])
+    {'sum': array([1., 5., 9.], dtype=float32)}
+    """
+
+    def __init__(self, function: Callable[[tf.Tensor], dict[str, tf.Tensor]], sample_shape: Sequence[int]) -> None:
+        self.sample_shape = tuple(sample_shape)
+        self.batch_size = _batch_size(self.sample_shape)
+        self._function = function
+        self._is_exact: dict[int, bool] = {}
+
+    def __call__(self, X: Rows, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        """Run the function over the rows of X and collect some of its results.
+
+        Parameters
+        ----------
+        X : ndarray or RowSubset of shape (n_samples, *sample_shape), any real dtype
+            Read slice by slice, so a memory map is never loaded whole.
+        names : sequence of str or None, default=None
+            Which results to collect; None: all.
+
+        Returns
+        -------
+        results : dict of ndarray
+            Each of length n_samples.
+
+        Raises
+        ------
+        RuntimeError
+            In a process forked after TensorFlow had been used.
+        """
+        check_not_forked()
+        if 0 < len(X) <= self.batch_size:
+            found = self._graph.at_once(self._padded(X[:]))
+            return {name: found[name].numpy()[: len(X)] for name in names or found}
+        results: dict[str, np.ndarray] = {}
+        pages, start = Pages(X), 0
+        while start < len(X):
+            found = self._run(X[start : start + self._size(X, start)])
+            for name in names or found:
+                values = np.asarray(found[name])[: len(X) - start]
+                if start == 0:
+                    results[name] = np.empty((len(X), *values.shape[1:]), values.dtype)
+                results[name][start : start + len(values)] = values
+            start += len(values)
+            pages.read(len(values))
+        pages.give_back()
+        return results
+
+    def _size(self, X: Rows, start: int) -> int:
+        """The largest batch that the rows from `start` fill and that rounds as the smallest one does."""
+        for multiple in MULTIPLES:
+            size = multiple * self.batch_size
+            if start + size <= len(X):
+                if size not in self._is_exact:
+                    self._is_exact[size] = self._rounds_alike(X[start : start + size])
+                if self._is_exact[size]:
+                    return size
+        return self.batch_size
+
+    def _rounds_alike(self, rows: np.ndarray) -> bool:
+        """Whether these rows give the same bits in one batch as in small ones."""
+        parts = [self._run(rows[start : start + self.batch_size]) for start in range(0, len(rows), self.batch_size)]
+        return all(
+            np.array_equal(values, np.concatenate([part[name] for part in parts]), equal_nan=True)
+            for name, values in self._run(rows).items()
+        )
+
+    def _run(self, rows: np.ndarray) -> dict[str, tf.Tensor]:
+        return self._graph(tf.convert_to_tensor(self._padded(rows), tf.float32))
+
+    def _padded(self, rows: np.ndarray) -> np.ndarray:
+        if len(rows) >= self.batch_size:
+            return rows.astype(np.float32, copy=False)
+        padded = np.zeros((self.batch_size, *self.sample_shape), dtype=np.float32)
+        padded[: len(rows)] = rows
+        return padded
+
+    @cached_property
+    def _graph(self) -> Graph:
+        """Traced once, for all sizes."""
+        return Graph(self._function, self.sample_shape)
+
+
+def _batch_size(sample_shape: Sequence[int]) -> int:
+    """The larger a sample the smaller the batch, since a single row costs a whole batch."""
+    fitting = NUMBERS_PER_BATCH // max(1, math.prod(sample_shape))
+    return next((size for size in BATCH_SIZES if size <= fitting), BATCH_SIZES[-1])

@@ -1,0 +1,96 @@
+"""Seeding that ends with the block: fit draws what it needs and leaves every global state as found."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+
+# TensorFlow and Keras offer no public way to read these states, only to set them.
+from keras.src.backend.common import global_state
+from tensorflow.python.eager import context
+from tensorflow.python.framework import config
+
+KERAS_STATES = ("global_random_seed", "global_seed_generator")
+
+
+def draw_seed(random_state: int | np.random.RandomState | None) -> int:
+    """Turn scikit-learn's ``random_state`` into one integer seed.
+
+    Parameters
+    ----------
+    random_state : int, RandomState instance or None
+        An int is the seed; an instance is drawn from; None takes fresh entropy from the
+        operating system, since drawing from NumPy's global state would change it.
+
+    Returns
+    -------
+    seed : int
+        In [0, 2**31).
+
+    Examples
+    --------
+    >>> from skaae._keras.seeds import draw_seed
+    >>> draw_seed(7)
+    7
+    """
+    if random_state is None:
+        return int(np.random.SeedSequence().generate_state(1)[0] >> 1)
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**31 - 1))
+    return int(random_state)
+
+
+@contextmanager
+def temporary_seed(seed: int) -> Iterator[None]:
+    """Seed Python, NumPy, TensorFlow and Keras inside the block, and restore their states after it.
+
+    TensorFlow's op determinism, which scikeras switches on, is restored too.
+
+    Parameters
+    ----------
+    seed : int
+        In [0, 2**32).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skaae._keras.seeds import temporary_seed
+    >>> before = np.random.get_state()[1].copy()
+    >>> with temporary_seed(0):
+    ...     _ = np.random.rand()
+    >>> bool((np.random.get_state()[1] == before).all())
+    True
+    """
+    found = _global_states()
+    try:
+        keras.utils.set_random_seed(seed)
+        yield
+    finally:
+        _restore(found)
+
+
+def _global_states() -> dict[str, Any]:
+    tensorflow = context.context()
+    return {
+        "python": random.getstate(),
+        "numpy": np.random.get_state(),
+        "tensorflow": (tensorflow._seed, getattr(tensorflow, "_rng", None)),
+        "keras": [global_state.get_global_attribute(name) for name in KERAS_STATES],
+        "deterministic": config.is_op_determinism_enabled(),
+    }
+
+
+def _restore(found: dict[str, Any]) -> None:
+    tensorflow = context.context()
+    random.setstate(found["python"])
+    np.random.set_state(found["numpy"])
+    tensorflow._seed, tensorflow._rng = found["tensorflow"]
+    for name, value in zip(KERAS_STATES, found["keras"], strict=True):
+        global_state.set_global_attribute(name, value)
+    if found["deterministic"] != config.is_op_determinism_enabled():
+        (config.enable_op_determinism if found["deterministic"] else config.disable_op_determinism)()

@@ -1,0 +1,1 @@
+"""From x to S(x), the threshold, and what follows from both."""

@@ -1,0 +1,220 @@
+"""What follows from S(x) and the threshold: labels, the repaired rows, the corrected predictions. NumPy only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+
+class Correction(dict[str, Any]):
+    """The result of `correct`: a dict whose values are attributes too.
+
+    Examples
+    --------
+    >>> from skaae._scoring.decisions import Correction
+    >>> Correction(corrected=["cat"]).corrected
+    ['cat']
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+def check_repairable(is_finite: np.ndarray) -> None:
+    """Raise a ValueError that names the samples for which the networks overflow, so that nothing corrects them.
+
+    Parameters
+    ----------
+    is_finite : ndarray of shape (n_samples,), bool
+    """
+    overflowed = np.flatnonzero(~is_finite)
+    if len(overflowed):
+        raise ValueError(
+            f"X has {len(overflowed)} sample(s), the first is number {overflowed[0]}, so large that the classifier or "
+            f"the autoencoder return NaN or infinity: predict flags them, and nothing corrects them. Scale or clip X, "
+            f"or leave them out."
+        )
+
+
+class DecisionsMixin:
+    """The methods of a detector that compare S(x) with ``threshold_``.
+
+    The class that mixes it in has ``threshold_``, ``offset_``, ``classes_``, ``_checked(X)``, which
+    returns an ndarray, and ``_results(X, *names)``, of the results that `skaae._scoring.scorer` lists.
+    """
+
+    _correction: Callable[..., Any] = Correction
+
+    if TYPE_CHECKING:
+        threshold_: float
+        classes_: np.ndarray
+
+        @property
+        def offset_(self) -> float: ...
+        def _checked(self, X: Any) -> np.ndarray: ...
+        def _results(self, X: Any, *names: str) -> dict[str, np.ndarray]: ...
+
+    def adversarial_score(self, X: ArrayLike) -> np.ndarray:
+        """S(x), the divergence between the predictions on x and on x', label changes first.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples of the shape that was fitted.
+
+        Returns
+        -------
+        score : ndarray of shape (n_samples,), float64
+            Not below 0; high = adversarial. S(x), in nats, or above 1000 where the label of x' is
+            another and ``label_change_first`` is set. Infinite for a sample so large that classifier
+            or autoencoder return NaN or infinity, which is adversarial under any threshold.
+
+        Raises
+        ------
+        NotFittedError
+            If the detector has not been fitted.
+        ValueError, TypeError
+            If X does not fit.
+        """
+        return self._results(self._checked(X), "score")["score"]
+
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
+        """-S(x), by scikit-learn's convention that high is normal.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples of the shape that was fitted.
+
+        Returns
+        -------
+        score : ndarray of shape (n_samples,), float64
+        """
+        return -self.adversarial_score(X)
+
+    def decision_function(self, X: ArrayLike) -> np.ndarray:
+        """``score_samples(X) - offset_``: not below 0 exactly where `predict` is +1.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples of the shape that was fitted.
+
+        Returns
+        -------
+        decision : ndarray of shape (n_samples,), float64
+        """
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """Tell normal from adversarial samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples of the shape that was fitted.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,), int
+            -1 where S(x) > ``threshold_`` (adversarial), else +1.
+        """
+        return np.where(self._is_adversarial(self._checked(X)), -1, 1)
+
+    def reconstruct(self, X: ArrayLike) -> np.ndarray:
+        """X' = AE(x) of every sample, adversarial or not.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples of the shape that was fitted.
+
+        Returns
+        -------
+        reconstruction : ndarray of the shape of X, float32
+
+        Raises
+        ------
+        ValueError
+            If X does not fit, or x' of a sample is NaN or infinite.
+        """
+        reconstruction = self._results(self._checked(X), "reconstruction")["reconstruction"]
+        check_repairable(np.isfinite(reconstruction).reshape(len(reconstruction), -1).all(axis=1))
+        return reconstruction
+
+    def transform(self, X: ArrayLike) -> np.ndarray:
+        """X with its adversarial samples replaced by x', so that a classifier after it is corrected.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples of the shape that was fitted.
+
+        Returns
+        -------
+        X_repaired : ndarray of the shape of X, float32 or float64 as X
+            Samples that are not flagged are returned bit for bit.
+
+        Raises
+        ------
+        ValueError
+            If X does not fit, or a sample has an infinite score: there is no x' to replace it.
+        """
+        rows = self._checked(X)
+        score = self._results(rows, "score")["score"]
+        check_repairable(np.isfinite(score))
+        flagged = score > self.threshold_
+        repaired = np.array(rows)
+        if flagged.any():
+            repaired[flagged] = self._results(rows[flagged], "reconstruction")["reconstruction"]
+        return repaired
+
+    def correct(self, X: ArrayLike) -> Any:
+        """Corrected class labels, with all that led to them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples of the shape that was fitted.
+
+        Returns
+        -------
+        result : Bunch or Correction
+            ``is_adversarial`` (bool), ``instance_score`` (S(x), float64), and class labels from
+            ``classes_``: ``corrected`` (M(x') where adversarial, else M(x)), ``no_defense`` (M(x))
+            and ``defense`` (M(x') of every sample), each of shape (n_samples,).
+
+        Raises
+        ------
+        ValueError
+            If X does not fit, or a sample has an infinite score: it has no label.
+        """
+        found = self._results(self._checked(X), "score", "no_defense", "defense")
+        check_repairable(np.isfinite(found["score"]))
+        is_adversarial = found["score"] > self.threshold_
+        no_defense, defense = self.classes_[found["no_defense"]], self.classes_[found["defense"]]
+        return self._correction(
+            is_adversarial=is_adversarial,
+            instance_score=found["score"],
+            corrected=np.where(is_adversarial, defense, no_defense),
+            no_defense=no_defense,
+            defense=defense,
+        )
+
+    def _corrected_probabilities(self, X: ArrayLike) -> np.ndarray:
+        """M's probabilities of x' where x is adversarial, else those of x."""
+        found = self._results(self._checked(X), "score", "probabilities", "probabilities_reconstructed")
+        check_repairable(np.isfinite(found["score"]))
+        flagged = found["score"] > self.threshold_
+        return np.where(flagged[:, None], found["probabilities_reconstructed"], found["probabilities"])
+
+    def _is_adversarial(self, X: np.ndarray) -> np.ndarray:
+        return self._results(X, "score")["score"] > self.threshold_

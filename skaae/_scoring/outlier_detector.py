@@ -1,0 +1,70 @@
+"""The decisions as scikit-learn has them: an outlier detector and transformer that sets its threshold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from sklearn.base import OneToOneFeatureMixin, OutlierMixin, TransformerMixin
+from sklearn.utils import Bunch
+from sklearn.utils._param_validation import validate_parameter_constraints
+from sklearn.utils.validation import check_is_fitted
+
+from skaae._parameters import PERCENTILE
+from skaae._scoring.decisions import DecisionsMixin
+from skaae._scoring.threshold import conformal_threshold
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+
+class OutlierDetectorMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin, DecisionsMixin):
+    """The methods of a fitted estimator that compare S(x) with ``threshold_``, or set it.
+
+    The class that mixes it in has ``_validated(X, reset)`` and ``_results(X, *names)``, the latter
+    of the results that `skaae._scoring.scorer` lists.
+    """
+
+    _correction = Bunch
+
+    if TYPE_CHECKING:
+        offset_: float
+        threshold_percentile: float
+
+        def _validated(self, X: Any, reset: bool) -> np.ndarray: ...
+
+    # scikit-learn gives `set_output` to a `transform` that the class itself has.
+    transform = DecisionsMixin.transform
+
+    def infer_threshold(self, X: ArrayLike, threshold_percentile: float | None = None) -> Self:
+        """Set ``threshold_`` and ``offset_`` from normal samples, without training.
+
+        The rate of false alarms is kept for samples like these, if neither the classifier nor the
+        autoencoder has been trained on them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Normal samples of the shape that was fitted.
+        threshold_percentile : float or None, default=None
+            Percentage of normal samples below the threshold, in (0, 100]; None: the parameter of
+            the same name.
+
+        Returns
+        -------
+        self : AdversarialAEDetector
+        """
+        percentile = self.threshold_percentile if threshold_percentile is None else threshold_percentile
+        constraints = {"threshold_percentile": [PERCENTILE]}
+        validate_parameter_constraints(constraints, {"threshold_percentile": percentile}, "infer_threshold")
+        self._set_threshold(conformal_threshold(self.adversarial_score(X), percentile))
+        return self
+
+    def _set_threshold(self, threshold: float) -> None:
+        self.threshold_ = float(threshold)
+        self.offset_ = -self.threshold_
+
+    def _checked(self, X: Any) -> np.ndarray:
+        if not hasattr(self, "threshold_"):
+            check_is_fitted(self)
+        return self._validated(X, reset=False)

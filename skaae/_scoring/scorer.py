@@ -1,0 +1,171 @@
+"""From x to S(x): x' = AE(x), M(x), M(x') and the hidden terms, for any number of rows.
+
+Where M is a Keras model all of it is one compiled graph. Otherwise M's ``predict_proba`` is called
+on x and on x', and the same equation takes the logarithms of its probabilities.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from skaae._classifiers.adapters import ROWS_PER_CALL, Classifier, PredictProbaClassifier, floored_logarithms
+from skaae._classifiers.heads import FrozenHeads
+from skaae._data.rows import Rows
+from skaae._divergence import AdversarialScore
+from skaae._keras.models import call_frozen
+from skaae._keras.row_function import RowFunction
+
+ROWS_TO_TRY = 1000
+# Processors take so many numbers together at most; a rest is computed one by one, and rounded differently.
+ROWS_TOGETHER = 16
+Results = dict[str, np.ndarray]
+Scorer = Callable[[Rows, Sequence[str]], Results]
+
+
+def make_scorer(
+    autoencoder: keras.Model,
+    classifier: Classifier,
+    heads: FrozenHeads,
+    score: AdversarialScore,
+    sample_shape: Sequence[int],
+) -> Scorer:
+    """Make the function that scores rows.
+
+    Parameters
+    ----------
+    autoencoder : keras.Model
+    classifier : FrozenKerasModel or PredictProbaClassifier
+        M.
+    heads : FrozenHeads
+        Rows -> logits of M, or of its surrogate, and of the hidden terms.
+    score : AdversarialScore
+    sample_shape : sequence of int
+        Shape of one sample.
+
+    Returns
+    -------
+    scorer : callable
+        ``scorer(X, names)`` is a dict of ndarrays of length n_samples: "score", S(x), float64,
+        infinite where the networks overflow;
+        "reconstruction", x', float32; "no_defense" and "defense", the positions in ``classes_`` of
+        the labels that M gives x and x'; "probabilities" and "probabilities_reconstructed", M(x)
+        and M(x'), float64.
+    """
+    if isinstance(classifier, PredictProbaClassifier):
+        return PredictProbaScorer(autoencoder, classifier, heads, score, sample_shape)
+    return RowFunction(lambda x: score_graph(autoencoder, heads, score, x), sample_shape)
+
+
+def score_graph(
+    autoencoder: keras.Model, heads: FrozenHeads, score: AdversarialScore, x: tf.Tensor
+) -> dict[str, tf.Tensor]:
+    """X', and all that follows from it where M is a Keras model."""
+    reconstruction = tf.cast(call_frozen(autoencoder, x), tf.float32)
+    compared = compare(score, heads(x), heads(reconstruction))
+    # M can be finite where x' is not: a saturated unit of M is.
+    is_finite = tf.reduce_all(tf.math.is_finite(reconstruction), axis=range(1, len(reconstruction.shape)))
+    compared["score"] = tf.where(is_finite, compared["score"], tf.constant(math.inf, tf.float64))
+    return {"reconstruction": reconstruction, **compared}
+
+
+def reconstruction_graph(autoencoder: keras.Model, heads: FrozenHeads, x: tf.Tensor) -> dict[str, tf.Tensor]:
+    """X', and the hidden terms of x, then of x', where M is no Keras model."""
+    reconstruction = tf.cast(call_frozen(autoencoder, x), tf.float32)
+    terms = [*heads.hidden_terms(x), *heads.hidden_terms(reconstruction)]
+    return {"reconstruction": reconstruction, **{f"term_{place}": values for place, values in enumerate(terms)}}
+
+
+def check_finite(scorer: Scorer, X: Rows) -> None:
+    """Raise a ValueError that says what to change unless x' and S(x) are finite for these rows.
+
+    Parameters
+    ----------
+    scorer : callable
+        As `make_scorer` makes it.
+    X : ndarray or RowSubset of shape (n_samples, ...)
+        Normal rows; the first `ROWS_TO_TRY` are tried.
+    """
+    rows = X[:ROWS_TO_TRY]
+    # x' first: scikit-learn's classifiers raise for one that is not finite.
+    for name, what in {"reconstruction": "the reconstruction x' = AE(x)", "score": "the score S(x)"}.items():
+        bad = ~np.isfinite(scorer(rows, [name])[name]).reshape(len(rows), -1).all(axis=1)
+        if bad.any():
+            raise ValueError(
+                f"{what} is not finite for {bad.sum()} of {len(rows)} rows of X: the autoencoder has diverged, or was "
+                f"given so. Try a smaller learning_rate, an optimizer with clipnorm=1.0, or another autoencoder; or "
+                f"scale X (StandardScaler)."
+            )
+
+
+def compare(
+    score: AdversarialScore, logits: Sequence[tf.Tensor], logits_reconstructed: Sequence[tf.Tensor]
+) -> dict[str, tf.Tensor]:
+    """All that follows from the logits of x and of x'."""
+    return {
+        "score": score.ranked(logits, logits_reconstructed),
+        "no_defense": tf.argmax(logits[0], axis=1),
+        "defense": tf.argmax(logits_reconstructed[0], axis=1),
+        "probabilities": tf.nn.softmax(tf.cast(logits[0], tf.float64)),
+        "probabilities_reconstructed": tf.nn.softmax(tf.cast(logits_reconstructed[0], tf.float64)),
+    }
+
+
+def padded(values: np.ndarray) -> np.ndarray:
+    """With rows of zeros up to a multiple of `ROWS_TOGETHER`, so that a row's logarithms do not depend on its place."""
+    return np.pad(values, ((0, -len(values) % ROWS_TOGETHER), (0, 0)))
+
+
+class PredictProbaScorer:
+    """Scores with a classifier that is not a Keras model; the surrogate has no say in it.
+
+    Parameters
+    ----------
+    autoencoder : keras.Model
+    classifier : PredictProbaClassifier
+    heads : FrozenHeads
+        Only its hidden terms are used.
+    score : AdversarialScore
+    sample_shape : sequence of int
+    """
+
+    def __init__(
+        self,
+        autoencoder: keras.Model,
+        classifier: PredictProbaClassifier,
+        heads: FrozenHeads,
+        score: AdversarialScore,
+        sample_shape: Sequence[int],
+    ) -> None:
+        self.classifier = classifier
+        self.score = score
+        self._network = RowFunction(lambda x: reconstruction_graph(autoencoder, heads, x), sample_shape)
+
+    def __call__(self, X: Rows, names: Sequence[str]) -> Results:
+        """Score the rows of X, slice by slice."""
+        parts = [self._score(X[start : start + ROWS_PER_CALL], names) for start in range(0, len(X), ROWS_PER_CALL)]
+        return {name: np.concatenate([part[name] for part in parts]) for name in names}
+
+    def _score(self, X: Rows, names: Sequence[str]) -> Results:
+        found = self._network(X)
+        if tuple(names) == ("reconstruction",):
+            return found
+        reconstruction = found.pop("reconstruction")
+        n_terms = len(found) // 2
+        hidden, hidden_reconstructed = list(found.values())[:n_terms], list(found.values())[n_terms:]
+        probabilities = self.classifier.predict_proba(X)
+        is_finite = np.isfinite(reconstruction).reshape(len(X), -1).all(axis=1)
+        # scikit-learn's classifiers refuse an x' that is not finite.
+        repaired = np.where(is_finite[:, None], reconstruction, 0).astype(X.dtype)
+        probabilities_reconstructed = self.classifier.predict_proba(repaired)
+        terms = [floored_logarithms(probabilities), *hidden]
+        terms_reconstructed = [floored_logarithms(probabilities_reconstructed), *hidden_reconstructed]
+        results = compare(self.score, [*map(padded, terms)], [*map(padded, terms_reconstructed)])
+        compared = {name: values.numpy()[: len(X)] for name, values in results.items()}
+        compared["score"] = np.where(is_finite, compared["score"], np.inf)
+        exact = {"probabilities": probabilities, "probabilities_reconstructed": probabilities_reconstructed}
+        return {"reconstruction": reconstruction, **compared, **exact}

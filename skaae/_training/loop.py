@@ -1,0 +1,387 @@
+"""Training: the Keras model that moves AE, and nothing but AE, towards M(AE(x)) = M(x)."""
+
+from __future__ import annotations
+
+import copy
+import math
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from skaae._data.rows import Pages, Rows, as_float32
+from skaae._divergence import AdversarialScore
+from skaae._training.perturbations import Perturbation
+
+Heads = Callable[[tf.Tensor], list[tf.Tensor]]
+MOST_RESIDENT_BYTES = 2**28
+# Where the number of epochs is left open: about as many steps as the defence goes on gaining from.
+DEFAULT_STEPS = 7000
+DEFAULT_EPOCHS = (5, 100)
+OPTIMIZER_TYPES = (str, type, keras.optimizers.Optimizer)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The loss of a batch, without the regularisation losses of the autoencoder's layers.
+
+    Parameters
+    ----------
+    score : AdversarialScore
+        S(x), the very function that scores rows later.
+    divergence_weight : float
+        Weight of S(x).
+    reconstruction_weight : float or ndarray that broadcasts to a sample
+        Weight of the mean squared error between x and x', or of each coordinate in it.
+    loss : callable or None
+        ``(x, x_reconstructed) -> values``, one a row, instead of both.
+    """
+
+    score: AdversarialScore
+    divergence_weight: float = 1.0
+    reconstruction_weight: float | np.ndarray = 0.0
+    loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None
+
+    def __call__(
+        self,
+        x: tf.Tensor,
+        x_reconstructed: tf.Tensor,
+        logits: Sequence[tf.Tensor],
+        logits_reconstructed: Sequence[tf.Tensor],
+    ) -> tf.Tensor:
+        """Mean loss of the rows, a float32 scalar."""
+        if self.loss is not None:
+            return tf.reduce_mean(tf.cast(self.loss(x, x_reconstructed), tf.float32))
+        values = self.divergence_weight * self.score(logits, logits_reconstructed)
+        loss = tf.cast(tf.reduce_mean(values), tf.float32)
+        if np.any(self.reconstruction_weight):
+            loss += tf.reduce_mean(self.reconstruction_weight * tf.square(x - x_reconstructed))
+        return loss
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How to train: the parameters of the detector that bear the same names."""
+
+    optimizer: str | type | keras.optimizers.Optimizer = "adam"
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 1e-3
+    epochs: int | None = None
+    batch_size: int = 128
+    callbacks: Sequence[keras.callbacks.Callback] | None = None
+    metrics: Sequence[Any] | None = None
+    preprocess: Callable[[np.ndarray], np.ndarray] | None = None
+    verbose: int = 0
+
+    def count_epochs(self, n_samples: int) -> int:
+        """Epochs for this number of training rows: those given, or 5 to 100 of about 7000 steps in all."""
+        if self.epochs is not None:
+            return self.epochs
+        n_steps = math.ceil(n_samples / self.batch_size)
+        return int(np.clip(math.ceil(DEFAULT_STEPS / n_steps), *DEFAULT_EPOCHS))
+
+
+class TrainingModel(keras.Model):
+    """AE as a Keras model that is trained on the objective, with callbacks, metrics and history.
+
+    M is reached through a function: as an attribute, Keras would track it and train it along.
+    """
+
+    def __init__(
+        self,
+        autoencoder: keras.Model,
+        heads: Heads,
+        objective: Objective,
+        perturbation: Perturbation | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(name="adversarial_autoencoder")
+        self.autoencoder = autoencoder
+        self._heads = heads
+        self._objective = objective
+        self._perturbation = perturbation
+        self._seed = seed
+
+    def call(self, x: tuple[tf.Tensor, tf.Tensor], training: bool = False) -> dict[str, Any]:
+        """X' and its logits, from the perturbed rows; the clean ones are for the loss."""
+        # To build metrics over several devices, Keras calls this with the rows alone.
+        x_reconstructed = self._reconstruct(x[1] if isinstance(x, tuple) else x, training)
+        return {"reconstruction": x_reconstructed, "logits": self._heads(x_reconstructed)}
+
+    def train_step(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
+        x, *logits = data
+        logits = logits or self._heads(x)
+        # Before Keras opens its gradient tape, which would differentiate the ascent too.
+        logs = super().train_step(((x, self._perturbed(x, logits)), logits))
+        # Over several workers Keras takes the mean of each along its first axis.
+        return {name: value[None] for name, value in logs.items()} if _over_several_workers() else logs
+
+    def _maybe_symbolic_build(self, **batch: Any) -> None:
+        """Over several workers Keras fails when it reduces a batch for this, and all is built without it."""
+        if not _over_several_workers():
+            super()._maybe_symbolic_build(**batch)
+
+    def _perturbed(self, x: tf.Tensor, logits: list[tf.Tensor]) -> tf.Tensor:
+        if not self._perturbation:
+            return x
+        score = self._objective.score
+        seed = tf.stack([self._seed, tf.cast(self.optimizer.iterations, tf.int32)])
+        return self._perturbation(
+            x,
+            logits,
+            against_classifier=lambda rows, targets: score(targets, self._heads(rows)),
+            against_defence=lambda rows, targets: score(targets, self._heads(self._reconstruct(rows, training=False))),
+            seed=seed,
+        )
+
+    def _reconstruct(self, x: tf.Tensor, training: bool) -> tf.Tensor:
+        return tf.cast(self.autoencoder(x, training=training), tf.float32)
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> tf.Tensor:
+        loss = self._objective(x[0], y_pred["reconstruction"], y, y_pred["logits"])
+        total = tf.add_n([loss, *(tf.cast(penalty, tf.float32) for penalty in self.losses)])
+        # The gradients of several devices are summed.
+        return total / tf.distribute.get_strategy().num_replicas_in_sync
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, tf.Tensor]:
+        """The user's metrics compare the probabilities M(x) and M(AE(x))."""
+        return super().compute_metrics(x, tf.nn.softmax(y[0]), tf.nn.softmax(y_pred["logits"][0]), sample_weight)
+
+
+def train(
+    autoencoder: keras.Model,
+    heads: Heads,
+    X: Rows,
+    logits: Sequence[np.ndarray],
+    objective: Objective,
+    options: TrainingOptions,
+    seed: int,
+    perturbation: Perturbation | None = None,
+) -> dict[str, list[float]]:
+    """Train the autoencoder in place.
+
+    Parameters
+    ----------
+    autoencoder : keras.Model
+        Changed: its weights.
+    heads : callable
+        Rows -> logits of M and of the hidden terms; frozen.
+    X : ndarray or RowSubset of shape (n_samples, ...)
+        Training rows.
+    logits : sequence of ndarray of shape (n_samples, n_classes)
+        `heads` of all rows of X, computed once before training.
+    objective : Objective
+    options : TrainingOptions
+    seed : int
+        Of the order of the rows and of the perturbations.
+    perturbation : Perturbation or None, default=None
+        What is done to the rows before AE gets them; None: nothing, as published.
+
+    Returns
+    -------
+    history : dict of list of float
+        One value an epoch of "loss" and of each metric.
+
+    Raises
+    ------
+    ValueError
+        If the loss or the weights have become NaN or infinite.
+    """
+    epochs = options.count_epochs(len(X))
+    if epochs == 0:
+        return {}
+    if options.preprocess:
+        batch = X[: options.batch_size].astype(np.float32)
+        _checked_batch(options.preprocess(batch.copy()), batch)
+    n_steps = math.ceil(len(X) / options.batch_size)
+    model = TrainingModel(autoencoder, heads, objective, perturbation, seed)
+    model.compile(
+        optimizer=make_optimizer(options.optimizer, options.learning_rate, n_steps * epochs),
+        metrics=copy.deepcopy(list(options.metrics)) if options.metrics else None,
+        steps_per_execution=_steps_per_execution(options, n_steps),
+        jit_compile=False,
+    )
+    # With its variables made beforehand TensorFlow traces the training step once instead of twice.
+    model.optimizer.build(autoencoder.trainable_variables)
+    skip_all_reduce(model.optimizer)
+    history = model.fit(
+        _batches(X, logits, options, epochs, seed),
+        epochs=epochs,
+        steps_per_epoch=n_steps,
+        shuffle=False,  # the batches are shuffled already
+        callbacks=copy.deepcopy(list(options.callbacks or ())),
+        verbose=_bar_or_lines(int(options.verbose)),
+    ).history
+    _check_convergence(autoencoder, history)
+    return {name: [float(value) for value in values] for name, values in history.items()}
+
+
+def make_optimizer(
+    optimizer: str | type | keras.optimizers.Optimizer,
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
+    decay_steps: int | None = None,
+) -> keras.optimizers.Optimizer:
+    """Make a new optimizer from a name, a class or an instance, so that no state is shared between fits.
+
+    Parameters
+    ----------
+    optimizer : str, class or keras.optimizers.Optimizer
+        An instance brings its own learning rate.
+    learning_rate : float or LearningRateSchedule
+        For a name or a class.
+    decay_steps : int or None, default=None
+        Number of steps in which a learning rate that is a float falls to 0, along half a cosine;
+        None: it stays.
+
+    Returns
+    -------
+    optimizer : keras.optimizers.Optimizer
+
+    Raises
+    ------
+    ValueError
+        If Keras knows no optimizer of that name.
+    TypeError
+        If the class is no optimizer.
+
+    Examples
+    --------
+    >>> from skaae._training.loop import make_optimizer
+    >>> type(make_optimizer("sgd", 0.1)).__name__
+    'SGD'
+    """
+    if isinstance(optimizer, keras.optimizers.Optimizer):
+        return type(optimizer).from_config(optimizer.get_config())
+    if isinstance(optimizer, str):
+        try:
+            optimizer = type(keras.optimizers.get(optimizer))
+        except ValueError as error:
+            raise ValueError(f"optimizer={optimizer!r} is no name of a Keras optimizer, such as 'adam'.") from error
+    if not issubclass(optimizer, keras.optimizers.Optimizer):
+        raise TypeError(f"optimizer is the class {optimizer.__name__}: a keras.optimizers.Optimizer is wanted.")
+    if decay_steps and not callable(learning_rate):
+        learning_rate = keras.optimizers.schedules.CosineDecay(learning_rate, decay_steps)
+    return optimizer(learning_rate=learning_rate)
+
+
+def _steps_per_execution(options: TrainingOptions, n_steps: int) -> int:
+    """An epoch is one call, unless callbacks or the progress bar look at single batches.
+
+    Over several devices TensorFlow's loop fails for lack of a value that it has on one.
+    """
+    several = tf.distribute.get_strategy().num_replicas_in_sync > 1
+    return 1 if options.callbacks or options.verbose or several else n_steps
+
+
+def _bar_or_lines(verbose: int) -> int:
+    """A progress bar is drawn over and over: in a log file each of its states would stay, so lines instead."""
+    can_draw = sys.stdout.isatty() or type(sys.stdout).__module__.startswith("ipykernel")
+    return 2 if verbose == 1 and not can_draw else verbose
+
+
+def _over_several_workers() -> bool:
+    return isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy)
+
+
+def skip_all_reduce(optimizer: keras.optimizers.Optimizer) -> None:
+    """Leave out the sum of the gradients over devices where there is one device.
+
+    TensorFlow registers a gradient for it by name, and so keeps the graph of every training: megabytes a fit.
+    """
+    if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+        optimizer._all_reduce_sum_gradients = list
+
+
+def shuffled_batches(arrays: Sequence[Rows], batch_size: int, epochs: int, seed: int) -> tf.data.Dataset:
+    """Batches of the rows of all arrays, in a new order each epoch that depends on the seed alone.
+
+    Parameters
+    ----------
+    arrays : sequence of ndarray or RowSubset
+        Of one length. Up to 256 MiB are held by TensorFlow; more is read batch by batch, as from a memory map.
+    batch_size, epochs : int
+    seed : int
+
+    Returns
+    -------
+    batches : tf.data.Dataset of tuple of tf.Tensor
+        The last batch of an epoch is what is left.
+    """
+    gather = _gather_resident if sum(_size(values) for values in arrays) <= MOST_RESIDENT_BYTES else _gather_streamed
+    n_full = len(arrays[0]) // batch_size * batch_size
+
+    def order(epoch: tf.Tensor) -> tf.data.Dataset:
+        rows = tf.random.experimental.stateless_shuffle(tf.range(len(arrays[0])), [seed, tf.cast(epoch, tf.int32)])
+        full = tf.data.Dataset.from_tensor_slices(tf.reshape(rows[:n_full], (-1, batch_size)))
+        return full if n_full == len(arrays[0]) else full.concatenate(tf.data.Dataset.from_tensors(rows[n_full:]))
+
+    return gather(tf.data.Dataset.range(epochs).flat_map(order), arrays).prefetch(2)
+
+
+def _size(values: Rows) -> int:
+    """Bytes of the rows as float32."""
+    return 4 * math.prod(values.shape)
+
+
+def _gather_resident(order: tf.data.Dataset, arrays: Sequence[Rows]) -> tf.data.Dataset:
+    """Batches from one copy of the rows that TensorFlow holds: the fast way.
+
+    The copy goes through the pipeline by reference. Captured by the function that gathers, it would be in a cycle of
+    references with it, and stay until Python looks for such cycles.
+    """
+    resident = tf.data.Dataset.from_tensors(tuple(tf.convert_to_tensor(as_float32(values)) for values in arrays))
+    both = tf.data.Dataset.zip(order, resident.repeat())
+    return both.map(lambda rows, copies: tuple(tf.gather(values, rows) for values in copies))
+
+
+def _gather_streamed(order: tf.data.Dataset, arrays: Sequence[Rows]) -> tf.data.Dataset:
+    """Batches read from the arrays themselves, which stay where they are."""
+    pages = [Pages(values) for values in arrays]
+
+    def read(rows: np.ndarray) -> list[np.ndarray]:
+        return [values.gather(rows).astype(np.float32, copy=False) for values in pages]
+
+    def gather(rows: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        found = tf.numpy_function(read, [rows], [tf.float32] * len(arrays), stateful=True)
+        return tuple(
+            tf.ensure_shape(batch, (rows.shape[0], *values.shape[1:]))
+            for batch, values in zip(found, arrays, strict=True)
+        )
+
+    return order.map(gather)
+
+
+def _batches(
+    X: Rows, logits: Sequence[np.ndarray], options: TrainingOptions, epochs: int, seed: int
+) -> tf.data.Dataset:
+    if not options.preprocess:
+        return shuffled_batches([X, *logits], options.batch_size, epochs, seed)
+    batches = shuffled_batches([X], options.batch_size, epochs, seed)
+    return batches.map(lambda x: (_preprocessed(options.preprocess, x),)).prefetch(2)
+
+
+def _preprocessed(preprocess: Callable[[np.ndarray], np.ndarray], x: tf.Tensor) -> tf.Tensor:
+    """Call the user's Python function from inside the data pipeline."""
+    rows = tf.numpy_function(lambda batch: _checked_batch(preprocess(batch), batch), [x], tf.float32, stateful=True)
+    return tf.ensure_shape(rows, x.shape)
+
+
+def _checked_batch(processed: Any, batch: np.ndarray) -> np.ndarray:
+    rows = np.asarray(processed, dtype=np.float32)
+    if rows.shape != batch.shape:
+        raise ValueError(f"preprocess returned shape {rows.shape} for a batch of shape {batch.shape}.")
+    return rows
+
+
+def _check_convergence(autoencoder: keras.Model, history: dict[str, list[float]]) -> None:
+    finite = np.isfinite(history["loss"]).all() and all(np.isfinite(w).all() for w in autoencoder.get_weights())
+    if not finite:
+        raise ValueError(
+            f"training diverged, the loss went {history['loss'][0]:.3g} ... {history['loss'][-1]:.3g}: try a smaller "
+            f"learning_rate, an optimizer with clipnorm=1.0, or scale X (StandardScaler)."
+        )

@@ -1,0 +1,212 @@
+"""What AE has to undo: noise, and the direction in which the prediction changes fastest.
+
+The autoencoder is trained on perturbed rows x + r and has to restore the prediction on x:
+KL(M(x) || M(AE(x + r))). With r = 0 that is the published method. r is Gaussian noise and, for a
+share of the rows, an ascent on the divergence between the prediction on x and that on x + r: the
+virtual adversarial perturbation, which needs no labels and no attack, only the gradient that
+training has anyway. It ascends on M itself, or on M(AE(x)) as AE stands.
+
+Source: Miyato et al., *Virtual Adversarial Training*, arXiv:1704.03976, section 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from skaae._data.rows import Rows, Statistics
+
+# Rows, targets -> divergence of each row.
+Divergence = Callable[[tf.Tensor, Sequence[tf.Tensor]], tf.Tensor]
+# Of the coordinates of a sample that a sparse step moves.
+SPARSE_SHARE = 0.05
+# At x itself the divergence from the prediction on x has no gradient: an ascent starts beside it.
+LEAST_NOISE = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class Perturbation:
+    """Perturbs the rows of a training batch.
+
+    Parameters
+    ----------
+    scale : ndarray that broadcasts to a sample, float32
+        The unit of all sizes: see `unit_of_perturbation`.
+    bounds : tuple of float or None
+        Least and largest value that a perturbed row may have; None: any.
+    noise : float, default=0.0
+        Standard deviation of the Gaussian noise on every row; at least 0.01 before an ascent.
+    virtual_adversarial : float, default=0.0
+        Largest root mean square of the ascent over the coordinates of a sample.
+    shares : tuple of two float, default=(0.55, 0.2)
+        Shares of the rows that are moved against M, and against M(AE(x)).
+    steps : int, default=2
+        Gradients taken in an ascent.
+    """
+
+    scale: np.ndarray
+    bounds: tuple[float, float] | None
+    noise: float = 0.0
+    virtual_adversarial: float = 0.0
+    shares: tuple[float, float] = (0.55, 0.2)
+    steps: int = 2
+
+    def __bool__(self) -> bool:
+        """Whether rows are moved at all."""
+        return self.noise > 0 or self.virtual_adversarial > 0
+
+    def __call__(
+        self,
+        x: tf.Tensor,
+        targets: Sequence[tf.Tensor],
+        against_classifier: Divergence,
+        against_defence: Divergence,
+        seed: tf.Tensor,
+    ) -> tf.Tensor:
+        """Perturb a batch.
+
+        Parameters
+        ----------
+        x : tf.Tensor of shape (n_samples, ...), float32
+        targets : sequence of tf.Tensor of shape (n_samples, n_classes)
+            Logits of x.
+        against_classifier, against_defence : callable
+            ``divergence(rows, targets)`` of M and of M(AE(x)), one value a row.
+        seed : tf.Tensor of shape (2,), int32
+            Another one for each batch.
+
+        Returns
+        -------
+        perturbed : tf.Tensor of the shape of x
+        """
+        seeds = tf.unstack(tf.random.split(seed, 3))
+        noise = max(self.noise, LEAST_NOISE) if self.virtual_adversarial else self.noise
+        moved = x + noise * self.scale * tf.random.stateless_normal(tf.shape(x), seeds[0])
+        if self.virtual_adversarial and any(self.shares):
+            moved = self._ascend_in_shares(moved, targets, (against_classifier, against_defence), seeds[1:])
+        return moved if self.bounds is None else tf.clip_by_value(moved, *self.bounds)
+
+    def _ascend_in_shares(
+        self,
+        x: tf.Tensor,
+        targets: Sequence[tf.Tensor],
+        divergences: Sequence[Divergence],
+        seeds: Sequence[tf.Tensor],
+    ) -> tf.Tensor:
+        """Cut the batch into its shares, whose rows come in a random order anyway; what is left has noise only."""
+        n_rows = tf.shape(x)[0]
+        first, second = (tf.cast(tf.round(share * tf.cast(n_rows, tf.float32)), tf.int32) for share in self.shares)
+        sizes = [first, tf.minimum(second, n_rows - first)]
+        *parts, untouched = tf.split(x, [*sizes, -1])
+        chosen = zip(*(tf.split(target, [*sizes, -1]) for target in targets), strict=True)
+        ascents = list(zip(self.shares, divergences, chosen, strict=False))
+        radius, kind = map(_joined, zip(*map(self._draw, parts, seeds), strict=True))
+        moved = _joined(parts)
+        for _ in range(self.steps):
+            gradients = [
+                _gradient(divergence, rows, logits)
+                for rows, (share, divergence, logits) in zip(tf.split(moved, sizes), ascents, strict=True)
+                if share > 0
+            ]
+            # The directions of all shares together: most of the time goes into starting operations.
+            gradient = _joined(gradients) * self.scale
+            directions = [direction(gradient) for direction in DIRECTIONS]
+            moved += radius / self.steps * self.scale * select(kind, directions)
+        return _joined([moved, untouched])
+
+    def _draw(self, x: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """How far each row is moved, and in which of the directions."""
+        seeds = tf.unstack(tf.random.split(seed, 2))
+        per_row = tf.concat([tf.shape(x)[:1], tf.ones(len(x.shape) - 1, tf.int32)], axis=0)
+        radius = self.virtual_adversarial * tf.random.stateless_uniform(per_row, seeds[0])
+        return radius, tf.random.stateless_uniform(per_row, seeds[1], maxval=len(DIRECTIONS), dtype=tf.int32)
+
+
+def _joined(parts: Sequence[tf.Tensor]) -> tf.Tensor:
+    return tf.concat(parts, axis=0)
+
+
+def _gradient(divergence: Divergence, x: tf.Tensor, targets: Sequence[tf.Tensor]) -> tf.Tensor:
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        value = tf.reduce_sum(divergence(x, targets))
+    return tape.gradient(value, x)
+
+
+def select(kind: tf.Tensor, choices: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Of each row the choice whose place in the list `kind` gives."""
+    chosen = choices[0]
+    for place, choice in enumerate(choices[1:], start=1):
+        chosen = tf.where(kind == place, choice, chosen)
+    return chosen
+
+
+def sign_direction(gradient: tf.Tensor) -> tf.Tensor:
+    """Every coordinate by 1: the steepest ascent under the maximum norm."""
+    return tf.sign(gradient)
+
+
+def gradient_direction(gradient: tf.Tensor) -> tf.Tensor:
+    """Along the gradient, with a root mean square of 1: the steepest ascent under the Euclidean norm."""
+    return unit_root_mean_square(gradient)
+
+
+def sparse_direction(gradient: tf.Tensor) -> tf.Tensor:
+    """The few steepest coordinates only, with a root mean square of 1: as under the L1 norm."""
+    flat = tf.reshape(tf.abs(gradient), (tf.shape(gradient)[0], -1))
+    n_moved = max(1, round(SPARSE_SHARE * int(np.prod(gradient.shape[1:]))))
+    least = tf.math.top_k(flat, n_moved).values[:, -1]
+    steepest = tf.abs(gradient) >= tf.reshape(least, (-1, *(1 for _ in gradient.shape[1:])))
+    return unit_root_mean_square(tf.where(steepest, tf.sign(gradient), 0.0))
+
+
+DIRECTIONS = (sign_direction, gradient_direction, sparse_direction)
+
+
+def unit_root_mean_square(values: tf.Tensor) -> tf.Tensor:
+    """Each sample divided by its root mean square; one of zeros stays as it is."""
+    axes = list(range(1, len(values.shape)))
+    # Divided by its maximum first: the squares of small gradients vanish in float32.
+    values = tf.math.divide_no_nan(values, tf.reduce_max(tf.abs(values), axis=axes, keepdims=True))
+    return tf.math.divide_no_nan(values, tf.sqrt(tf.reduce_mean(tf.square(values), axis=axes, keepdims=True)))
+
+
+def unit_of_perturbation(X: Rows) -> np.ndarray:
+    """The size that counts as 1 for each coordinate of a sample.
+
+    Parameters
+    ----------
+    X : ndarray or RowSubset of shape (n_samples, ...)
+        Training rows.
+
+    Returns
+    -------
+    unit : ndarray, float32
+        Rows (n_features,), the standard deviation of each feature; sequences (n_channels,), that of
+        each channel; a feature that does not vary gets the mean of the others. Images (): the range
+        of the values.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skaae._training.perturbations import unit_of_perturbation
+    >>> unit_of_perturbation(np.array([[0.0, 5.0], [2.0, 5.0]]))
+    array([1., 1.], dtype=float32)
+    """
+    statistics = Statistics.of(X)
+    if len(X.shape) > 3:
+        # The range of numbers that float32 can hold may be more than it can hold.
+        spread = float(statistics.highest.max()) - float(statistics.lowest.min())
+        return np.float32(min(spread, float(np.finfo(np.float32).max)) or 1.0)  # type: ignore[return-value]
+    return statistics.spread.astype(np.float32)
+
+
+def bounds_of_perturbation(X: Rows) -> tuple[float, float] | None:
+    """The range that perturbed rows stay in: that of images, and [0, 1] where X lies in it."""
+    statistics = Statistics.of(X)
+    if len(X.shape) > 3:
+        return float(statistics.lowest.min()), float(statistics.highest.max())
+    return (0.0, 1.0) if statistics.in_unit_interval else None

@@ -1,0 +1,201 @@
+"""A stand-in for a classifier without a gradient: a Keras network distilled from its probabilities.
+
+The surrogate carries the gradient of the loss to the autoencoder while that is trained. It is never
+asked for a score or a label.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import keras
+import numpy as np
+from keras import layers
+from scipy.special import softmax
+
+from skaae._classifiers.adapters import PredictProbaClassifier
+from skaae._data.rows import Rows, Statistics
+from skaae._frozen_keras_model import FrozenKerasModel
+from skaae._keras.logits import count_classes
+from skaae._keras.models import check_input_shape, check_one_input_one_output, copy_model
+from skaae._training.loop import shuffled_batches, skip_all_reduce
+from skaae._training.perturbations import unit_of_perturbation
+from skaae._utils.warnings import warn
+
+SampleShape = tuple[int, ...]
+Surrogate: TypeAlias = keras.Model | Callable[[SampleShape, int], keras.Model] | FrozenKerasModel | None
+HIDDEN_UNITS = 256
+BATCH_SIZE = 128
+LEARNING_RATE = 2e-3
+STEPS = 2000
+STEPS_PER_EXECUTION = 100
+MOST_ROWS = 20_000
+# Standard deviations of the noise on the copies of X, in units of each feature's spread.
+NOISE = (0.0, 0.1, 0.3, 1.0)
+LOWEST_AGREEMENT = 0.8
+RECONSTRUCTION_WEIGHT = 0.1
+
+
+def build_surrogate(surrogate: Surrogate, X: Rows, classes: np.ndarray) -> FrozenKerasModel:
+    """Make the surrogate, not distilled yet; nothing that is given is changed.
+
+    Parameters
+    ----------
+    surrogate : keras.Model, callable, FrozenKerasModel or None
+        A model that returns probabilities, of which a copy is distilled from the weights it has; a
+        ``callable(sample_shape, n_classes) -> keras.Model``; a FrozenKerasModel, which is used as
+        it is; None: a default network.
+    X : ndarray or RowSubset of shape (n_samples, n_features)
+        Training rows; the default network scales by their mean and spread.
+    classes : ndarray of shape (n_classes,)
+        Labels of the classifier.
+
+    Returns
+    -------
+    surrogate : FrozenKerasModel
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit X and the classes.
+    TypeError
+        If the callable returns no Keras model.
+    """
+    sample_shape, n_classes = X.shape[1:], len(classes)
+    if isinstance(surrogate, FrozenKerasModel):
+        model, from_logits = surrogate.model, surrogate.from_logits
+    else:
+        model, from_logits = _start(surrogate, X, n_classes), False
+    check_one_input_one_output(model, "surrogate")
+    check_input_shape(model, sample_shape, "surrogate")
+    found = count_classes(model, "surrogate")
+    if found != n_classes:
+        raise ValueError(f"surrogate tells {found} classes apart, but the classifier has {n_classes}: {classes}.")
+    return FrozenKerasModel(model, classes=classes, from_logits=from_logits)
+
+
+def distil(surrogate: FrozenKerasModel, classifier: PredictProbaClassifier, X: Rows, seed: int) -> None:
+    """Train the surrogate, in place, on the classifier's probabilities on X and on perturbed X.
+
+    Parameters
+    ----------
+    surrogate : FrozenKerasModel
+        Changed: the weights of its model.
+    classifier : PredictProbaClassifier
+    X : ndarray or RowSubset of shape (n_samples, n_features)
+        Training rows; at most `MOST_ROWS` are taken.
+    seed : int
+        Of the perturbations.
+    """
+    rows = perturbed_copies(X, np.random.default_rng(seed))
+    probabilities = softmax(classifier.predict_logits(rows), axis=1).astype(np.float32)
+    model = surrogate.model
+    one_unit = model.outputs[0].shape[-1] == 1
+    model.compile(
+        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, STEPS)),
+        loss="binary_crossentropy" if one_unit else "categorical_crossentropy",
+        steps_per_execution=STEPS_PER_EXECUTION,
+        jit_compile=False,
+    )
+    model.optimizer.build(model.trainable_variables)
+    skip_all_reduce(model.optimizer)
+    targets = probabilities[:, 1:] if one_unit else probabilities
+    epochs = math.ceil(STEPS / math.ceil(len(rows) / BATCH_SIZE))
+    batches = shuffled_batches([rows, targets], BATCH_SIZE, epochs, seed)
+    model.fit(batches, steps_per_epoch=STEPS, shuffle=False, verbose=0)
+
+
+def perturbed_copies(X: Rows, generator: np.random.Generator) -> np.ndarray:
+    """Rows of X, noisy copies of them, and points between pairs of them.
+
+    An attack looks for the boundary between the classes, where X itself has few rows.
+
+    Parameters
+    ----------
+    X : ndarray or RowSubset of shape (n_samples, n_features)
+    generator : numpy.random.Generator
+
+    Returns
+    -------
+    rows : ndarray of shape (5 * min(n_samples, MOST_ROWS), n_features), float32
+        Each feature within the range that it has in X.
+    """
+    chosen = X[generator.permutation(len(X))[:MOST_ROWS]].astype(np.float32)
+    statistics = Statistics.of(X)
+    spread = np.sqrt(statistics.variance).astype(np.float32)
+    noisy = [chosen + scale * spread * generator.standard_normal(chosen.shape, dtype=np.float32) for scale in NOISE]
+    share = generator.random((len(chosen), 1), dtype=np.float32)
+    between = share * chosen + (1 - share) * chosen[generator.permutation(len(chosen))]
+    return np.clip(np.concatenate([*noisy, between]), statistics.lowest, statistics.highest).astype(np.float32)
+
+
+def reconstruction_weight(X: Rows) -> np.ndarray:
+    """Weight of the squared error between x and x' where M has a surrogate.
+
+    Surrogate and classifier agree where X is and around it. Without this term x' may be anything that the
+    surrogate takes for the class of x, far from X as well, where a forest says something else.
+
+    Parameters
+    ----------
+    X : ndarray or RowSubset of shape (n_samples, n_features)
+        Training rows.
+
+    Returns
+    -------
+    weight : ndarray of shape (n_features,), float32
+        The same for each feature in units of its spread.
+    """
+    return RECONSTRUCTION_WEIGHT / unit_of_perturbation(X) ** 2
+
+
+def agreement(surrogate: FrozenKerasModel, classifier: PredictProbaClassifier, X: Rows) -> float:
+    """Share of the rows of X to which surrogate and classifier give the same label.
+
+    Parameters
+    ----------
+    surrogate : FrozenKerasModel
+    classifier : PredictProbaClassifier
+    X : ndarray or RowSubset of shape (n_samples, n_features)
+        Rows that the surrogate was not distilled on.
+
+    Returns
+    -------
+    agreement : float
+        In [0, 1].
+
+    Warns
+    -----
+    UserWarning
+        If it is below 0.8.
+    """
+    same = surrogate.predict_logits(X).argmax(axis=1) == classifier.predict_logits(X).argmax(axis=1)
+    share = float(same.mean())
+    if share < LOWEST_AGREEMENT:
+        warn(
+            f"the surrogate gives {share:.0%} of the held-out rows the label that the classifier gives them, so the "
+            f"autoencoder was trained for another classifier than the one it defends: give more rows, or a "
+            f"`surrogate` of your own."
+        )
+    return share
+
+
+def _start(surrogate: Any, X: Rows, n_classes: int) -> keras.Model:
+    if surrogate is None:
+        return _default_network(X, n_classes)
+    if isinstance(surrogate, keras.Model):
+        return copy_model(surrogate, "surrogate")
+    model = surrogate(X.shape[1:], n_classes)
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"surrogate{X.shape[1:], n_classes} returned {type(model).__name__}, a keras.Model is wanted.")
+    return copy_model(model, "surrogate")
+
+
+def _default_network(X: Rows, n_classes: int) -> keras.Model:
+    statistics = Statistics.of(X)
+    moments = {name: getattr(statistics, name).astype(np.float32) for name in ("mean", "variance")}
+    scale = layers.Normalization(**moments, name="scale")
+    hidden = [layers.Dense(HIDDEN_UNITS, activation="relu", name=f"hidden_{level}") for level in range(2)]
+    outputs = layers.Dense(n_classes, activation="softmax", name="probabilities")
+    return keras.Sequential([keras.Input(X.shape[1:]), scale, *hidden, outputs], name="surrogate")

@@ -1,0 +1,1 @@
+"""Optional packages, warnings, links to the documentation."""

@@ -1,0 +1,181 @@
+"""M as ONNX where it is no Keras model, and what comes before the detector in a Pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline, make_pipeline
+
+from skaae._classifiers.adapters import PredictProbaClassifier
+from skaae._utils.extras import import_extra
+from skaae.onnx._assembly import OPSETS, Assembly
+from skaae.onnx._trees import add_trees
+
+TOLERANCE = 1e-5
+N_PROBES = 256
+# The newest that onnxmltools writes.
+XGBOOST_OPSET = 15
+TREE_MODULES = ("sklearn.ensemble", "sklearn.tree")
+
+
+def classifier_model(classifier: PredictProbaClassifier, n_features: int) -> Any:
+    """Convert a classifier that is no Keras model.
+
+    Parameters
+    ----------
+    classifier : PredictProbaClassifier
+    n_features : int
+
+    Returns
+    -------
+    model : onnx.ModelProto
+        From "x" (n_samples, n_features), float64, to "probabilities" (n_samples, n_classes), float64.
+
+    Raises
+    ------
+    TypeError
+        If it has no conversion, or if its conversion has other probabilities than the classifier.
+
+    Notes
+    -----
+    scikit-learn's forests, trees and boosting, and LightGBM, are converted here: they compare
+    as the classifiers do, and equal votes stay equal. XGBoost, which computes in float32, goes through
+    onnxmltools, everything else through skl2onnx, which computes some in float32 (SVC) and the
+    rest in float64. The result is compared with the classifier on rows of random numbers.
+    """
+    estimator = classifier.estimator
+    name = type(estimator).__name__
+    assembly = Assembly("classifier", {"x": (np.float64, (n_features,))})
+    try:
+        probabilities = _add_classifier(estimator, assembly, "x")
+        model = assembly.model({"probabilities": (probabilities, np.float64, (len(classifier.classes_),))})
+        error = _largest_difference(model, n_features, classifier.predict_proba)
+    except ImportError:
+        raise
+    except Exception as reason:  # the converters and ONNX Runtime raise all kinds
+        raise TypeError(f"classifier={name} cannot be exported to ONNX: {_first_line(reason)}") from reason
+    if not error <= TOLERANCE:
+        raise TypeError(
+            f"classifier={name} cannot be exported to ONNX: the probabilities of its conversion differ by {error:.2g} "
+            f"from its own."
+        )
+    return model
+
+
+def transformer_model(steps: list[Any], n_features: int) -> Any:
+    """Convert the steps of a Pipeline that come before the detector.
+
+    Parameters
+    ----------
+    steps : list of transformer
+        Fitted; from numeric rows to numeric rows.
+    n_features : int
+        Of the rows that the first takes.
+
+    Returns
+    -------
+    model : onnx.ModelProto
+        From "x" (n_samples, n_features), float64, to "sample", float64.
+
+    Raises
+    ------
+    TypeError
+        If a step has no conversion, or one with other results.
+    """
+    names = [type(step).__name__ for step in steps]
+    assembly = Assembly("transformers", {"x": (np.float64, (n_features,))})
+
+    def transform(X: np.ndarray) -> np.ndarray:
+        for step in steps:
+            X = step.transform(X)
+        return X
+
+    try:
+        sample = _add_transformers(steps, assembly, "x")
+        model = assembly.model({"sample": (sample, np.float64, (None,))})
+        error = _largest_difference(model, n_features, transform)
+    except ImportError:
+        raise
+    except Exception as reason:  # as above
+        raise TypeError(
+            f"the steps before the detector, {names}, cannot be exported: {_first_line(reason)}"
+        ) from reason
+    if not error <= TOLERANCE:
+        raise TypeError(
+            f"the steps before the detector, {names}, cannot be exported: their conversion is {error:.2g} off."
+        )
+    return model
+
+
+def _add_classifier(estimator: Any, assembly: Assembly, x: str) -> str:
+    if isinstance(estimator, FrozenEstimator):
+        return _add_classifier(estimator.estimator, assembly, x)
+    if isinstance(estimator, Pipeline):
+        *steps, last = [step for _, step in estimator.steps if step is not None and step != "passthrough"]
+        return _add_classifier(last, assembly, _add_transformers(steps, assembly, x))
+    probabilities = add_trees(estimator, assembly, x)
+    if probabilities is not None:
+        return probabilities
+    if type(estimator).__module__.startswith("xgboost"):
+        return _add_xgboost(estimator, assembly, x)
+    return _add_scikit_learn(estimator, assembly, x)
+
+
+def _add_transformers(steps: list[Any], assembly: Assembly, x: str) -> str:
+    if not steps:
+        return x
+    skl2onnx = import_extra("skl2onnx", "onnx")
+    types = import_extra("skl2onnx.common.data_types", "onnx")
+    initial = [("x", types.DoubleTensorType([None, steps[0].n_features_in_]))]
+    model = skl2onnx.to_onnx(make_pipeline(*steps), initial_types=initial, target_opset=OPSETS)
+    (output,) = assembly.add(model, {"x": x}).values()
+    return assembly.cast(output, np.float64)
+
+
+def _add_xgboost(estimator: Any, assembly: Assembly, x: str) -> str:
+    onnxmltools = import_extra("onnxmltools", "onnx")
+    types = import_extra("onnxmltools.convert.common.data_types", "onnx")
+    initial = [("x", types.FloatTensorType([None, estimator.n_features_in_]))]
+    model = onnxmltools.convert_xgboost(estimator, initial_types=initial, target_opset=XGBOOST_OPSET)
+    outputs = assembly.add(model, {"x": assembly.cast(x, np.float32)})
+    return assembly.cast(outputs["probabilities"], np.float64)
+
+
+def _add_scikit_learn(estimator: Any, assembly: Assembly, x: str) -> str:
+    skl2onnx = import_extra("skl2onnx", "onnx")
+    types = import_extra("skl2onnx.common.data_types", "onnx")
+    # Trees round x to float32 before they compare, and skl2onnx rounds their thresholds to fit that.
+    has_trees = any(type(part).__module__.startswith(TREE_MODULES) for part in _parts(estimator))
+    dtype, tensor = (np.float32, types.FloatTensorType) if has_trees else (np.float64, types.DoubleTensorType)
+    initial = [("x", tensor([None, estimator.n_features_in_]))]
+    model = skl2onnx.to_onnx(estimator, initial_types=initial, options={"zipmap": False}, target_opset=OPSETS)
+    outputs = assembly.add(model, {"x": assembly.cast(x, dtype)})
+    return assembly.cast(outputs["probabilities"], np.float64)
+
+
+def _parts(estimator: Any) -> Iterator[Any]:
+    """The estimator and those that it was made of."""
+    yield estimator
+    for part in vars(estimator).values():
+        for inner in part if isinstance(part, list | tuple) else [part]:
+            if isinstance(inner, BaseEstimator):
+                yield from _parts(inner)
+
+
+def _largest_difference(model: Any, n_features: int, function: Any) -> float:
+    """Between model and function, on rows of random numbers of several orders of magnitude."""
+    runtime = import_extra("onnxruntime", "onnx")
+    generator = np.random.default_rng(0)
+    scale = 10.0 ** generator.integers(-1, 4, (N_PROBES, 1))
+    X = scale * generator.standard_normal((N_PROBES, n_features))
+    session = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    (found,), wanted = session.run(None, {"x": X}), np.asarray(function(X), np.float64)
+    return float(np.max(np.abs(found - wanted) / np.maximum(1, np.abs(wanted))))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0][:300]

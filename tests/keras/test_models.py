@@ -1,0 +1,140 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from skaae._keras.models import (
+    call_frozen,
+    check_input_shape,
+    check_one_input_one_output,
+    copy_model,
+    fingerprint,
+    variables_of,
+)
+from tests.support.models import weights_of
+
+
+class Doubled(keras.layers.Layer):
+    """Not registered with Keras."""
+
+    def call(self, x):
+        return 2 * x
+
+
+class Subclassed(keras.Model):
+    def __init__(self, units=3, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.dense = keras.layers.Dense(units)
+
+    def call(self, x):
+        return self.dense(x)
+
+    def get_config(self):
+        return {"units": self.units}
+
+
+class WithoutConfig(keras.Model):
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def call(self, x):
+        return self.layer(x)
+
+
+def functional():
+    inputs = keras.Input((4,))
+    inner = keras.Sequential([keras.layers.Dense(5), Doubled()])
+    return keras.Model(inputs, keras.layers.Dropout(0.5)(inner(inputs)))
+
+
+def sequential():
+    return keras.Sequential([keras.Input((4,)), keras.layers.Dense(5), keras.layers.BatchNormalization()])
+
+
+def subclassed():
+    model = Subclassed()
+    model(np.zeros((1, 4), "float32"))
+    return model
+
+
+@pytest.mark.parametrize("build", [functional, sequential, subclassed])
+def test_copy_has_the_weights_and_shares_nothing(build):
+    model = build()
+    copy = copy_model(model, "autoencoder")
+    x = np.random.default_rng(0).normal(size=(7, 4)).astype("float32")
+    np.testing.assert_array_equal(copy(x), model(x))
+    before = weights_of(model)
+    copy.set_weights([weight + 1 for weight in copy.get_weights()])
+    for found, wanted in zip(weights_of(model), before, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_copy_of_a_model_without_configuration_is_refused():
+    model = WithoutConfig(keras.layers.Dense(2))
+    model(np.zeros((1, 4), "float32"))
+    with pytest.raises(TypeError, match="autoencoder cannot be copied: WithoutConfig has to implement get_config"):
+        copy_model(model, "autoencoder")
+
+
+@pytest.mark.parametrize("build", [functional, sequential])
+def test_fingerprint_forgets_automatic_names_but_not_weights_or_architecture(build):
+    model, again = build(), build()
+    again.set_weights(model.get_weights())
+    assert {layer.name for layer in model.layers} != {layer.name for layer in again.layers}
+    assert fingerprint(again) == fingerprint(model)
+    weights = model.get_weights()
+    weights[0][0, 0] += 1e-6
+    again.set_weights(weights)
+    assert fingerprint(again) != fingerprint(model)
+    tanh, relu = (keras.Sequential([keras.Input((2,)), keras.layers.Activation(name)]) for name in ("tanh", "relu"))
+    assert fingerprint(tanh) != fingerprint(relu)
+
+
+def test_frozen_call_writes_nothing_to_the_model():
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.layers.BatchNormalization(),
+            keras.layers.Dense(3, activity_regularizer="l2"),
+            keras.layers.Dropout(0.5),
+        ]
+    )
+    before = [np.array(variable) for variable in model.variables]
+    tf.function(lambda x: call_frozen(model, x))(tf.ones((5, 4)))
+    for variable, wanted in zip(model.variables, before, strict=True):
+        np.testing.assert_array_equal(variable, wanted)
+    assert not model.losses
+
+
+def test_several_inputs_or_outputs_are_named():
+    first, second = keras.Input((2,), name="first"), keras.Input((2,), name="second")
+    two_in = keras.Model([first, second], keras.layers.Add()([first, second]))
+    with pytest.raises(ValueError, match=r"classifier has 2 inputs: \['first', 'second'\]"):
+        check_one_input_one_output(two_in, "classifier")
+    two_out = keras.Model(first, [keras.layers.Dense(1)(first), keras.layers.Dense(1)(first)])
+    with pytest.raises(ValueError, match="classifier has 2 outputs"):
+        check_one_input_one_output(two_out, "classifier")
+
+
+def test_input_shape_is_compared_with_wildcards():
+    model = keras.Sequential([keras.Input((None, 3)), keras.layers.GlobalAveragePooling1D()])
+    check_input_shape(model, (7, 3), "classifier")
+    with pytest.raises(ValueError, match=r"classifier takes samples of shape \(None, 3\), .* the shape \(7, 2\)"):
+        check_input_shape(model, (7, 2), "classifier")
+
+
+def test_copy_of_a_model_that_has_learnt_to_scale(iris):
+    """Normalization derives values from its arrays, which `set_weights` does not."""
+    scale = keras.layers.Normalization()
+    scale.adapt(100 * iris[0] + 50)
+    model = keras.Sequential([keras.Input((4,)), scale, keras.layers.Dense(4)])
+    np.testing.assert_array_equal(copy_model(model, "autoencoder")(iris[0]), model(iris[0]))
+
+
+def test_a_learnt_vocabulary_is_refused():
+    lookup = keras.layers.IntegerLookup(vocabulary=[1, 2])
+    model = keras.Sequential([keras.Input((1,), dtype="int64"), lookup])
+    with pytest.raises(TypeError, match="vocabularies"):
+        variables_of(model)

@@ -1,0 +1,81 @@
+"""Classifiers through the converters: what agrees is taken, what does not is refused by name."""
+
+import numpy as np
+import onnxruntime
+import pytest
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.datasets import load_iris
+from sklearn.ensemble import BaggingClassifier, RandomForestClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.gaussian_process import GaussianProcessClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.svm import SVC
+from xgboost import XGBClassifier
+
+from skaae._classifiers.adapters import PredictProbaClassifier
+from skaae.onnx._classifiers import classifier_model, transformer_model
+
+KINDS = {
+    "naive Bayes": GaussianNB(),
+    "neighbours": KNeighborsClassifier(),
+    "SVC": CalibratedClassifierCV(SVC(), ensemble=False, cv=2),
+    "XGBoost": XGBClassifier(n_estimators=10, n_jobs=1),
+    "bagging": BaggingClassifier(n_estimators=3, random_state=0),
+    "forest after a scaler": make_pipeline(StandardScaler(), "passthrough", RandomForestClassifier(10, random_state=0)),
+    "neighbours after a scaler": FrozenEstimator(make_pipeline(StandardScaler(), KNeighborsClassifier())),
+}
+
+# skl2onnx reads attributes that scikit-learn 1.9 deprecates
+pytestmark = pytest.mark.filterwarnings("ignore:Attribute `prob[AB]_` was deprecated:FutureWarning")
+
+
+def run(model, X):
+    return onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": X})[0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_same_probabilities(kind):
+    X, y = load_iris(return_X_y=True)
+    rows = X + np.random.default_rng(0).normal(size=X.shape)
+    classifier = KINDS[kind]
+    getattr(classifier, "estimator", classifier).fit(X, y) if kind.endswith("scaler") else classifier.fit(X, y)
+    found = run(classifier_model(PredictProbaClassifier(classifier), 4), rows)
+    np.testing.assert_allclose(found, classifier.predict_proba(rows), atol=2e-6)
+
+
+class Own:
+    """A classifier that no converter has heard of."""
+
+    classes_ = np.array([0, 1])
+
+    def predict_proba(self, X):
+        return np.full((len(X), 2), 0.5)
+
+
+@pytest.mark.parametrize(
+    "classifier",
+    [
+        pytest.param(GaussianProcessClassifier(), id="needs an operator of one vendor"),
+        pytest.param(CalibratedClassifierCV(SVC(), method="isotonic", cv=2), id="converted wrongly"),
+    ],
+)
+def test_refused(classifier):
+    X, y = load_iris(return_X_y=True)
+    classifier.fit(X[:100], y[:100])
+    with pytest.raises(TypeError, match=f"classifier={type(classifier).__name__} cannot be exported to ONNX"):
+        classifier_model(PredictProbaClassifier(classifier), 4)
+
+
+def test_unknown_classifier():
+    with pytest.raises(TypeError, match="classifier=Own cannot be exported to ONNX: "):
+        classifier_model(PredictProbaClassifier(Own()), 4)
+
+
+def test_unknown_transformer():
+    X = load_iris().data
+    steps = [StandardScaler().fit(X), FunctionTransformer(np.sinh).fit(X)]
+    with pytest.raises(TypeError, match=r"\['StandardScaler', 'FunctionTransformer'\], cannot be exported"):
+        transformer_model(steps, 4)

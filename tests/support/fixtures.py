@@ -1,0 +1,72 @@
+"""Real data and real classifiers, trained once a session."""
+
+import keras
+import pytest
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from skaae import AdversarialAEDetector, FrozenKerasModel
+from skaae._training import surrogate
+from tests.support.models import train_classifier
+
+
+@pytest.fixture
+def short_distillation(monkeypatch):
+    """A surrogate of 200 steps instead of 2,000, where its quality is not what a test is about."""
+    monkeypatch.setattr(surrogate, "STEPS", 200)
+
+
+@pytest.fixture(scope="session")
+def iris():
+    X, y = load_iris(return_X_y=True)
+    return StandardScaler().fit_transform(X), y
+
+
+@pytest.fixture(scope="session")
+def cancer():
+    X, y = load_breast_cancer(return_X_y=True)
+    return StandardScaler().fit_transform(X), y
+
+
+@pytest.fixture(scope="session")
+def digit_images():
+    X, y = load_digits(return_X_y=True)
+    return (X / 16).reshape(-1, 8, 8, 1), y
+
+
+@pytest.fixture(scope="session")
+def iris_model(iris):
+    dense = keras.layers.Dense
+    return train_classifier(*iris, dense(16, activation="relu", name="hidden"), dense(3, activation="softmax"))
+
+
+@pytest.fixture(scope="session")
+def cancer_model(cancer):
+    dense = keras.layers.Dense
+    layers = dense(16, activation="relu"), dense(1, activation="sigmoid")
+    return train_classifier(*cancer, *layers, loss="binary_crossentropy", epochs=10)
+
+
+@pytest.fixture(scope="session")
+def digits_model(digit_images):
+    convolution = keras.layers.Conv2D(8, 3, activation="relu", name="convolution")
+    layers = convolution, keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")
+    return train_classifier(*digit_images, *layers, epochs=5)
+
+
+@pytest.fixture(scope="session")
+def flowers(iris_model):
+    """The iris classifier with the names of the flowers as labels."""
+    return FrozenKerasModel(iris_model, classes=["setosa", "versicolor", "virginica"])
+
+
+@pytest.fixture(scope="session")
+def digits_detector():
+    """A detector for the digits as a table, hardly trained, and rows that it has not seen."""
+    X, y = load_digits(return_X_y=True, as_frame=True)
+    X = X / 16
+    classifier = LogisticRegression(max_iter=200).fit(X[:400], y[:400])
+    detector = AdversarialAEDetector(FrozenEstimator(classifier), epochs=1, random_state=0).fit(X[400:800])
+    return detector, X[800:900], y[800:900].to_numpy()

@@ -1,0 +1,11 @@
+"""Code run in a new interpreter."""
+
+import subprocess
+import sys
+import textwrap
+
+
+def run_python(code, *arguments):
+    """Run code in a new interpreter, which has imported nothing of this one."""
+    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code), *map(str, arguments)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout

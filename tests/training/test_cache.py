@@ -1,0 +1,162 @@
+import os
+
+import joblib
+import keras
+import numpy as np
+import pytest
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skaae import AdversarialAEDetector, FrozenKerasModel
+from skaae._training.cache import describe
+from tests.support.models import PUBLISHED
+
+PERCENTILES = {"threshold_percentile": np.linspace(80, 98, 6)}
+
+
+class CountTrainings(keras.callbacks.Callback):
+    """Writes a line to a file when a training begins, in whatever process that is."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = os.fspath(path)
+
+    def on_train_begin(self, logs=None):
+        with open(self.path, "a") as file:
+            file.write("training\n")
+
+
+@pytest.fixture
+def count(tmp_path):
+    path = tmp_path / "trainings"
+    path.touch()
+    return lambda: len(path.read_text().splitlines())
+
+
+@pytest.fixture
+def detector(flowers, tmp_path, count):
+    counter = CountTrainings(tmp_path / "trainings")
+    memory = str(tmp_path / "cache")
+    return AdversarialAEDetector(flowers, epochs=1, random_state=0, callbacks=[counter], memory=memory, **PUBLISHED)
+
+
+def corrected_accuracy(estimator, X, y):
+    names = np.array(["setosa", "versicolor", "virginica"])
+    return np.mean(estimator.correct(X).corrected == names[y])
+
+
+@pytest.mark.filterwarnings("ignore:.* rows are too few to promise")
+class TestGridSearch:
+    @pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
+    def test_search_over_the_percentile_trains_once_a_fold_and_once_to_refit(self, iris, detector, count, n_jobs):
+        if n_jobs > 1:  # the workers have no cache entry yet: let them start one after the other
+            detector.fit(iris[0])
+        begun = count()
+        search = GridSearchCV(detector, PERCENTILES, scoring=corrected_accuracy, cv=3, n_jobs=n_jobs).fit(*iris)
+        assert len(search.cv_results_["params"]) == 6
+        trained = count() - begun
+        if n_jobs == 1:
+            assert trained == 3 + 1
+        else:  # two processes may train the same fold at the same time; the refit was cached above
+            assert 3 <= trained <= 6
+        assert search.best_estimator_.threshold_percentile == search.best_params_["threshold_percentile"]
+
+    def test_search_in_a_pipeline(self, iris, detector, count):
+        pipeline = make_pipeline(StandardScaler(), detector)
+        grid = {"adversarialaedetector__threshold_percentile": [80, 90]}
+
+        def score(estimator, X, y):
+            return -np.mean(estimator.predict(X) == -1)
+
+        GridSearchCV(pipeline, grid, scoring=score, cv=3).fit(*iris)
+        assert count() == 3 + 1
+
+    def test_search_around_a_bare_keras_model(self, iris, iris_model, detector, count):
+        """Every clone of the detector copies the model, and its fingerprint stays the same."""
+        GridSearchCV(
+            detector.set_params(classifier=iris_model),
+            {"threshold_percentile": [80, 90]},
+            scoring=lambda estimator, X, y: np.mean(estimator.correct(X).corrected == y),
+            cv=3,
+        ).fit(*iris)
+        assert count() == 3 + 1
+
+    @pytest.mark.parametrize("grid", [{"temperature": [0.5, 1.0]}, {"epochs": [1, 2]}])
+    def test_search_over_the_training_retrains(self, iris, detector, count, grid):
+        GridSearchCV(detector, grid, scoring=corrected_accuracy, cv=3, refit=False).fit(*iris)
+        assert count() == 3 * 2
+
+    def test_without_memory_every_candidate_trains(self, iris, detector, count):
+        grid = {"threshold_percentile": [80, 90]}
+        GridSearchCV(detector.set_params(memory=None), grid, scoring=corrected_accuracy, cv=3).fit(*iris)
+        assert count() == 3 * 2 + 1
+
+
+def test_cached_detector_is_the_same(iris, detector, count):
+    first = detector.fit(iris[0])
+    scores, history = first.score_samples(iris[0]), first.history_
+    again = detector.fit(iris[0])
+    assert count() == 1
+    np.testing.assert_array_equal(again.score_samples(iris[0]), scores)
+    assert again.history_ == history
+
+
+def test_memory_may_be_a_path_or_a_joblib_memory(iris, detector, count, tmp_path):
+    for memory in (tmp_path / "cache", joblib.Memory(str(tmp_path / "cache"), verbose=0)):
+        detector.set_params(memory=memory).fit(iris[0])
+    assert count() == 1
+
+
+def other_weights(classifier):
+    copy = keras.models.clone_model(classifier.model)
+    copy.set_weights([weight + 0.1 for weight in classifier.model.get_weights()])
+    return FrozenKerasModel(copy, classes=classifier.classes)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"random_state": 1},
+        {"batch_size": 64},
+        {"optimizer": keras.optimizers.Adam(0.1)},
+        {"divergence_weight": 2.0},
+        {"hidden_layers": {0: 3}},
+        {"autoencoder": lambda shape: keras.Sequential([keras.Input(shape), keras.layers.Dense(4)])},
+        {"preprocess": lambda batch: batch + 1},
+        {"loss": lambda x, y: keras.ops.mean((x - y) ** 2, axis=1)},
+        {"metrics": ["kl_divergence"]},
+        {"calibration_fraction": 0.3},
+        {"classifier": None},
+        {"verbose": 2},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_what_the_key_depends_on(iris, detector, count, flowers, change):
+    detector.fit(iris[0])
+    if "classifier" in change:
+        change = {"classifier": other_weights(flowers)}
+    detector.set_params(**change).fit(iris[0])
+    assert count() == (1 if "verbose" in change else 2)
+
+
+def test_rows_are_part_of_the_key(iris, detector, count):
+    detector.fit(iris[0])
+    detector.fit(iris[0] + 1e-3)
+    assert count() == 2
+
+
+def test_autoencoder_from_a_callable_is_found_again_although_keras_numbers_its_layers(iris, detector, count):
+    def build(shape):
+        return keras.Sequential([keras.Input(shape), keras.layers.Dense(3), keras.layers.Dense(*shape)])
+
+    detector.set_params(autoencoder=build)
+    for _ in range(2):
+        detector.fit(iris[0])
+    assert count() == 1
+
+
+def test_description_of_keras_objects_is_their_configuration():
+    first, again, other = (keras.optimizers.Adam(rate) for rate in (0.1, 0.1, 0.2))
+    assert describe(first) == describe(again) != describe(other)
+    assert describe([keras.metrics.KLDivergence()]) == describe([keras.metrics.KLDivergence()])

@@ -1,0 +1,314 @@
+import contextlib
+import gc
+import os
+import pickle
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.frozen import FrozenEstimator
+from tensorflow.python.framework.func_graph import FuncGraph
+
+from skaae import AdversarialAEDetector
+from skaae._data.rows import RowSubset
+from skaae._training import loop
+from skaae._training.loop import make_optimizer, shuffled_batches
+from tests.support.models import PUBLISHED
+
+STANDING_STILL = {
+    **PUBLISHED,
+    "optimizer": keras.optimizers.SGD(1e-30),
+    "epochs": 1,
+    "threshold": 1.0,
+    "random_state": 0,
+}
+
+
+def loss_at_start(iris_model, X, **parameters):
+    """Loss of all rows before anything has moved, and the detector."""
+    detector = AdversarialAEDetector(iris_model, **{**STANDING_STILL, **parameters}).fit(X)
+    return detector.history_["loss"][0], detector
+
+
+def autoencoder(sample_shape, **options):
+    return keras.Sequential([keras.Input(sample_shape), keras.layers.Dense(*sample_shape, **options)])
+
+
+@pytest.mark.parametrize(
+    "parameters", [{}, {"temperature": 0.5}, {"hidden_layers": {0: 3}, "hidden_weights": [0.3]}, {"batch_size": 150}]
+)
+def test_loss_is_the_mean_score_of_the_same_rows(iris, iris_model, parameters):
+    loss, detector = loss_at_start(iris_model, iris[0], **parameters)
+    assert loss == pytest.approx(detector.adversarial_score(iris[0]).mean(), rel=1e-6)
+
+
+def test_weights_of_the_two_terms(iris, iris_model):
+    loss, detector = loss_at_start(iris_model, iris[0], divergence_weight=2.0, reconstruction_weight=0.5)
+    squares = np.mean((detector.reconstruct(iris[0]) - iris[0]) ** 2)
+    assert loss == pytest.approx(2 * detector.adversarial_score(iris[0]).mean() + 0.5 * squares, rel=1e-5)
+
+
+def test_own_loss_takes_the_place_of_both_terms(iris, iris_model):
+    def absolute(x, x_reconstructed):
+        return tf.reduce_sum(tf.abs(x - x_reconstructed), axis=1)
+
+    loss, detector = loss_at_start(iris_model, iris[0], loss=absolute, reconstruction_weight=7.0)
+    wanted = np.abs(detector.reconstruct(iris[0]) - iris[0]).sum(axis=1).mean()
+    assert loss == pytest.approx(wanted, rel=1e-5)
+
+
+def test_regularisation_losses_of_the_autoencoder_count(iris, iris_model):
+    def penalised(sample_shape):
+        return autoencoder(sample_shape, kernel_regularizer=keras.regularizers.L1(0.1), kernel_initializer="ones")
+
+    loss, detector = loss_at_start(iris_model, iris[0], autoencoder=penalised)
+    assert loss == pytest.approx(detector.adversarial_score(iris[0]).mean() + 0.1 * 16, rel=1e-5)
+
+
+def test_training_lowers_the_loss(iris, iris_model):
+    detector = AdversarialAEDetector(iris_model, epochs=40, batch_size=16, random_state=0).fit(iris[0])
+    loss = detector.history_["loss"]
+    assert len(loss) == 40
+    assert loss[-1] < 0.2 * loss[0]
+
+
+def test_metrics_compare_the_two_predictions(iris, iris_model):
+    metrics = ["categorical_accuracy", keras.metrics.KLDivergence(name="kl")]
+    detector = AdversarialAEDetector(iris_model, metrics=metrics, **STANDING_STILL).fit(iris[0])
+    found = detector.correct(iris[0])
+    agreement = np.mean(found.no_defense == found.defense)
+    assert set(detector.history_) == {"loss", "categorical_accuracy", "kl"}
+    assert detector.history_["categorical_accuracy"] == pytest.approx([agreement])
+    assert detector.history_["kl"] == pytest.approx([found.instance_score.mean()], rel=1e-3)
+    assert not metrics[1].variables or float(metrics[1].result()) == 0
+
+
+class Recorder(keras.callbacks.Callback):
+    """Registered nowhere; counts what Keras tells it."""
+
+    def __init__(self):
+        super().__init__()
+        self.batches = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.batches.append(batch)
+
+    def on_train_end(self, logs=None):
+        print(f"{len(self.batches)} batches")
+
+
+def test_callbacks_run_on_every_batch_and_are_copied(iris, iris_model, capsys):
+    recorder = Recorder()
+    detector = AdversarialAEDetector(iris_model, callbacks=[recorder], epochs=2, batch_size=50, threshold=1.0)
+    detector.fit(iris[0])
+    assert "6 batches" in capsys.readouterr().out
+    assert recorder.batches == []
+
+
+def test_early_stopping_stops_and_restores(iris, iris_model):
+    stopping = keras.callbacks.EarlyStopping("loss", min_delta=1e9, patience=1, restore_best_weights=True)
+    detector = AdversarialAEDetector(iris_model, callbacks=[stopping], epochs=50, random_state=0).fit(iris[0])
+    assert len(detector.history_["loss"]) == 2
+
+
+@pytest.mark.parametrize("verbose", [0, 1, 2])
+def test_verbose_shows_the_progress(iris, iris_model, verbose, capsys):
+    AdversarialAEDetector(iris_model, epochs=2, verbose=verbose).fit(iris[0])
+    shown = capsys.readouterr().out
+    assert ("Epoch 2/2" in shown) == (verbose > 0)
+    assert "━" not in shown  # which only a terminal gets: see TestProgress
+
+
+class TestOptimizer:
+    def test_name_and_class_get_the_learning_rate(self):
+        for optimizer in ("rmsprop", keras.optimizers.RMSprop):
+            made = make_optimizer(optimizer, 0.25)
+            assert type(made) is keras.optimizers.RMSprop
+            assert float(made.learning_rate) == 0.25
+
+    def test_instance_gives_its_configuration_and_is_never_used(self, iris, iris_model):
+        given = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.1, 100), beta_1=0.8)
+        detector = AdversarialAEDetector(iris_model, optimizer=given, epochs=2, random_state=0)
+        first = detector.fit(iris[0]).score_samples(iris[0])
+        assert int(given.iterations.numpy()) == 0
+        assert not given.built
+        np.testing.assert_array_equal(detector.fit(iris[0]).score_samples(iris[0]), first)
+        assert make_optimizer(given, 1.0).get_config() == given.get_config()
+
+    def test_learning_rate_schedule(self, iris, iris_model):
+        def moved(rate):
+            schedule = keras.optimizers.schedules.ExponentialDecay(rate, 10, 0.9)
+            detector = AdversarialAEDetector(iris_model, learning_rate=schedule, epochs=1, random_state=0).fit(iris[0])
+            return np.abs(detector.autoencoder_.get_weights()[0] - start).max()
+
+        start = AdversarialAEDetector(iris_model, epochs=0, random_state=0).fit(iris[0]).autoencoder_.get_weights()[0]
+        assert moved(1e-30) == 0
+        assert moved(0.01) > 0.001
+
+    def test_what_is_no_optimizer(self, iris, iris_model):
+        for optimizer, error in (("adamm", ValueError), (keras.layers.Dense, TypeError)):
+            with pytest.raises(error, match="optimizer"):
+                AdversarialAEDetector(iris_model, optimizer=optimizer).fit(iris[0])
+
+
+class TestPreprocess:
+    def test_each_batch_is_preprocessed_and_m_sees_the_result(self, iris, iris_model):
+        """M(x) is that of the preprocessed x: shifted far away all rows are one class."""
+        seen = []
+
+        def shift(batch):
+            seen.append(batch.shape)
+            return batch + 1.0
+
+        loss, detector = loss_at_start(iris_model, iris[0], preprocess=shift, batch_size=100)
+        assert loss == pytest.approx(detector.adversarial_score(iris[0] + 1.0).mean(), rel=1e-5)
+        assert seen == [(100, 4), (100, 4), (50, 4)]  # the first is the check before training
+
+    def test_a_wrong_shape_is_found_before_training(self, iris, iris_model):
+        detector = AdversarialAEDetector(iris_model, preprocess=lambda batch: batch[:, :2])
+        with pytest.raises(ValueError, match=r"preprocess returned shape \(120, 2\) for a batch of shape \(120, 4\)"):
+            detector.fit(iris[0])
+
+
+def test_divergence_of_the_training_is_an_error(iris, iris_model):
+    detector = AdversarialAEDetector(iris_model, optimizer=keras.optimizers.SGD(1e30), epochs=5)
+    with pytest.raises(ValueError, match=r"training diverged.*learning_rate"):
+        detector.fit(iris[0])
+    assert not hasattr(detector, "autoencoder_")
+
+
+def resident_bytes():
+    (kilobytes,) = re.findall(r"RssAnon:\s+(\d+)", Path("/proc/self/status").read_text())
+    return 1024 * int(kilobytes)
+
+
+class TestLargeX:
+    def test_streamed_batches_train_as_resident_ones(self, iris, iris_model, monkeypatch):
+        """Above a size the batches are read from X itself; the result is the same, bit for bit."""
+        parameters = {"epochs": 2, "batch_size": 50, "random_state": 0}
+        resident = AdversarialAEDetector(iris_model, **parameters).fit(iris[0])
+        monkeypatch.setattr(loop, "MOST_RESIDENT_BYTES", 0)
+        streamed = AdversarialAEDetector(iris_model, **parameters).fit(iris[0])
+        assert streamed.history_ == resident.history_
+        np.testing.assert_array_equal(streamed.score_samples(iris[0]), resident.score_samples(iris[0]))
+
+    def test_batches_hold_every_row_once_an_epoch(self, monkeypatch):
+        for most in (0, 2**20):
+            monkeypatch.setattr(loop, "MOST_RESIDENT_BYTES", most)
+            rows = RowSubset(np.arange(40.0)[:, None], np.arange(1, 40, 2))
+            batches = list(shuffled_batches([rows, np.arange(20)], batch_size=8, epochs=2, seed=0))
+            assert [len(x) for x, _ in batches] == [8, 8, 4] * 2
+            for epoch in (batches[:3], batches[3:]):
+                x, places = (np.concatenate([part.numpy() for part in parts]) for parts in zip(*epoch, strict=True))
+                np.testing.assert_array_equal(np.sort(x[:, 0]), np.arange(1, 40, 2))
+                np.testing.assert_array_equal(x[:, 0], 2 * places + 1)
+            assert (batches[0][0] != batches[3][0]).numpy().any()
+
+    def test_the_copy_of_the_rows_goes_with_the_batches(self):
+        """At once, not when Python next looks for cycles of references."""
+        X = np.ones((1_000_000, 16), np.float32)
+        next(iter(shuffled_batches([X], batch_size=1000, epochs=1, seed=0)))
+        gc.collect()
+        gc.disable()
+        try:
+            before = resident_bytes()
+            for _ in range(4):
+                next(iter(shuffled_batches([X], batch_size=1000, epochs=1, seed=0)))
+            assert resident_bytes() - before < 2 * X.nbytes
+        finally:
+            gc.enable()
+
+
+@pytest.mark.slow
+def test_a_fit_leaves_no_graph_behind(iris, iris_model):
+    """TensorFlow would keep the graph of each training for ever: see `skip_all_reduce`."""
+    forest = FrozenEstimator(RandomForestClassifier(5, random_state=0).fit(*iris))
+
+    def count_graphs():
+        gc.collect()
+        return sum(isinstance(found, FuncGraph) for found in gc.get_objects())
+
+    for classifier in (iris_model, forest):
+        detector = AdversarialAEDetector(classifier, epochs=1, random_state=0)
+        before = detector.fit(iris[0]) and count_graphs()
+        assert detector.fit(iris[0])
+        assert count_graphs() <= before
+
+
+TWO_DEVICES = """
+import keras, numpy as np, tensorflow as tf
+(cpu,) = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from skaae import AdversarialAEDetector
+
+X = np.random.default_rng(0).normal(size=(200, 6)).astype("float32")
+keras.utils.set_random_seed(0)
+model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3, activation="softmax")])
+detector = AdversarialAEDetector(
+    model, noise=0, virtual_adversarial=0, metrics=["categorical_accuracy"], epochs=3, batch_size=50, random_state=0
+)
+one = detector.fit(X).history_
+with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+    two = detector.fit(X).history_
+for name in ("loss", "categorical_accuracy"):
+    np.testing.assert_allclose(two[name], one[name], rtol=1e-3)
+assert detector.predict(X).shape == (200,)
+print("same")
+"""
+
+
+def test_mixed_precision(iris, iris_model):
+    """In half the bits the autoencoder trains, and its scores are those of one row alone and survive pickle."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        detector = AdversarialAEDetector(iris_model, epochs=20, random_state=0).fit(iris[0])
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert detector.autoencoder_.dtype_policy.name == "mixed_bfloat16"
+    assert detector.history_["loss"][-1] < 0.5 * detector.history_["loss"][0]
+    scores = detector.adversarial_score(iris[0])
+    assert detector.adversarial_score(iris[0][7:8]) == scores[7]
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(detector)).adversarial_score(iris[0]), scores)
+
+
+def test_two_devices_train_as_one_does():
+    """In a process of its own, since devices have to be cut up before TensorFlow has used them."""
+    found = subprocess.run([sys.executable, "-c", TWO_DEVICES], capture_output=True, text=True, check=False)
+    assert found.stdout == "same\n", found.stderr[-2000:]
+
+
+PROGRESS = """
+import keras, numpy as np
+from skaae import AdversarialAEDetector
+model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, activation="softmax")])
+AdversarialAEDetector(model, epochs=2, verbose=1, random_state=0).fit(np.eye(2).repeat(40, axis=0))
+"""
+
+
+class TestProgress:
+    """What verbose=1 shows, in a new process each."""
+
+    def test_a_log_file_gets_plain_lines(self):
+        shown = subprocess.run([sys.executable, "-c", PROGRESS], check=True, capture_output=True, text=True).stdout
+        assert re.search(r"^Epoch 2/2\n1/1 - .* - loss: [\d.e-]+$", shown, re.M), shown
+        assert not set("\b\r\x1b") & set(shown)
+
+    def test_a_terminal_gets_a_bar(self):
+        ours, its = pty.openpty()
+        shown = b""
+        with subprocess.Popen([sys.executable, "-c", PROGRESS], stdout=its, stderr=subprocess.DEVNULL):
+            os.close(its)
+            with contextlib.suppress(OSError):  # which is how a terminal ends
+                while found := os.read(ours, 65536):
+                    shown += found
+        os.close(ours)
+        assert b"\r" in shown
+        assert "━" in shown.decode()

@@ -1,0 +1,196 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from skaae import AdversarialAEDetector
+from skaae._divergence import AdversarialScore
+from skaae._training.perturbations import (
+    DIRECTIONS,
+    LEAST_NOISE,
+    Perturbation,
+    bounds_of_perturbation,
+    gradient_direction,
+    sign_direction,
+    sparse_direction,
+    unit_of_perturbation,
+    unit_root_mean_square,
+)
+from tests.support.models import PUBLISHED
+
+SEED = tf.constant([0, 0])
+GENERATOR = np.random.default_rng(0)
+ROWS = GENERATOR.normal(size=(40, 6)).astype("float32")
+PROJECTION = tf.constant(GENERATOR.normal(size=(6, 3)), tf.float32)
+
+
+def classify(x):
+    return tf.reshape(x, (-1, 6)) @ PROJECTION
+
+
+def divergence(x, targets):
+    return AdversarialScore()(targets, [classify(x)])
+
+
+def perturb(X=ROWS, seed=SEED, against_classifier=divergence, against_defence=divergence, **options):
+    perturbation = Perturbation(**{"scale": np.float32(1), "bounds": None, "steps": 1, **options})
+    x = tf.constant(X)
+    return perturbation(x, [classify(x)], against_classifier, against_defence, seed).numpy()
+
+
+def root_mean_square(values):
+    return np.sqrt(np.mean(np.square(values.reshape(len(values), -1)), axis=1))
+
+
+class TestPerturbation:
+    def test_nothing_is_moved_at_0(self):
+        assert not Perturbation(scale=np.float32(1), bounds=None)
+        np.testing.assert_array_equal(perturb(), ROWS)
+
+    def test_noise_has_the_unit_of_each_feature(self):
+        X = np.zeros((4000, 2), np.float32)
+        moved = Perturbation(np.float32([1, 10]), None, noise=0.5)(tf.constant(X), [], None, None, SEED)
+        np.testing.assert_allclose(moved.numpy().std(axis=0), [0.5, 5], rtol=0.05)
+
+    def test_size_is_the_largest_root_mean_square(self):
+        found = np.concatenate(
+            [
+                root_mean_square(perturb(virtual_adversarial=0.3, shares=(1.0, 0.0), seed=[0, i]) - ROWS)
+                for i in range(20)
+            ]
+        )
+        assert 0.28 < found.max() <= 0.3 + 3 * LEAST_NOISE
+        assert found.mean() == pytest.approx(0.15, abs=0.02)
+
+    def test_moves_further_than_chance(self):
+        before = [classify(tf.constant(ROWS))]
+        moved = perturb(virtual_adversarial=0.3, shares=(1.0, 0.0), steps=3)
+        size = root_mean_square(moved - ROWS)[:, None]
+        by_chance = ROWS + size * GENERATOR.choice([-1, 1], ROWS.shape)
+        assert np.mean(divergence(moved, before)) > 4 * np.mean(divergence(by_chance.astype("float32"), before))
+
+    def test_shares_of_the_batch(self):
+        """A tenth is in neither share and has the least noise alone."""
+        asked = {}
+
+        def counted(name):
+            def call(x, targets):
+                asked[name] = len(x)
+                return divergence(x, targets)
+
+            return call
+
+        moved = perturb(
+            virtual_adversarial=0.3,
+            shares=(0.6, 0.3),
+            against_classifier=counted("classifier"),
+            against_defence=counted("defence"),
+        )
+        assert asked == {"classifier": 24, "defence": 12}
+        assert root_mean_square(moved - ROWS)[36:].max() < 3 * LEAST_NOISE
+        assert np.median(root_mean_square(moved - ROWS)[:36]) > 0.05
+
+    @pytest.mark.parametrize("n_rows", [1, 3, 5])
+    def test_shares_of_a_small_batch(self, n_rows):
+        """Half of 3 rows is rounded to 2, twice; and no row at all may be left over, or moved."""
+        for shares in ((0.5, 0.5), (0.55, 0.2), (0.0, 0.2)):
+            assert perturb(ROWS[:n_rows], virtual_adversarial=0.3, shares=shares).shape == (n_rows, 6)
+        noise_alone = perturb(ROWS[:n_rows], virtual_adversarial=0.3, shares=(0, 0))
+        assert np.abs(noise_alone - ROWS[:n_rows]).max() < 6 * LEAST_NOISE
+
+    @pytest.mark.parametrize("shape", [(12, 3, 2), (12, 6, 1, 1), (12, 1, 2, 3)])
+    def test_sequences_and_images(self, shape):
+        X = GENERATOR.random(shape, dtype=np.float32)
+        moved = perturb(X, virtual_adversarial=0.3, noise=0.1, bounds=(0.0, 1.0))
+        assert moved.shape == shape
+        assert moved.min() >= 0
+        assert moved.max() <= 1
+        assert np.abs(moved - X).max() > 0.05
+
+    def test_the_seed_decides(self):
+        first, again, other = (perturb(virtual_adversarial=0.3, noise=0.1, seed=[0, i]) for i in (0, 0, 1))
+        np.testing.assert_array_equal(first, again)
+        assert np.abs(first - other).max() > 0.01
+
+    def test_a_batch_of_one_row(self):
+        assert perturb(ROWS[:1], virtual_adversarial=0.3, noise=0.1).shape == (1, 6)
+
+
+class TestDirections:
+    gradient = tf.constant(np.random.default_rng(0).normal(size=(5, 10, 10, 1)), tf.float32)
+
+    @pytest.mark.parametrize("direction", DIRECTIONS)
+    def test_root_mean_square_is_1_also_of_tiny_gradients(self, direction):
+        for scale in (1.0, 1e-30):
+            np.testing.assert_allclose(root_mean_square(direction(self.gradient * scale).numpy()), 1, rtol=1e-5)
+
+    @pytest.mark.parametrize("direction", DIRECTIONS)
+    def test_no_gradient_no_move(self, direction):
+        np.testing.assert_array_equal(direction(tf.zeros((2, 4))), 0)
+
+    def test_which_coordinates_move(self):
+        assert np.all(np.abs(sign_direction(self.gradient)) == 1)
+        np.testing.assert_allclose(gradient_direction(self.gradient), unit_root_mean_square(self.gradient))
+        moved = sparse_direction(self.gradient).numpy().reshape(5, -1)
+        steepest = np.argsort(-np.abs(self.gradient.numpy().reshape(5, -1)), axis=1)[:, :5]
+        assert (np.count_nonzero(moved, axis=1) == 5).all()
+        assert (np.take_along_axis(moved, steepest, axis=1) != 0).all()
+
+
+class TestUnit:
+    def test_rows(self):
+        X = np.array([[0.0, 1.0, 7.0], [4.0, 3.0, 7.0]])
+        np.testing.assert_array_equal(unit_of_perturbation(X), np.float32([2, 1, 1.5]))
+        np.testing.assert_array_equal(unit_of_perturbation(np.ones((3, 2))), [1, 1])
+
+    def test_sequences_have_one_a_channel(self):
+        X = GENERATOR.normal(size=(500, 20, 2)) * [1, 5]
+        np.testing.assert_allclose(unit_of_perturbation(X), [1, 5], rtol=0.05)
+
+    def test_images_have_the_range(self):
+        X = np.array([0.0, 255.0]).reshape(2, 1, 1, 1)
+        assert unit_of_perturbation(X) == 255
+        assert bounds_of_perturbation(X) == (0, 255)
+        assert unit_of_perturbation(np.ones((2, 1, 1, 1))) == 1
+
+    def test_bounds_of_rows(self):
+        assert bounds_of_perturbation(np.array([[0.0, 0.5]])) == (0, 1)
+        assert bounds_of_perturbation(np.array([[0.0, 1.5]])) is None
+
+
+class TestInTheDetector:
+    @pytest.mark.parametrize(
+        "shares", [(0.5,), (0.7, 0.6), (-0.1, 0.5), ("a", "b"), (np.nan, 0.1), [0.1, 0.2, 0.3]], ids=str
+    )
+    def test_bad_shares(self, iris, flowers, shares):
+        with pytest.raises(ValueError, match="virtual_adversarial_shares must be two numbers"):
+            AdversarialAEDetector(flowers, virtual_adversarial_shares=shares).fit(iris[0])
+
+    def test_published_method_does_not_depend_on_what_is_switched_off(self, iris, flowers):
+        published = {**PUBLISHED, "epochs": 2, "random_state": 0}
+        first = AdversarialAEDetector(flowers, **published).fit(iris[0])
+        other = AdversarialAEDetector(
+            flowers, virtual_adversarial_steps=5, virtual_adversarial_shares=(1, 0), **published
+        ).fit(iris[0])
+        np.testing.assert_array_equal(first.adversarial_score(iris[0]), other.adversarial_score(iris[0]))
+        assert first.adversarial_score(iris[0]).max() < 1000
+
+    def test_every_part_changes_the_training(self, iris, flowers):
+        options = [{}, {"noise": 0.5}, {"virtual_adversarial": 0.5}, {"virtual_adversarial_steps": 4}]
+        options += [{"virtual_adversarial_shares": (0.7, 0.0)}]
+        fits = [AdversarialAEDetector(flowers, epochs=2, random_state=0, **kept).fit(iris[0]) for kept in options]
+        scores = [fit.adversarial_score(iris[0]) for fit in fits]
+        assert all(np.abs(score - scores[0]).max() > 1e-6 for score in scores[1:])
+
+    def test_label_changes_come_first(self, iris, flowers):
+        X = iris[0]
+        options = {"epochs": 1, "random_state": 0}
+        plain = AdversarialAEDetector(flowers, label_change_first=False, **options).fit(X)
+        ranked = AdversarialAEDetector(flowers, label_change_first=True, **options).fit(X)
+        found = ranked.correct(X)
+        changed = found.no_defense != found.defense
+        assert 0 < changed.sum() < len(X)
+        np.testing.assert_array_equal(found.instance_score[~changed], plain.adversarial_score(X)[~changed])
+        again = ranked.classifier.predict_proba(ranked.reconstruct(X)[changed])
+        given = np.searchsorted(ranked.classes_, found.no_defense[changed])
+        odds = again.max(axis=1) / again[np.arange(len(again)), given]
+        np.testing.assert_allclose(found.instance_score[changed], 1000 + np.log(odds), atol=1e-5)
