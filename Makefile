@@ -31,41 +31,41 @@ docs: .venv-docs/ready
 	$(DOCS)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
 bench-data: .venv-bench/ready
-	$(BENCH)/python benchmarks/data.py
+	$(BENCH)/python -m benchmarks.common.data
 
 # SETS="spambase magic" for some data sets only; it goes on where it stopped
 bench-defence: .venv-bench/ready
-	$(BENCH)/python benchmarks/defence.py $(SETS)
-	$(BENCH)/python benchmarks/report.py
+	$(BENCH)/python -m benchmarks.defense.defense $(SETS)
+	$(BENCH)/python -m benchmarks.defense.report
 
 # The same, for tree ensembles, natural corruptions of images, and attacks that rule out masked gradients
 bench-trees bench-corruptions bench-adaptive: .venv-bench/ready
-	$(BENCH)/python benchmarks/$(@:bench-%=%).py $(SETS)
-	$(BENCH)/python benchmarks/report.py
+	$(BENCH)/python -m benchmarks.defense.$(@:bench-%=%) $(SETS)
+	$(BENCH)/python -m benchmarks.defense.report
 
 bench-promise: .venv-bench/ready
-	$(BENCH)/python benchmarks/promise.py
+	$(BENCH)/python -m benchmarks.defense.promise
 
 # Speed beside alibi-detect (make bench-peers), then memory and time against the number of rows
 bench-speed: .venv-bench/ready
-	$(BENCH)/python benchmarks/speed.py
-	$(BENCH)/python benchmarks/memory.py
-	$(BENCH)/python benchmarks/startup.py
-	$(BENCH)/python benchmarks/where_time_goes.py
-	$(BENCH)/python benchmarks/speed_report.py
+	$(BENCH)/python -m benchmarks.speed.speed
+	$(BENCH)/python -m benchmarks.speed.memory
+	$(BENCH)/python -m benchmarks.speed.startup
+	$(BENCH)/python -m benchmarks.speed.where_time_goes
+	$(BENCH)/python -m benchmarks.speed.report
 
 # Two worker processes of Dask against one process
 bench-dask: .venv-bench/ready
-	$(BENCH)/python benchmarks/dask_workers.py
+	$(BENCH)/python -m benchmarks.speed.dask_workers
 
 # The same script with skaae.alibi and with alibi-detect
 bench-facade: .venv-bench/ready .venv-peers/ready
-	$(BENCH)/python benchmarks/facade.py
+	$(BENCH)/python -m benchmarks.alibi.facade
 
 # An ONNX file beside the estimator, then the served example under a minute of load
 bench-deployment: .venv-bench/ready
-	$(BENCH)/python benchmarks/deployment.py
-	$(BENCH)/python benchmarks/load.py
+	$(BENCH)/python -m benchmarks.deployment.deployment
+	$(BENCH)/python -m benchmarks.deployment.load
 
 # alibi-detect, which bench-defence compares with where this environment is there; Python 3.11 or 3.12
 bench-peers: .venv-peers/ready
@@ -85,10 +85,10 @@ format: .venv-test/ready
 	.venv-$*/bin/python -m pip install --quiet --editable '.[$(EXTRA)]'
 	touch $@
 
-.venv-peers/ready: benchmarks/peers.txt
+.venv-peers/ready: benchmarks/common/peers.txt
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet --upgrade pip
-	.venv-peers/bin/python -m pip install --quiet --requirement benchmarks/peers.txt
+	.venv-peers/bin/python -m pip install --quiet --requirement benchmarks/common/peers.txt
 	touch $@
 
 clean:

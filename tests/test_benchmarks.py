@@ -3,7 +3,6 @@
 import importlib
 import sys
 import warnings
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,33 +10,34 @@ import pandas as pd
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 
-FOLDER = Path(__file__).parent.parent / "benchmarks"
-MODULES = (
-    *("adaptive", "attacks", "commands", "corruptions", "data", "defence", "deployment", "hop_skip_jump"),
-    *("judging", "ledger", "load", "methods", "peers", "report", "sections", "speed_report", "speed_targets", "square"),
-    *("trees", "victims"),
-)
+MODULES = {
+    **{name: f"benchmarks.common.{name}" for name in ("data", "peers")},
+    **{name: f"benchmarks.defense.{name}" for name in ("adaptive", "attacks", "commands", "corruptions", "defense")},
+    **{name: f"benchmarks.defense.{name}" for name in ("hop_skip_jump", "judging", "ledger", "methods", "report")},
+    **{name: f"benchmarks.defense.{name}" for name in ("sections", "square", "trees", "victims")},
+    **{f"speed_{name}": f"benchmarks.speed.{name}" for name in ("report", "targets")},
+    **{name: f"benchmarks.deployment.{name}" for name in ("deployment", "load")},
+}
 
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory):
-    """The modules of the benchmark, which know each other by their bare names; none stays behind."""
+    """The modules of the benchmark, with an empty cache; none stays behind."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(FOLDER)
         patch.setenv("SKAAE_BENCHMARK_CACHE", str(tmp_path_factory.mktemp("cache")))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # foolbox imports deprecated names of SciPy
-            modules = {name: importlib.import_module(name) for name in MODULES}
+            modules = {name: importlib.import_module(module) for name, module in MODULES.items()}
         yield SimpleNamespace(**modules)
-        for name in MODULES:
-            sys.modules.pop(name)
+        for module in MODULES.values():
+            sys.modules.pop(module)
 
 
 @pytest.fixture
 def results(bench, tmp_path, monkeypatch):
     """An empty folder for results."""
     monkeypatch.setattr(bench.ledger, "FOLDER", tmp_path)
-    for module in (bench.defence, bench.trees, bench.corruptions, bench.adaptive, bench.report):
+    for module in (bench.defense, bench.trees, bench.corruptions, bench.adaptive, bench.report):
         monkeypatch.setattr(module, "LEDGER", bench.ledger.Ledger.named(module.__name__))
     return tmp_path
 
@@ -107,14 +107,14 @@ def test_no_changed_label_has_no_auc(bench):
 
 
 def test_defence(bench, split, monkeypatch):
-    monkeypatch.setattr(bench.defence, "KNOWING_STEPS", 2)
-    monkeypatch.setattr(bench.defence, "KNOWING_RESTARTS", 1)
-    monkeypatch.setattr(bench.defence, "N_ROWS", 10)
+    monkeypatch.setattr(bench.defense, "KNOWING_STEPS", 2)
+    monkeypatch.setattr(bench.defense, "KNOWING_RESTARTS", 1)
+    monkeypatch.setattr(bench.defense, "N_ROWS", 10)
     monkeypatch.setitem(bench.attacks.KNOWING_SIZES, "table", (0.3,))
     model = bench.victims.train(split, seed=0)
     attacked = {"FGSM": bench.attacks.run(bench.attacks.attacks.FGSM(), model, split, slice(10), 0.3)}
     fitted = bench.methods.skaae(model, split, 0, epochs=0)
-    lines = list(bench.defence.judge(fitted, model, split, attacked))
+    lines = list(bench.defense.judge(fitted, model, split, attacked))
     knowing = "knowing, composite 0.3", "knowing, joint 0.3"
     assert [line["attack"] for line in lines] == ["clean", "FGSM", *knowing]
     assert all(0 <= line["corrected"] <= 1 for line in lines)

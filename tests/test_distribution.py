@@ -53,13 +53,9 @@ def test_source_has_what_it_takes_to_test_it(built):
     with tarfile.open(built[0]) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     documents = {"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "CITATION.cff", "LICENSE", "Makefile"}
-    scripts = {
-        "tests/conftest.py",
-        "tests/displays/baseline/score_display.png",
-        "docs/conf.py",
-        "examples/quickstart.py",
-    }
-    assert documents | scripts | {"pyproject.toml", "docs/images/digits.png", "benchmarks/README.md"} <= names
+    scripts = {"tests/conftest.py", "tests/support/fixtures.py", "docs/conf.py", "examples/quickstart.py"}
+    pictures = {"tests/displays/baseline/score_display.png", "docs/images/digits.png"}
+    assert documents | scripts | pictures | {"pyproject.toml", "benchmarks/README.md"} <= names
     assert not [name for name in names if re.search(r"\.venv|__pycache__|_build|docs/(gallery|generated)/", name)]
 
 

@@ -14,8 +14,9 @@ ROOT = Path(__file__).parent.parent
 def test_three_seconds_of_load(cancer, cancer_model, tmp_path):
     path = tmp_path / "detector.onnx"
     to_onnx(AdversarialAEDetector(cancer_model, epochs=1, random_state=0).fit(cancer[0]), path)
-    command = [sys.executable, ROOT / "benchmarks" / "load.py", "--seconds", "3", "--clients", "4", "--detector", path]
-    ended = subprocess.run(command, capture_output=True, text=True)
+    options = "--seconds", "3", "--clients", "4", "--detector", path
+    command = [sys.executable, "-m", "benchmarks.deployment.load", *options]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     n_requests, n_wrong = map(int, re.search(r"^(\d+) requests .*, (\d+) wrong", ended.stdout).groups())
     assert n_requests > 50

@@ -1,0 +1,1 @@
+"""Benchmarks of skaae: README.md says what each folder measures, and the Makefile runs them."""

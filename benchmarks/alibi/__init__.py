@@ -1,0 +1,1 @@
+"""skaae.alibi beside alibi-detect."""

@@ -1,0 +1,1 @@
+"""What several benchmarks use: the data sets, and detectors of other packages."""

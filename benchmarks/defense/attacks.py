@@ -1,0 +1,127 @@
+"""Attacks of foolbox on M, unaware of the defence, and on M and M(AE(x)), knowing it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import foolbox
+import keras
+import numpy as np
+import tensorflow as tf
+from foolbox import attacks
+
+from benchmarks.common.data import CACHE, Split
+
+# Largest perturbation, in standard deviations of the features of a table or of the range of an image.
+SIZE = {"table": 0.3, "image": 0.2}
+KNOWING_SIZES = {"table": (0.15, 0.3), "image": (0.1, 0.2)}
+UNAWARE = {
+    "table": {
+        "FGSM 0.3": (attacks.FGSM(), 0.3),
+        "PGD Linf 0.3": (attacks.LinfPGD(steps=20), 0.3),
+        "PGD L2 1": (attacks.L2PGD(steps=20), 1.0),
+        "Carlini-Wagner L2": (attacks.L2CarliniWagnerAttack(binary_search_steps=4, steps=100, stepsize=0.05), None),
+        "DeepFool L2": (attacks.L2DeepFoolAttack(), None),
+    },
+    "image": {
+        "FGSM 0.2": (attacks.FGSM(), 0.2),
+        "PGD Linf 0.2": (attacks.LinfPGD(steps=40), 0.2),
+        "PGD L2 2": (attacks.L2PGD(steps=40), 2.0),
+        "Carlini-Wagner L2": (attacks.L2CarliniWagnerAttack(binary_search_steps=5, steps=200, stepsize=0.05), None),
+        "SLIDE 30": (attacks.SparseL1DescentAttack(steps=40), 30.0),
+        "DeepFool L2": (attacks.L2DeepFoolAttack(), None),
+    },
+}
+
+
+def kind(split: Split) -> str:
+    return "image" if split.is_image else "table"
+
+
+def unaware(name: str, model: keras.Model, split: Split, n_rows: int, seed: int) -> dict[str, np.ndarray]:
+    """The first rows of the test set under every attack on M alone, kept in the cache."""
+    folder = CACHE / "attacked" / f"{name}-{seed}-{n_rows}"
+    folder.mkdir(parents=True, exist_ok=True)
+    found = {}
+    for attack_name, (attack, size) in UNAWARE[kind(split)].items():
+        path = folder / f"{attack_name}.npy"
+        if not path.exists():
+            tf.random.set_seed(seed)
+            np.save(path, run(attack, model, split, slice(n_rows), size))
+        found[attack_name] = np.load(path)
+    return found
+
+
+def run(
+    attack: attacks.Attack, model: keras.Model, split: Split, rows: slice | np.ndarray, size: float | None
+) -> np.ndarray:
+    """Attack these rows of the test set."""
+    labels = tf.constant(split.y_test[rows].astype(np.int64))
+    victim = foolbox.TensorFlowModel(model, bounds=split.bounds)
+    return attack(victim, tf.constant(split.X_test[rows]), labels, epsilons=size)[1].numpy()
+
+
+def defended(model: keras.Model, autoencoder: keras.Model) -> keras.Model:
+    """M(AE(x)) as one network, for attacks that know the defence."""
+    inputs = keras.Input(model.input_shape[1:])
+    return keras.Model(inputs, model(autoencoder(inputs)))
+
+
+def both(model: keras.Model, autoencoder: keras.Model) -> keras.Model:
+    """The logits of M(x) and of M(AE(x)), side by side."""
+    inputs = keras.Input(model.input_shape[1:])
+    return keras.Model(inputs, keras.ops.concatenate([model(inputs), model(autoencoder(inputs))], axis=1))
+
+
+class JointPGD(attacks.LinfPGD):
+    """PGD on the sum of the two cross-entropies of `both`."""
+
+    def get_loss_fn(self, model: foolbox.TensorFlowModel, labels) -> Callable:
+        def loss(inputs):
+            logits = tf.split(model(inputs).raw, 2, axis=1)
+            losses = [tf.nn.sparse_softmax_cross_entropy_with_logits(labels.raw, part) for part in logits]
+            return type(inputs)(tf.reduce_sum(tf.add_n(losses)))
+
+        return loss
+
+
+def knowing(
+    model: keras.Model,
+    autoencoder: keras.Model,
+    split: Split,
+    n_rows: int,
+    size: float,
+    steps: int,
+    restarts: int,
+    is_right: Callable[[np.ndarray, np.ndarray], np.ndarray],
+) -> dict[str, float]:
+    """Accuracy under the composite and under the joint attack, a row being lost if one restart loses it.
+
+    `is_right` gets attacked rows and their classes.
+    """
+    step = {"steps": steps, "rel_stepsize": 2.5 / steps}
+    targets = {
+        "composite": (attacks.LinfPGD(**step), defended(model, autoencoder)),
+        "joint": (JointPGD(**step), both(model, autoencoder)),
+    }
+    return {
+        name: _surviving(attack, target, split, n_rows, size, restarts, is_right)
+        for name, (attack, target) in targets.items()
+    }
+
+
+def _surviving(
+    attack: attacks.Attack,
+    target: keras.Model,
+    split: Split,
+    n_rows: int,
+    size: float,
+    restarts: int,
+    is_right: Callable[[np.ndarray, np.ndarray], np.ndarray],
+) -> float:
+    """Share of the rows that no restart loses; what is lost is not attacked again."""
+    rows = np.arange(n_rows)
+    for _ in range(restarts):
+        if len(rows):
+            rows = rows[is_right(run(attack, target, split, rows, size), split.y_test[rows])]
+    return len(rows) / n_rows

@@ -1,0 +1,174 @@
+"""The sections of the results page beside the main table: trees, corruptions, harder adaptive attacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from benchmarks.common.data import IMAGES
+from benchmarks.defense.ledger import Ledger
+
+# An AUC of fewer rows than these is left out.
+FEWEST = 10
+COLORS = "#0072b2", "#d55e00"
+TREES = """## Trees
+
+From `trees.csv`: HopSkipJump (L2) on the first 100 test rows that M gets right, so that M is always right
+without the attack. It asks M for labels only, and knows nothing of the defence. Columns as above.
+"""
+CORRUPTIONS = f"""## Natural corruptions
+
+From `corruptions.csv`. A row is harmful if M is right on the clean image and wrong on the corrupted one,
+harmless if it stays right. AUC: the scores of the harmful rows against the harmless ones, the mean over the
+corruptions with {FEWEST} of each or more, at severities 1 to 5; accuracy without defence and after `correct`, over all.
+"""
+BY_CORRUPTION = "The same AUC for each corruption, the mean over its severities.\n"
+ADAPTIVE = """## Is it only hard to differentiate?
+
+From `adaptive.csv`: accuracy of skaae after `correct`, under the worst attack of each kind. PGD is the
+knowing attack of the first table, on the same rows as the others: with 4 times the steps, transferred
+from a detector of another seed, and Square, which needs no gradient. If gradients were masked, Square or the
+transfer would win where PGD does not. Last, the first size of a growing budget at which no row is right.
+"""
+PROMISE = """## The threshold's promise
+
+From `promise.csv`: false alarms on fresh rows against the nominal rate, the mean with the standard deviation between
+single thresholds, by the rows that set the threshold. M and AE are trained anew for each of 20 seeds.
+"""
+
+
+def sections() -> Iterator[str]:
+    """Those whose CSV exists."""
+    makers: dict[str, Callable[[pd.DataFrame], Iterator[str]]] = {
+        "trees": trees,
+        "corruptions": corruptions,
+        "adaptive": adaptive,
+        "promise": promise,
+    }
+    for name, make in makers.items():
+        results = Ledger.named(name).lines()
+        if len(results):
+            yield from make(results)
+
+
+def trees(results: pd.DataFrame) -> Iterator[str]:
+    yield TREES
+    yield markdown(trees_table(results))
+
+
+def corruptions(results: pd.DataFrame) -> Iterator[str]:
+    yield CORRUPTIONS
+    yield markdown(corruptions_table(results))
+    yield BY_CORRUPTION
+    yield markdown(by_corruption(results))
+
+
+def adaptive(results: pd.DataFrame) -> Iterator[str]:
+    yield ADAPTIVE
+    yield markdown(adaptive_table(results))
+    budget_picture(results).savefig(Ledger.named("budget").path.with_suffix(".png"), dpi=110)
+    yield "![accuracy against the size of the attack](budget.png)\n"
+
+
+def promise(results: pd.DataFrame) -> Iterator[str]:
+    yield PROMISE
+    yield markdown(promise_table(results))
+
+
+def markdown(table: pd.DataFrame) -> str:
+    return table.reset_index().to_markdown(index=False, disable_numparse=True) + "\n"
+
+
+def with_spread(groups: pd.api.typing.DataFrameGroupBy) -> pd.DataFrame:
+    """Means over the seeds, with the standard deviation between them where there are several."""
+    mean, spread = groups.mean(), groups.std(ddof=0)
+    shown = mean.map("{:.3f}".format) + spread.map(lambda value: f" ± {value:.3f}" if value > 0 else "")
+    # Without the zeros before the points the widest table fits a page.
+    return shown.replace({"nan": "", r"\b0\.": "."}, regex=True)
+
+
+def trees_table(results: pd.DataFrame) -> pd.DataFrame:
+    """A line for each set, classifier and method."""
+    keys = ["set", "classifier", "method"]
+    is_clean = results["attack"] == "clean"
+    clean = results[is_clean].set_index([*keys, "seed"])[["corrected", "without", "flagged", "seconds"]]
+    clean.columns = ["clean", "M", "false alarms", "seconds"]
+    attacked = results[~is_clean].set_index([*keys, "seed"])[["auc", "corrected", "reconstructed", "without"]]
+    both = attacked.rename(columns={"auc": "AUC"}).join(clean)
+    shown = with_spread(both.groupby(keys, sort=False))
+    shown["seconds"] = both["seconds"].groupby(keys, sort=False).mean().map("{:.0f}".format)
+    return shown
+
+
+def corruptions_table(results: pd.DataFrame) -> pd.DataFrame:
+    """A line for each set and method."""
+    keys = ["set", "method", "seed"]
+    aucs = enough(results).groupby([*keys, "severity"], sort=False)["auc"].mean().unstack("severity").sort_index(axis=1)
+    aucs.columns = [f"AUC {severity}" for severity in aucs.columns]
+    accuracies = results.groupby(keys, sort=False)[["without", "corrected"]].mean()
+    return with_spread(accuracies.join(aucs)[[*aucs.columns, *accuracies.columns]].groupby(keys[:2], sort=False))
+
+
+def by_corruption(results: pd.DataFrame) -> pd.DataFrame:
+    """A line for each set and corruption."""
+    means = enough(results).groupby(["set", "corruption", "method"], sort=False)["auc"].mean().unstack("method")
+    return means[results["method"].unique()].map("{:.3f}".format).replace("nan", "")
+
+
+def enough(results: pd.DataFrame) -> pd.DataFrame:
+    """Lines with enough rows of both kinds for an AUC."""
+    return results[results[["harmful", "harmless"]].min(axis=1) >= FEWEST]
+
+
+def adaptive_table(results: pd.DataFrame) -> pd.DataFrame:
+    """A line for each set and size."""
+    fixed = results[results["check"] != "growing budget"]
+    worst = fixed.groupby(["set", "size", "check", "seed"], sort=False)["corrected"].min()
+    table = with_spread(worst.unstack("check")[fixed["check"].unique()].groupby(["set", "size"], sort=False))
+    fallen = first_without_survivors(results).map("{:.2f}".format).replace("nan", "none tried")
+    return table.assign(**{"no row is right at": fallen.reindex(table.index, level="set").fillna("")})
+
+
+def first_without_survivors(results: pd.DataFrame) -> pd.Series:
+    """The smallest size of the growing budget that leaves no row right, the mean over the seeds."""
+    budget = results[results["check"] == "growing budget"]
+    worst = budget.groupby(["set", "seed", "size"], sort=False)["corrected"].min().reset_index()
+    fallen = worst["size"].where(worst["corrected"] == 0)
+    return fallen.groupby([worst["set"], worst["seed"]], sort=False).min().groupby("set", sort=False).mean()
+
+
+def promise_table(results: pd.DataFrame) -> pd.DataFrame:
+    """A line for each set and kind of calibration rows, a column for each nominal rate."""
+    keys = ["set", "calibration rows", "nominal"]
+    rates = with_spread(results.groupby(keys, sort=False)[["false alarms"]])
+    return rates["false alarms"].unstack("nominal")[[0.1, 0.05, 0.01]]
+
+
+def budget_picture(results: pd.DataFrame) -> plt.Figure:
+    """Accuracy against the size of the attack, an axis for each set."""
+    budget = results[results["check"] == "growing budget"]
+    means = budget.groupby(["set", "attack", "size"], sort=False)["corrected"].mean()
+    sets = budget["set"].unique()
+    figure, axes = plt.subplots(
+        1, len(sets), figsize=(3.6 * len(sets) + 0.6, 3.2), sharey=True, squeeze=False, layout="constrained"
+    )
+    for axis, name in zip(axes[0], sets, strict=True):
+        draw_curves(axis, means[name], "share of the range" if name in IMAGES else "standard deviations")
+        axis.set_title(name)
+    axes[0, 0].set(ylabel="accuracy after correct", ylim=(-0.03, 1))
+    axes[0, -1].legend(frameon=False)
+    return figure
+
+
+def draw_curves(axis: plt.Axes, means: pd.Series, unit: str) -> None:
+    for color, (attack, curve) in zip(COLORS, means.groupby("attack", sort=False), strict=False):
+        curve = curve.droplevel("attack")
+        axis.plot(curve.index, curve, marker="o", markersize=4, color=color, label=attack, clip_on=False)
+    axis.set_xscale("log")
+    doublings = means.index.unique("size").sort_values()[::2]
+    axis.set_xticks(doublings, [f"{size:.2g}" for size in doublings])
+    axis.minorticks_off()
+    axis.set_xlabel(f"size (Linf), {unit}")
+    axis.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,1 @@
+"""An ONNX file beside the estimator, and the served example under load."""

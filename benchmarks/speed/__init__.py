@@ -1,0 +1,1 @@
+"""Times and memory, beside alibi-detect and against the number of rows."""
