@@ -7,7 +7,7 @@ BENCH := .venv-bench/bin
 DOCS := .venv-docs/bin
 
 .PHONY: test test-slow demo docs format clean
-.PHONY: bench-data bench-defence bench-peers bench-trees bench-corruptions bench-adaptive bench-promise
+.PHONY: bench-data bench-defense bench-peers bench-trees bench-corruptions bench-adaptive bench-promise
 .PHONY: bench-speed bench-dask bench-facade bench-deployment
 
 # Two processes share the cores: more threads in each would wait for one another
@@ -34,7 +34,7 @@ bench-data: .venv-bench/ready
 	$(BENCH)/python -m benchmarks.common.data
 
 # SETS="spambase magic" for some data sets only; it goes on where it stopped
-bench-defence: .venv-bench/ready
+bench-defense: .venv-bench/ready
 	$(BENCH)/python -m benchmarks.defense.defense $(SETS)
 	$(BENCH)/python -m benchmarks.defense.report
 
@@ -67,7 +67,7 @@ bench-deployment: .venv-bench/ready
 	$(BENCH)/python -m benchmarks.deployment.deployment
 	$(BENCH)/python -m benchmarks.deployment.load
 
-# alibi-detect, which bench-defence compares with where this environment is there; Python 3.11 or 3.12
+# alibi-detect, which bench-defense compares with where this environment is there; Python 3.11 or 3.12
 bench-peers: .venv-peers/ready
 
 format: .venv-test/ready

@@ -89,7 +89,7 @@ html_theme_options = {
     "header_links_before_dropdown": 7,
     "show_prev_next": True,
     # The widest table gets the room of the list of headings.
-    "secondary_sidebar_items": {"**": ["page-toc"], "benchmark_defence": []},
+    "secondary_sidebar_items": {"**": ["page-toc"], "benchmark_defense": []},
     "footer_start": ["copyright"],
     "footer_end": [],
     "pygments_light_style": "a11y-high-contrast-light",

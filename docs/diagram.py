@@ -16,7 +16,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
 INK = {"light": "#222222", "dark": "#EEEEEE"}
-# Name: text, centre, width, colour.
+# Name: text, center, width, color.
 BOXES = {
     "x": ("x", (0.35, 1.75), 0.5, None),
     "AE": ("AE\nautoencoder", (1.55, 0.55), 1.15, GREEN),
@@ -52,32 +52,32 @@ def draw(ink: str, form: str) -> plt.Figure:
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set(xlim=(0, SIZES[form][0]), ylim=(0, SIZES[form][1]))
         axes.axis("off")
-        for text, centre, width, colour in BOXES.values():
-            _box(axes, text, _place(centre, form), width, colour or ink, ink)
+        for text, center, width, color in BOXES.values():
+            _box(axes, text, _place(center, form), width, color or ink, ink)
         for start, end in ARROWS:
             _arrow(axes, *_ends(BOXES[start], BOXES[end], form), ink)
     return figure
 
 
-def _place(centre: tuple[float, float], form: str) -> tuple[float, float]:
+def _place(center: tuple[float, float], form: str) -> tuple[float, float]:
     """Where a box stands; in the tall form what was right is below, and the lower path is the left one."""
-    x, y = centre
+    x, y = center
     return (x, y) if form == "wide" else (1.0 + 1.8 * (y - 0.55), SIZES["tall"][1] - 0.5 - 0.86 * (x - 0.35))
 
 
 def _ends(start: tuple, end: tuple, form: str) -> tuple[tuple[float, float], tuple[float, float]]:
-    (_, centre, width, _), (_, to_centre, to_width, _) = start, end
-    (x, y), (to_x, to_y) = _place(centre, form), _place(to_centre, form)
+    (_, center, width, _), (_, to_center, to_width, _) = start, end
+    (x, y), (to_x, to_y) = _place(center, form), _place(to_center, form)
     if form == "wide":
         return (x + width / 2 + 0.04, y), (to_x - to_width / 2 - 0.04, to_y)
     return (x, y - HEIGHT / 2 - 0.04), (to_x, to_y + HEIGHT / 2 + 0.04)
 
 
-def _box(axes, text: str, centre: tuple[float, float], width: float, colour: str, ink: str) -> None:
-    corner = centre[0] - width / 2, centre[1] - HEIGHT / 2
-    style = {"boxstyle": "round,pad=0,rounding_size=0.08", "facecolor": "none", "edgecolor": colour, "linewidth": 1.8}
+def _box(axes, text: str, center: tuple[float, float], width: float, color: str, ink: str) -> None:
+    corner = center[0] - width / 2, center[1] - HEIGHT / 2
+    style = {"boxstyle": "round,pad=0,rounding_size=0.08", "facecolor": "none", "edgecolor": color, "linewidth": 1.8}
     axes.add_patch(FancyBboxPatch(corner, width, HEIGHT, **style))
-    axes.text(*centre, text, ha="center", va="center", fontsize=10.5, color=ink, linespacing=1.4)
+    axes.text(*center, text, ha="center", va="center", fontsize=10.5, color=ink, linespacing=1.4)
 
 
 def _arrow(axes, start: tuple[float, float], end: tuple[float, float], ink: str) -> None:

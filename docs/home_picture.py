@@ -43,9 +43,9 @@ def draw(lines: tuple, truth: np.ndarray) -> plt.Figure:
         for ax, image, label, true in zip(line, images, labels, truth, strict=True):
             ax.imshow(image.reshape(8, 8), cmap="gray_r", vmin=0, vmax=1)
             ax.set(xticks=[], yticks=[])
-            colour, mark = (GREEN, "✓") if label == true else (ORANGE, "✗")
-            ax.set_xlabel(f"reads {label} {mark}", color=colour, fontsize=12)
-            plt.setp(ax.spines.values(), color=colour, linewidth=1.8)
+            color, mark = (GREEN, "✓") if label == true else (ORANGE, "✗")
+            ax.set_xlabel(f"reads {label} {mark}", color=color, fontsize=12)
+            plt.setp(ax.spines.values(), color=color, linewidth=1.8)
     return figure
 
 

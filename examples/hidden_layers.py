@@ -31,7 +31,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from skaae import AdversarialAEDetector, CorrectionDisplay, FrozenKerasModel
-from skaae.metrics import defence_report
+from skaae.metrics import defense_report
 
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
@@ -85,7 +85,7 @@ deeper = AdversarialAEDetector(classifier, hidden_layers={"last_hidden": 20}, hi
 deeper.fit(images_detector)
 
 reports = {
-    name: defence_report(detector, images_test, y_test, {"PGD 0.15": attacked})
+    name: defense_report(detector, images_test, y_test, {"PGD 0.15": attacked})
     for name, detector in {"predictions": plain, "and hidden layer": deeper}.items()
 }
 print(pd.concat(reports, axis=0).T.to_string(float_format="{:.3f}".format))

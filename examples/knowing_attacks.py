@@ -1,10 +1,10 @@
 """
 ==============================================
-Attackers who know the defence, and who do not
+Attackers who know the defense, and who do not
 ==============================================
 
-An attacker who knows nothing of the defence attacks the classifier alone. One who has the autoencoder as well
-attacks both, and takes more. A defence is judged by the second: ``skaae.attack_target`` makes it a network with
+An attacker who knows nothing of the defense attacks the classifier alone. One who has the autoencoder as well
+attacks both, and takes more. A defense is judged by the second: ``skaae.attack_target`` makes it a network with
 gradients, which attack libraries take as any other. More in :doc:`Evaluate honestly </evaluate>`.
 """
 
@@ -51,7 +51,7 @@ detector = AdversarialAEDetector(model, batch_size=32, epochs=100, random_state=
 # ---------------------------------
 # Projected gradient descent: each pixel may move by the strength, in units of the range of its values. Through
 # "classifier" it climbs the loss of M(x); through "both" that of M(x) and M(AE(x)) together. The strengths go on
-# to where little should be left: if the accuracy stayed high, the attack would be at fault, not the defence good.
+# to where little should be left: if the accuracy stayed high, the attack would be at fault, not the defense good.
 
 strengths = [0.05, 0.1, 0.15, 0.2, 0.3, 0.4]
 
@@ -83,10 +83,10 @@ plt.show()
 # Both beside each other
 # ----------------------
 # The last column is the one to quote. It is an upper bound too: a better attack may take more.
-# ``virtual_adversarial_shares`` moves the defence towards one side or the other.
+# ``virtual_adversarial_shares`` moves the defense toward one side or the other.
 
 accuracy = {
-    "no defence": unaware.accuracy_without_defence,
+    "no defense": unaware.accuracy_without_defense,
     "corrected": unaware.accuracy_corrected,
     "corrected, attacker knows": knowing.accuracy_corrected,
 }

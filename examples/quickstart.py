@@ -13,7 +13,7 @@ dumped with joblib and loaded again.
 # Data, and the classifier to defend
 # ----------------------------------
 # The classifier learns from half of the images. The detector is fitted on others, since images
-# that the classifier has learnt by heart say little about the ones to come.
+# that the classifier has learned by heart say little about the ones to come.
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ nominal = 1 - detector.threshold_percentile / 100
 
 
 def row(found):
-    labels = {"without defence": found.no_defense, "corrected": found.corrected, "always reconstructed": found.defense}
+    labels = {"without defense": found.no_defense, "corrected": found.corrected, "always reconstructed": found.defense}
     accuracy = {f"accuracy {name}": np.mean(values == y_judge) for name, values in labels.items()}
     return {**accuracy, "flagged": found.is_adversarial.mean()}
 

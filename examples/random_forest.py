@@ -3,7 +3,7 @@
 A random forest, defended inside a Pipeline
 ===========================================
 
-A forest has no gradient. The detector distils a Keras network from the forest's probabilities, a
+A forest has no gradient. The detector distills a Keras network from the forest's probabilities, a
 surrogate that carries the gradient while the autoencoder is trained; scores and labels come from
 the forest itself. An attack that needs no gradient either moves rows across the forest's boundary,
 and the pipeline wins most of them back.
@@ -34,7 +34,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skaae import AdversarialAEDetector, ScoreDisplay
-from skaae.metrics import defence_report
+from skaae.metrics import defense_report
 
 with warnings.catch_warnings():
     warnings.filterwarnings("ignore", "PyTorch not found")
@@ -75,9 +75,9 @@ attacked = scaler.inverse_transform(attack.generate(scaler.transform(X_test).ast
 # What it is worth
 # ----------------
 
-print(f"\naccuracy under attack: {undefended.score(attacked, y_test):.3f} without defence", end=", ")
+print(f"\naccuracy under attack: {undefended.score(attacked, y_test):.3f} without defense", end=", ")
 print(f"{defended.score(attacked, y_test):.3f} defended\n")
-report = defence_report(defended[:-1], X_test, y_test, attacked={"HopSkipJump": attacked})
+report = defense_report(defended[:-1], X_test, y_test, attacked={"HopSkipJump": attacked})
 print(report.T.to_string(float_format="{:.3f}".format))
 
 # %%

@@ -1,4 +1,4 @@
-"""The defence as its attacker sees it: one differentiable network, for attacks that know of it."""
+"""The defense as its attacker sees it: one differentiable network, for attacks that know of it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from skaae._keras.models import call_frozen, zeros
 if TYPE_CHECKING:
     from skaae._detector import AdversarialAEDetector
 
-THROUGH = ("classifier", "defence", "both")
+THROUGH = ("classifier", "defense", "both")
 
 
 class AttackTarget(keras.Model):
@@ -24,7 +24,7 @@ class AttackTarget(keras.Model):
     ----------
     detector : AdversarialAEDetector
         Fitted.
-    through : {"classifier", "defence", "both"}
+    through : {"classifier", "defense", "both"}
         What the logits come from.
     """
 
@@ -34,7 +34,7 @@ class AttackTarget(keras.Model):
 
         def logits(x: tf.Tensor) -> tf.Tensor:
             x = tf.cast(x, tf.float32)
-            given = log_probabilities(heads(x)[0]) if through != "defence" else 0.0
+            given = log_probabilities(heads(x)[0]) if through != "defense" else 0.0
             if through == "classifier":
                 return tf.cast(given, tf.float32)
             reconstructed = log_probabilities(heads(tf.cast(call_frozen(autoencoder, x), tf.float32))[0])
@@ -49,16 +49,16 @@ class AttackTarget(keras.Model):
 
 
 def attack_target(
-    detector: AdversarialAEDetector, through: Literal["classifier", "defence", "both"] = "both"
+    detector: AdversarialAEDetector, through: Literal["classifier", "defense", "both"] = "both"
 ) -> keras.Model:
-    """The network to give to an attack library, to attack a defence that the attacker knows.
+    """The network to give to an attack library, to attack a defense that the attacker knows.
 
     Parameters
     ----------
     detector : AdversarialAEDetector
         Fitted. Of a classifier that is no Keras model the surrogate is attacked.
-    through : {"classifier", "defence", "both"}, default="both"
-        "classifier": log M(x), as an attacker sees it who knows nothing of the defence. "defence":
+    through : {"classifier", "defense", "both"}, default="both"
+        "classifier": log M(x), as an attacker sees it who knows nothing of the defense. "defense":
         log M(AE(x)). "both": their sum, which is low for a label only if both find it unlikely,
         so that an attack on it fools M and keeps the correction from undoing that.
 
@@ -81,7 +81,7 @@ def attack_target(
     >>> from skaae import AdversarialAEDetector, attack_target
     >>> X, y = load_iris(return_X_y=True)
     >>> detector = AdversarialAEDetector(LogisticRegression(max_iter=1000).fit(X, y), epochs=1, random_state=0)
-    >>> attack_target(detector.fit(X), through="defence")(X[:2]).shape
+    >>> attack_target(detector.fit(X), through="defense")(X[:2]).shape
     TensorShape([2, 3])
     """
     if through not in THROUGH:

@@ -18,7 +18,7 @@ from skaae._detector import AdversarialAEDetector
 from skaae._keras.seeds import draw_seed, temporary_seed
 from skaae._parameters import check_parameters, unchanged_on_error
 from skaae._persistence import PersistenceMixin
-from skaae._scoring.threshold import split_labelled_rows, split_rows
+from skaae._scoring.threshold import split_labeled_rows, split_rows
 from skaae._training.autoencoders import check_start
 from skaae._utils.documentation import DocumentedMixin
 
@@ -143,7 +143,7 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
             self._check_labels_are_known(detector, X, y)
             training, calibration = split_rows(len(rows), detector._calibration_fraction(), seed)
         else:
-            training, calibration = split_labelled_rows(y, detector._calibration_fraction(), seed)
+            training, calibration = split_labeled_rows(y, detector._calibration_fraction(), seed)
             fitted = self._fit_classifier(detector.classifier, X if hasattr(X, "iloc") else rows, y, training, seed)
             detector.classifier = FrozenEstimator(fitted)
         checked, _ = detector._checked_for_fit(X)

@@ -79,11 +79,11 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
         X; a ``callable(sample_shape, n_classes) -> keras.Model``; a :class:`FrozenKerasModel`,
         used as it is; or None for a default. It is never used for a score or a label.
     temperature : float, default=1.0
-        Replaces M(x) by M(x)**(1 / temperature), renormalised, before the divergence is taken;
+        Replaces M(x) by M(x)**(1 / temperature), renormalized, before the divergence is taken;
         below 1 it sharpens. Not applied to M(x').
     divergence_weight : float, default=1.0
         The loss is ``divergence_weight`` times S(x) plus ``reconstruction_weight`` times the mean
-        squared error between x and x', plus the regularisation losses of AE's layers.
+        squared error between x and x', plus the regularization losses of AE's layers.
     reconstruction_weight : float or None, default=None
         None: 0 where M has a gradient, as published; where it has a surrogate 0.1, each feature in units
         of its standard deviation, so that x' stays where the two agree.
@@ -99,7 +99,7 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
         square over the features: what moves the prediction most, found by gradient ascent.
     virtual_adversarial_shares : tuple of two float, default=(0.55, 0.2)
         Shares of the rows of a batch that are moved against M, as an attack does that knows nothing of
-        the defence, and against M(AE(x)), as one does that knows it. The others get noise alone. The
+        the defense, and against M(AE(x)), as one does that knows it. The others get noise alone. The
         first share is what holds against the former, the second against the latter.
     virtual_adversarial_steps : int, default=2
         Gradient steps of a perturbation.
@@ -337,8 +337,8 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
             self._adversarial_score, self.divergence_weight, self._reconstruction_weight(rows), self.loss
         )
         options = TrainingOptions(**{name: getattr(self, name) for name in TrainingOptions.__dataclass_fields__})
-        distils = not isinstance(self.surrogate, FrozenKerasModel)
-        models = self.autoencoder_, self.classifier_, self.surrogate_, distils, self._heads
+        distills = not isinstance(self.surrogate, FrozenKerasModel)
+        models = self.autoencoder_, self.classifier_, self.surrogate_, distills, self._heads
         self.history_ = Fitting(*models, objective, options, self._perturbation(rows), seed).run(rows, self.memory)
 
     def _reconstruction_weight(self, X: RowSubset) -> float | np.ndarray:

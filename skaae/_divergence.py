@@ -1,7 +1,7 @@
 """The equation: how far the prediction on x' is from the prediction on x.
 
 Everything that trains, scores or flags goes through the functions of this module, so that
-the loss that is minimised and the score that is compared with the threshold are the same
+the loss that is minimized and the score that is compared with the threshold are the same
 number. The predictions come as logits and the logarithms are taken by log-softmax: on
 probabilities clipped at 1e-7 the gradient vanishes below the clip and the score is capped.
 
@@ -21,7 +21,7 @@ import tensorflow as tf
 def log_probabilities(logits: tf.Tensor, temperature: float = 1.0) -> tf.Tensor:
     """Logarithm of the predicted probabilities, sharpened or softened by a temperature.
 
-    ``softmax(logits / T)`` is ``softmax(logits) ** (1 / T)``, renormalised.
+    ``softmax(logits / T)`` is ``softmax(logits) ** (1 / T)``, renormalized.
 
     Parameters
     ----------

@@ -39,7 +39,7 @@ class FrozenKerasModel(DocumentedMixin, PersistenceMixin, ClassifierMixin, BaseE
     classes : array-like of shape (n_classes,) or None, default=None
         Labels in the order of the model's outputs; None: 0, 1, 2, ...
     from_logits : bool, default=False
-        Whether the model returns logits (unnormalised log-probabilities) instead of probabilities.
+        Whether the model returns logits (unnormalized log-probabilities) instead of probabilities.
 
     Attributes
     ----------

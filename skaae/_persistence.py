@@ -214,7 +214,7 @@ def _rebuilt(config: str, custom_objects: Mapping[str, SavedObject], variables: 
 
 
 def _objects(config: Any) -> Iterator[Any]:
-    """The serialised objects in a configuration, from the outside inwards."""
+    """The serialized objects in a configuration, from the outside inwards."""
     if isinstance(config, Mapping):
         if "class_name" in config:
             yield config

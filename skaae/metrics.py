@@ -1,4 +1,4 @@
-"""How well a defence does: scorers for model selection, and a report."""
+"""How well a defense does: scorers for model selection, and a report."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 LARGEST = float(np.finfo(np.float64).max)
 
-__all__ = ["TruePositiveRateAt", "corrected_accuracy", "defence_report", "detection_auc"]
+__all__ = ["TruePositiveRateAt", "corrected_accuracy", "defense_report", "detection_auc"]
 
 
 def detection_auc(estimator: Any, X: ArrayLike, y: ArrayLike) -> float:
@@ -122,8 +122,8 @@ def corrected_accuracy(estimator: Any, X: ArrayLike, y: ArrayLike) -> float:
     return float(np.mean(detector.correct(rows).corrected == y))
 
 
-def defence_report(detector: Any, X: ArrayLike, y: ArrayLike, attacked: Mapping[str, ArrayLike]) -> pd.DataFrame:
-    """Tabulate what the defence does to clean and to attacked rows.
+def defense_report(detector: Any, X: ArrayLike, y: ArrayLike, attacked: Mapping[str, ArrayLike]) -> pd.DataFrame:
+    """Tabulate what the defense does to clean and to attacked rows.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def defence_report(detector: Any, X: ArrayLike, y: ArrayLike, attacked: Mapping[
     report : pandas.DataFrame
         A row for "clean" and for each attack, with the columns
 
-        - accuracy_without_defence, accuracy_corrected, accuracy_reconstructed: accuracy of M(x), of
+        - accuracy_without_defense, accuracy_corrected, accuracy_reconstructed: accuracy of M(x), of
           the corrected predictions, and of M(x') for every row;
         - label_changed: share of the rows whose label the attack changed;
         - detection_auc: area under the ROC curve of the scores of these rows against the clean ones;
@@ -164,10 +164,10 @@ def defence_report(detector: Any, X: ArrayLike, y: ArrayLike, attacked: Mapping[
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.linear_model import LogisticRegression
     >>> from skaae import AdversarialAEDetector
-    >>> from skaae.metrics import defence_report
+    >>> from skaae.metrics import defense_report
     >>> X, y = load_iris(return_X_y=True)
     >>> detector = AdversarialAEDetector(LogisticRegression(max_iter=1000).fit(X, y), epochs=2, random_state=0)
-    >>> report = defence_report(detector.fit(X), X, y, attacked={"shifted": X + 2})
+    >>> report = defense_report(detector.fit(X), X, y, attacked={"shifted": X + 2})
     >>> list(report.index)
     ['clean', 'shifted']
     """
@@ -181,7 +181,7 @@ def defence_report(detector: Any, X: ArrayLike, y: ArrayLike, attacked: Mapping[
 def _report_row(attacked: Any, clean: Any, y: np.ndarray) -> dict[str, float]:
     changed = attacked.no_defense != clean.no_defense
     return {
-        "accuracy_without_defence": np.mean(attacked.no_defense == y),
+        "accuracy_without_defense": np.mean(attacked.no_defense == y),
         "accuracy_corrected": np.mean(attacked.corrected == y),
         "accuracy_reconstructed": np.mean(attacked.defense == y),
         "label_changed": np.mean(changed),

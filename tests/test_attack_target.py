@@ -1,4 +1,4 @@
-"""Both attack libraries take the defence, and an attack that knows of it does more harm."""
+"""Both attack libraries take the defense, and an attack that knows of it does more harm."""
 
 import keras
 import numpy as np
@@ -45,18 +45,18 @@ def with_art(target, X, y):
 def test_knowing_attack(detector, cancer, attack):
     X, y = cancer[0][::4], cancer[1][::4]
     accuracy = {}
-    for through in ("classifier", "defence", "both"):
+    for through in ("classifier", "defense", "both"):
         attacked = attack(attack_target(detector, through), X, y)
         assert 0 < np.abs(attacked - X).max() <= SIZE + 1e-5
         accuracy[through] = np.mean(detector.correct(attacked).corrected == y)
-    assert min(accuracy["defence"], accuracy["both"]) < accuracy["classifier"]
+    assert min(accuracy["defense"], accuracy["both"]) < accuracy["classifier"]
 
 
 def test_logits_are_those_of_the_predictions(detector, cancer):
     X = cancer[0]
     found = detector._results(X, "probabilities", "probabilities_reconstructed").values()
     given, reconstructed = (np.log(values) for values in found)
-    for through, wanted in [("classifier", given), ("defence", reconstructed), ("both", given + reconstructed)]:
+    for through, wanted in [("classifier", given), ("defense", reconstructed), ("both", given + reconstructed)]:
         np.testing.assert_allclose(attack_target(detector, through)(X), wanted, rtol=1e-4, atol=1e-4)
 
 

@@ -106,7 +106,7 @@ def test_no_changed_label_has_no_auc(bench):
     assert np.isnan(bench.judging.separation(np.ones(3), np.ones(0)))
 
 
-def test_defence(bench, split, monkeypatch):
+def test_defense(bench, split, monkeypatch):
     monkeypatch.setattr(bench.defense, "KNOWING_STEPS", 2)
     monkeypatch.setattr(bench.defense, "KNOWING_RESTARTS", 1)
     monkeypatch.setattr(bench.defense, "N_ROWS", 10)
@@ -194,13 +194,13 @@ def test_tables_as_images_and_back(bench, n_features):
 
 
 def test_the_budget_grows_until_no_row_is_right(bench, split, monkeypatch):
-    def falling(defence, restarts, sizes):
+    def falling(defense, restarts, sizes):
         yield {"attack": "composite", "size": sizes[0], "corrected": max(0.0, 1 - sizes[0])}
         yield {"attack": "joint", "size": sizes[0], "corrected": 1.0}
 
     monkeypatch.setattr(bench.adaptive, "pgd", falling)
-    defence = bench.adaptive.Defence(None, None, split, 0)
-    lines = list(bench.adaptive.growing_budget(defence))
+    defense = bench.adaptive.Defense(None, None, split, 0)
+    lines = list(bench.adaptive.growing_budget(defense))
     sizes = [line["size"] for line in lines[::2]]
     assert sizes == sorted(sizes)
     assert sizes[0] == pytest.approx(0.3 / 4)
@@ -211,7 +211,7 @@ def test_adaptive_runs_the_checks_asked_for_that_are_not_done(bench, split, resu
     done = []
 
     def check(name):
-        def lines(defence):
+        def lines(defense):
             done.append(name)
             return [{"attack": name, "size": 0.3, "corrected": 0.5}]
 
@@ -227,7 +227,7 @@ def test_adaptive_runs_the_checks_asked_for_that_are_not_done(bench, split, resu
     assert bench.adaptive.LEDGER.lines()["check"].tolist() == done
 
 
-def defence_lines(seed, corrected):
+def defense_lines(seed, corrected):
     """The lines of one method: clean, two unaware attacks, and two knowing ones at two sizes."""
     common = {"set": "some", "seed": seed, "method": "skaae"}
     lines = [
@@ -241,7 +241,7 @@ def defence_lines(seed, corrected):
 
 
 def test_summary(bench):
-    results = pd.DataFrame(defence_lines(0, 0.5) + defence_lines(1, 0.7))
+    results = pd.DataFrame(defense_lines(0, 0.5) + defense_lines(1, 0.7))
     lines = bench.report.lines_of(results)
     first = lines.loc[("some", "skaae", 0)]
     assert first["unaware"] == pytest.approx(0.6)
@@ -331,7 +331,7 @@ def test_sets_are_run_seed_by_seed_and_what_cannot_be_had_is_skipped(bench, monk
         ran.append((name, seed))
 
     ran = []
-    monkeypatch.setattr(sys, "argv", ["defence.py", "--seeds", "2", "magic", "letter"])
+    monkeypatch.setattr(sys, "argv", ["defense.py", "--seeds", "2", "magic", "letter"])
     parser = bench.commands.parser_of("", ["spambase"], seeds=3)
     bench.commands.for_each_set(bench.commands.parsed(parser, ["magic", "letter"]), run_set)
     assert ran == [("letter", 0), ("letter", 1)]

@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skaae import AdversarialAEDetector, CorrectedClassifier
-from skaae.metrics import TruePositiveRateAt, corrected_accuracy, defence_report, detection_auc
+from skaae.metrics import TruePositiveRateAt, corrected_accuracy, defense_report, detection_auc
 
 pytestmark = pytest.mark.usefixtures("short_distillation")
 
@@ -92,12 +92,12 @@ class TestScorers:
 class TestReport:
     def test_columns_are_what_they_say(self, detector, fresh):
         X, y, attacked = fresh
-        report = defence_report(detector, X, y, attacked={"moved": attacked, "none": X})
+        report = defense_report(detector, X, y, attacked={"moved": attacked, "none": X})
         found, clean = detector.correct(attacked), detector.correct(X)
         changed = found.no_defense != clean.no_defense
         moved = report.loc["moved"]
         assert list(report.index) == ["clean", "moved", "none"]
-        assert moved.accuracy_without_defence == np.mean(found.no_defense == y)
+        assert moved.accuracy_without_defense == np.mean(found.no_defense == y)
         assert moved.accuracy_corrected == np.mean(found.corrected == y)
         assert moved.accuracy_reconstructed == np.mean(found.defense == y)
         assert moved.label_changed == changed.mean() > 0.3
@@ -110,12 +110,12 @@ class TestReport:
 
     def test_estimators_around_the_detector(self, detector, fresh):
         X, y, attacked = fresh
-        wanted = defence_report(detector, X, y, {"moved": attacked})
+        wanted = defense_report(detector, X, y, {"moved": attacked})
         search = GridSearchCV(CorrectedClassifier(detector), {"detector__threshold_percentile": [95.0]}, cv=2)
-        assert defence_report(search.fit(X, y), X, y, {"moved": attacked}).shape == wanted.shape
+        assert defense_report(search.fit(X, y), X, y, {"moved": attacked}).shape == wanted.shape
         pipeline = make_pipeline("passthrough", FrozenEstimator(StandardScaler(with_mean=False, with_std=False).fit(X)))
         pipeline.steps.append(("detector", detector))
-        assert defence_report(pipeline, X, y, {"moved": attacked}).equals(wanted)
+        assert defense_report(pipeline, X, y, {"moved": attacked}).equals(wanted)
 
     @pytest.mark.parametrize(
         ("attacked", "message"),
@@ -127,4 +127,4 @@ class TestReport:
     )
     def test_bad_attacks(self, detector, fresh, attacked, message):
         with pytest.raises(ValueError, match=message):
-            defence_report(detector, *fresh[:2], attacked=attacked)
+            defense_report(detector, *fresh[:2], attacked=attacked)

@@ -19,7 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from skaae import AdversarialAEDetector, CorrectedClassifier, FrozenKerasModel
 from skaae._data.samples import as_samples, check_float32_range
 from skaae.alibi import AdversarialAE
-from skaae.metrics import defence_report, detection_auc
+from skaae.metrics import defense_report, detection_auc
 from tests.support.odd_rows import LARGEST, N_FEATURES, NAMES, ROWS, dense, detector
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* rows are too few to promise:UserWarning")
@@ -340,7 +340,7 @@ class TestOverflow:
     def test_metrics(self, fitted):
         assert 0.5 < detection_auc(fitted, self.X, np.repeat([1, -1], 30)) <= 1
         with pytest.raises(ValueError, match="the first is number 0"):
-            defence_report(fitted, ROWS, np.arange(30) % 3, {"huge": HUGE * LARGEST})
+            defense_report(fitted, ROWS, np.arange(30) % 3, {"huge": HUGE * LARGEST})
 
 
 ODD_ROWS = {

@@ -9,7 +9,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
 from skaae import CorrectedClassifier
-from skaae.metrics import TruePositiveRateAt, corrected_accuracy, defence_report, detection_auc
+from skaae.metrics import TruePositiveRateAt, corrected_accuracy, defense_report, detection_auc
 from tests.support.odd_settings import LABELS, ROWS, detector, must_not_train
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* rows are too few to promise:UserWarning")
@@ -66,7 +66,7 @@ class TestLabels:
         np.testing.assert_array_equal(model.classes_, np.unique(np.asarray(y)))
         assert np.isin(model.predict(ROWS), np.asarray(y)).all()
         assert 0 <= model.score(ROWS, y) == corrected_accuracy(model, ROWS, y) <= 1
-        assert defence_report(model, ROWS, y, {}).loc["clean", "accuracy_corrected"] == model.score(ROWS, y)
+        assert defense_report(model, ROWS, y, {}).loc["clean", "accuracy_corrected"] == model.score(ROWS, y)
 
     @pytest.mark.parametrize("kind", BAD_LABELS)
     def test_refused(self, kind):
@@ -110,7 +110,7 @@ class TestMetrics:
     @pytest.mark.parametrize("kind", BAD_LABELS)
     def test_labels_are_refused(self, fitted, kind):
         y, error, message = BAD_LABELS[kind]
-        for call in (corrected_accuracy, lambda *arguments: defence_report(*arguments, {})):
+        for call in (corrected_accuracy, lambda *arguments: defense_report(*arguments, {})):
             with pytest.raises(error, match=message):
                 call(fitted, ROWS, y)
 
@@ -161,13 +161,13 @@ class TestMetrics:
     @pytest.mark.parametrize("rows", [None, [[1.0], [1.0, 2.0]], "x", ROWS[0], ROWS[:, :3]], ids=str)
     def test_attacked_rows(self, fitted, rows):
         with pytest.raises(ValueError, match=r"attacked\['a'\] has shape .*, the shape of X is wanted: \(30, 4\)"):
-            defence_report(fitted, ROWS, LABELS, {"a": rows})
+            defense_report(fitted, ROWS, LABELS, {"a": rows})
 
     def test_report_of_one_row_and_of_no_attack(self, fitted):
-        assert defence_report(fitted, ROWS[:1], LABELS[:1], {"a": pd.DataFrame(ROWS[1:2])}).shape == (2, 7)
-        assert list(defence_report(fitted, ROWS, LABELS, {}).index) == ["clean"]
+        assert defense_report(fitted, ROWS[:1], LABELS[:1], {"a": pd.DataFrame(ROWS[1:2])}).shape == (2, 7)
+        assert list(defense_report(fitted, ROWS, LABELS, {}).index) == ["clean"]
 
     def test_not_fitted(self):
-        for call in (corrected_accuracy, lambda *arguments: defence_report(*arguments, {})):
+        for call in (corrected_accuracy, lambda *arguments: defense_report(*arguments, {})):
             with pytest.raises(ValueError, match="not fitted yet"):
                 call(detector(), ROWS, LABELS)

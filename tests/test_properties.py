@@ -23,7 +23,7 @@ from skaae import AdversarialAEDetector, CorrectedClassifier, FrozenKerasModel
 from skaae._parameters import check_parameters
 from skaae._scoring.threshold import conformal_threshold
 from skaae.alibi import AdversarialAE
-from skaae.metrics import corrected_accuracy, defence_report
+from skaae.metrics import corrected_accuracy, defense_report
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* rows are too few to promise:UserWarning")
 
@@ -284,7 +284,7 @@ class TestCorrectedClassifier:
         y = np.array(y.draw(st.lists(st.integers(0, N_CLASSES - 1), min_size=len(X), max_size=len(X))))
         accuracy = corrected_accuracy(corrected, X, y)
         assert accuracy == corrected.score(X, y) == np.mean(corrected.predict(X) == y)
-        report = defence_report(corrected, X, y, {"moved": X[::-1]})
+        report = defense_report(corrected, X, y, {"moved": X[::-1]})
         assert report.loc["clean", "accuracy_corrected"] == accuracy
         shares = report.to_numpy()
         assert ((shares >= 0) & (shares <= 1) | np.isnan(shares)).all()

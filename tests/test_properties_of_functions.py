@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from skaae._divergence import AdversarialScore, kullback_leibler, log_odds_of_change, log_probabilities
-from skaae._scoring.threshold import conformal_threshold, split_labelled_rows, split_rows
+from skaae._scoring.threshold import conformal_threshold, split_labeled_rows, split_rows
 from skaae.metrics import TruePositiveRateAt, detection_auc
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* rows are too few to promise:UserWarning")
@@ -125,7 +125,7 @@ class TestThreshold:
     def test_each_class_is_trained_on(self, y, fraction, seed):
         y = np.array(y)
         try:
-            training, calibration = split_labelled_rows(y, fraction, seed)
+            training, calibration = split_labeled_rows(y, fraction, seed)
         except ValueError as error:
             assert "calibration_fraction" in str(error)  # noqa: PT017
             return

@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 from xgboost import XGBClassifier
 
 from skaae import AdversarialAEDetector
-from skaae.metrics import defence_report
+from skaae.metrics import defense_report
 
 N_ATTACKED = 40
 TREES = {
@@ -46,10 +46,10 @@ def test_hop_skip_jump_is_detected_and_repaired(split, kind):
     right = np.flatnonzero(trees.predict(X_fresh) == y_fresh)[:N_ATTACKED]
     attacked = hop_skip_jump(trees, X_fresh[right])
     detector = AdversarialAEDetector(trees, epochs=60, random_state=0).fit(X)
-    report = defence_report(detector, X_fresh[right], y_fresh[right], {"HopSkipJump": attacked})
+    report = defense_report(detector, X_fresh[right], y_fresh[right], {"HopSkipJump": attacked})
     clean, found = report.loc["clean"], report.loc["HopSkipJump"]
     assert found.label_changed > 0.4
-    assert found.accuracy_corrected > found.accuracy_without_defence + 0.2
+    assert found.accuracy_corrected > found.accuracy_without_defense + 0.2
     assert found.accuracy_reconstructed > 0.7
     assert found.detection_auc > 0.75
     assert clean.accuracy_corrected > 0.9

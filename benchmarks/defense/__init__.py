@@ -1,1 +1,1 @@
-"""What the defence and the threshold's promise are worth, under attacks and on corrupted rows."""
+"""What the defense and the threshold's promise are worth, under attacks and on corrupted rows."""

@@ -1,4 +1,4 @@
-"""Is the defence only hard to differentiate? Attacks that would win then, and budgets up to where it falls.
+"""Is the defense only hard to differentiate? Attacks that would win then, and budgets up to where it falls.
 
     python -m benchmarks.defense.adaptive [--seeds 1] [SET ...] [--checks CHECK ...]
 
@@ -42,7 +42,7 @@ SMALLEST = 0.25
 
 
 @dataclass
-class Defence:
+class Defense:
     """A trained detector and the rows that it is attacked on."""
 
     model: keras.Model
@@ -77,79 +77,79 @@ def run_set(name: str, seed: int, checks: Sequence[str]) -> None:
         return
     split = load(name, seed)
     model = victims.network(name, split, seed)
-    defence = Defence(model, trained(model, split, seed), split, seed)
+    defense = Defense(model, trained(model, split, seed), split, seed)
     for check in wanted:
         keras.utils.set_random_seed(seed)
         start = time.perf_counter()
-        lines = list(CHECKS[check](defence))
+        lines = list(CHECKS[check](defense))
         seconds = time.perf_counter() - start
-        LEDGER.write([{"set": name, "seed": seed, "check": check, "rows": defence.n_rows, **line} for line in lines])
+        LEDGER.write([{"set": name, "seed": seed, "check": check, "rows": defense.n_rows, **line} for line in lines])
         print(
             f"\n{name}, seed {seed}: {check} ({seconds:.0f} s)\n{pd.DataFrame(lines).round(3).to_string()}", flush=True
         )
 
 
 def trained(model: keras.Model, split: Split, seed: int) -> AdversarialAEDetector:
-    """The detector that the benchmark of the defence has under the name of skaae."""
+    """The detector that the benchmark of the defense has under the name of skaae."""
     classifier = FrozenKerasModel(model, from_logits=True)
     detector = AdversarialAEDetector(classifier, threshold=1.0, random_state=seed).fit(split.X_train)
     return detector.infer_threshold(split.X_calibration, PERCENTILE)
 
 
 def pgd(
-    defence: Defence,
+    defense: Defense,
     steps: int = KNOWING_STEPS,
     restarts: int = KNOWING_RESTARTS,
     sizes: tuple[float, ...] | None = None,
     autoencoder: keras.Model | None = None,
 ) -> Iterator[dict]:
     """PGD on M(AE(x)) and on both; a row counts as right only if every restart left it right."""
-    autoencoder = autoencoder or defence.detector.autoencoder_
-    for size in sizes or defence.sizes:
-        parts = defence.model, autoencoder, defence.split, defence.n_rows
-        for name, accuracy in attacks.knowing(*parts, size, steps, restarts, defence.is_right).items():
+    autoencoder = autoencoder or defense.detector.autoencoder_
+    for size in sizes or defense.sizes:
+        parts = defense.model, autoencoder, defense.split, defense.n_rows
+        for name, accuracy in attacks.knowing(*parts, size, steps, restarts, defense.is_right).items():
             yield {"attack": name, "size": size, "corrected": accuracy}
 
 
-def more_steps(defence: Defence) -> Iterator[dict]:
+def more_steps(defense: Defense) -> Iterator[dict]:
     """Four times the steps: the accuracy must hardly depend on them."""
-    return pgd(defence, steps=MORE_STEPS)
+    return pgd(defense, steps=MORE_STEPS)
 
 
-def transfer(defence: Defence) -> Iterator[dict]:
+def transfer(defense: Defense) -> Iterator[dict]:
     """PGD on a second detector, of another seed, judged on the first."""
-    second = trained(defence.model, defence.split, defence.seed + OTHER_SEED)
-    return pgd(defence, autoencoder=second.autoencoder_)
+    second = trained(defense.model, defense.split, defense.seed + OTHER_SEED)
+    return pgd(defense, autoencoder=second.autoencoder_)
 
 
-def without_gradients(defence: Defence) -> Iterator[dict]:
+def without_gradients(defense: Defense) -> Iterator[dict]:
     """Square, on the probabilities of what is deployed, and on M(AE(x))."""
-    reconstructed = attack_target(defence.detector, "defence")
+    reconstructed = attack_target(defense.detector, "defense")
     targets: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-        "Square, corrected": defence.detector._corrected_probabilities,
+        "Square, corrected": defense.detector._corrected_probabilities,
         "Square, composite": lambda X: tf.nn.softmax(reconstructed(X)).numpy(),
     }
-    for size in defence.sizes:
+    for size in defense.sizes:
         for name, predict in targets.items():
-            X = square.attack(predict, defence.split, defence.n_rows, size, defence.seed)
-            right = defence.is_right(X, defence.split.y_test[: defence.n_rows])
+            X = square.attack(predict, defense.split, defense.n_rows, size, defense.seed)
+            right = defense.is_right(X, defense.split.y_test[: defense.n_rows])
             yield {"attack": name, "size": size, "corrected": right.mean()}
 
 
-def growing_budget(defence: Defence) -> Iterator[dict]:
+def growing_budget(defense: Defense) -> Iterator[dict]:
     """PGD of growing size, up to the first under which no row is right."""
-    whole = max(defence.sizes)
-    lowest, highest = defence.split.bounds
+    whole = max(defense.sizes)
+    lowest, highest = defense.split.bounds
     size = SMALLEST * whole
     while size < (highest - lowest) * GROWTH:
-        lines = list(pgd(defence, restarts=1, sizes=(size,)))
+        lines = list(pgd(defense, restarts=1, sizes=(size,)))
         yield from lines
         if min(line["corrected"] for line in lines) == 0:
             return
         size *= GROWTH
 
 
-CHECKS: dict[str, Callable[[Defence], Iterator[dict]]] = {
+CHECKS: dict[str, Callable[[Defense], Iterator[dict]]] = {
     "PGD": pgd,
     "more steps": more_steps,
     "without gradients": without_gradients,

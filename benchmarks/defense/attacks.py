@@ -1,4 +1,4 @@
-"""Attacks of foolbox on M, unaware of the defence, and on M and M(AE(x)), knowing it."""
+"""Attacks of foolbox on M, unaware of the defense, and on M and M(AE(x)), knowing it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def run(
 
 
 def defended(model: keras.Model, autoencoder: keras.Model) -> keras.Model:
-    """M(AE(x)) as one network, for attacks that know the defence."""
+    """M(AE(x)) as one network, for attacks that know the defense."""
     inputs = keras.Input(model.input_shape[1:])
     return keras.Model(inputs, model(autoencoder(inputs)))
 

@@ -29,7 +29,7 @@ from benchmarks.defense.methods import METHODS, Fitted, labels
 LEDGER = Ledger.named("corruptions")
 JUDGED = ("skaae", "published method", "mean squared error", "maximum probability", "isolation forest")
 SEVERITIES = range(1, 6)
-SKIPPED = {"saturate": "grey images have no saturation"}
+SKIPPED = {"saturate": "gray images have no saturation"}
 N_ROWS = 300
 # The package takes no image below 32 pixels a side.
 MARGIN = 2
@@ -98,7 +98,7 @@ def corruption_names() -> list[str]:
 
 
 def corrupted(images: np.ndarray, corruption: str, severity: int) -> np.ndarray:
-    """Grey images in [0, 1] as the package takes them, padded and in colour, and back."""
+    """Gray images in [0, 1] as the package takes them, padded and in color, and back."""
     import imagecorruptions
 
     sides = (0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)

@@ -1,8 +1,8 @@
-"""The benchmark of the defence: every method against every attack, on the same networks and rows.
+"""The benchmark of the defense: every method against every attack, on the same networks and rows.
 
     python -m benchmarks.defense.defense [--seeds 3] [SET ...] [--methods METHOD ...]
 
-A line of results/defence.csv for each set, seed, method and attack, written as it is known. A run goes
+A line of results/defense.csv for each set, seed, method and attack, written as it is known. A run goes
 on where the last one stopped.
 """
 
@@ -29,9 +29,9 @@ from benchmarks.defense.methods import METHODS, ONLY_IMAGES, Fitted
 
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
 warnings.filterwarnings("ignore", "PyTorch not found")
-LEDGER = Ledger.named("defence")
+LEDGER = Ledger.named("defense")
 N_ROWS = 300
-# Attacks that know the defence take most of the time.
+# Attacks that know the defense take most of the time.
 KNOWING_IMAGES = 100
 KNOWING_STEPS, KNOWING_RESTARTS = 100, 5
 
@@ -77,7 +77,7 @@ def judge(fitted: Fitted, model, split, attacked):
 
 
 def judge_knowing(fitted: Fitted, model, split, threshold):
-    """A line for each attack that knows the defence."""
+    """A line for each attack that knows the defense."""
 
     def is_right(X: np.ndarray, y: np.ndarray) -> np.ndarray:
         return Predictions.of(fitted, model, X, threshold).corrected == y

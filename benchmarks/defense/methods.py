@@ -88,7 +88,7 @@ def maximum_probability(model: keras.Model, split: Split, seed: int) -> Fitted:
 
 def feature_squeezing(model: keras.Model, split: Split, seed: int) -> Fitted:
     """Fewer bits and a median filter, from ART: the larger L1 distance between the predictions."""
-    from art.defences.preprocessor import FeatureSqueezing, SpatialSmoothing
+    from art.defenses.preprocessor import FeatureSqueezing, SpatialSmoothing
 
     squeezers = FeatureSqueezing(clip_values=split.bounds, bit_depth=1), SpatialSmoothing(window_size=2)
     squeezed = lambda X: [np.asarray(squeezer(X)[0], np.float32) for squeezer in squeezers]  # noqa: E731

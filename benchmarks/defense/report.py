@@ -1,4 +1,4 @@
-"""The results of the benchmark as a page: results/defence.md and results/defence.png.
+"""The results of the benchmark as a page: results/defense.md and results/defense.png.
 
 python -m benchmarks.defense.report
 """
@@ -11,17 +11,17 @@ import pandas as pd
 from benchmarks.defense.ledger import Ledger
 from benchmarks.defense.sections import markdown, sections, with_spread
 
-LEDGER = Ledger.named("defence")
+LEDGER = Ledger.named("defense")
 
-HEAD = """# Results of the benchmark of the defence
+HEAD = """# Results of the benchmark of the defense
 
-Written by `benchmarks/defense/report.py` from `defence.csv`, where every attack has its line. Means over the
+Written by `benchmarks/defense/report.py` from `defense.csv`, where every attack has its line. Means over the
 seeds, with the standard deviation between them where there are several. Every method has the same
 networks, the same training rows, and a threshold at 5 % false alarms set on the same held-out rows.
 
 - clean: accuracy on clean rows after `correct`, against M's own; false alarms: share of them flagged.
-- unaware: mean accuracy over the attacks that know nothing of the defence, after `correct`; without
-  defence; and with every row reconstructed. AUC: attacked rows whose label changed, against clean rows.
+- unaware: mean accuracy over the attacks that know nothing of the defense, after `correct`; without
+  defense; and with every row reconstructed. AUC: attacked rows whose label changed, against clean rows.
 - knowing: accuracy after `correct` under PGD through M(AE(x)), or through both, the worse of the two,
   100 steps, a row being lost if one of 5 restarts loses it; at half the size of the unaware attack, and at all of it.
 """
@@ -67,7 +67,7 @@ def picture(results: pd.DataFrame) -> plt.Figure:
     """Accuracy under unaware attacks of every method on every set."""
     lines = lines_of(results)
     table = lines["unaware"].groupby(["set", "method"], sort=False).mean().unstack("method")
-    table.insert(0, "without defence", lines["without"].groupby("set").mean())
+    table.insert(0, "without defense", lines["without"].groupby("set").mean())
     figure, axes = plt.subplots(figsize=(9, 4), layout="constrained")
     table.plot.bar(ax=axes, rot=0, ylim=(0, 1), width=0.8, colormap="cividis", ylabel="accuracy under unaware attacks")
     axes.set_xlabel("")
@@ -79,7 +79,7 @@ def picture(results: pd.DataFrame) -> plt.Figure:
 def main() -> None:
     results = LEDGER.lines()
     table = markdown(summary(results))
-    page = [HEAD, table, "![accuracy under attack](defence.png)\n", *sections()]
+    page = [HEAD, table, "![accuracy under attack](defense.png)\n", *sections()]
     LEDGER.path.with_suffix(".md").write_text("\n".join(page))
     picture(results).savefig(LEDGER.path.with_suffix(".png"), dpi=110)
     print(table)

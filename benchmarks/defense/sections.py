@@ -16,13 +16,13 @@ COLORS = "#0072b2", "#d55e00"
 TREES = """## Trees
 
 From `trees.csv`: HopSkipJump (L2) on the first 100 test rows that M gets right, so that M is always right
-without the attack. It asks M for labels only, and knows nothing of the defence. Columns as above.
+without the attack. It asks M for labels only, and knows nothing of the defense. Columns as above.
 """
 CORRUPTIONS = f"""## Natural corruptions
 
 From `corruptions.csv`. A row is harmful if M is right on the clean image and wrong on the corrupted one,
 harmless if it stays right. AUC: the scores of the harmful rows against the harmless ones, the mean over the
-corruptions with {FEWEST} of each or more, at severities 1 to 5; accuracy without defence and after `correct`, over all.
+corruptions with {FEWEST} of each or more, at severities 1 to 5; accuracy without defense and after `correct`, over all.
 """
 BY_CORRUPTION = "The same AUC for each corruption, the mean over its severities.\n"
 ADAPTIVE = """## Is it only hard to differentiate?

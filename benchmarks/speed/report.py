@@ -51,7 +51,7 @@ Seconds from the start of the process to its end; "nothing" starts Python alone.
 
 ![time per row](growth.png)
 """
-COLOURS = {"train": "#0072B2", "score": "#D55E00"}
+COLORS = {"train": "#0072B2", "score": "#D55E00"}
 
 
 def main() -> None:
@@ -94,12 +94,12 @@ def draw_ratios(compared: pd.DataFrame) -> plt.Figure:
     """Bars of the ratios, with a mark where we wanted to be."""
     ratios = pd.to_numeric(compared["times as fast"]).dropna().iloc[::-1]
     figure, axes = plt.subplots(figsize=(8, 3.6), layout="constrained")
-    axes.barh(ratios.index, ratios, color=COLOURS["train"], label="measured")
+    axes.barh(ratios.index, ratios, color=COLORS["train"], label="measured")
     wanted = [RATIOS[work] for work in ratios.index]
     for place, (measured, mark) in enumerate(zip(ratios, wanted, strict=True)):
         axes.text(1.08 * max(measured, mark), place, f"{measured:.1f}", va="center")
-    axes.plot(wanted, ratios.index, "|", markersize=18, markeredgewidth=2.5, color=COLOURS["score"], label="wanted")
-    axes.axvline(1, color="grey", linewidth=1)
+    axes.plot(wanted, ratios.index, "|", markersize=18, markeredgewidth=2.5, color=COLORS["score"], label="wanted")
+    axes.axvline(1, color="gray", linewidth=1)
     axes.set(xscale="log", xlabel="times as fast as alibi-detect", xlim=(0.8, 2 * max(*ratios, *wanted)))
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
@@ -116,7 +116,7 @@ def draw_growth(growth: pd.DataFrame) -> plt.Figure:
     for (work, marker), title in zip({"train": "o-", "score": "s--"}.items(), ("an epoch", "scoring"), strict=True):
         chosen = lines[0] == work
         rows = lines.loc[chosen, 1].str.replace(",", "").astype(int)
-        axes.plot(rows, growth.loc[chosen, "value"], marker, color=COLOURS[work], label=title)
+        axes.plot(rows, growth.loc[chosen, "value"], marker, color=COLORS[work], label=title)
     axes.set(xscale="log", xlabel="rows of X", ylabel="microseconds a row", ylim=(0, None))
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)

@@ -89,7 +89,7 @@ def _logistic_regression(classifier: LogisticRegression, x: Tensor) -> Tensor:
 
 
 def _one_vs_rest(classifier: Any, x: Tensor) -> Tensor:
-    """Sigmoids that are normalised over the classes: their logarithms are the logits."""
+    """Sigmoids that are normalized over the classes: their logarithms are the logits."""
     logits = _linear(classifier, x)
     if len(classifier.classes_) == 2:
         return logits

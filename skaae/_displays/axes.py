@@ -1,8 +1,8 @@
-"""What the displays share: colours, axes, legends, and the detector behind an estimator.
+"""What the displays share: colors, axes, legends, and the detector behind an estimator.
 
 matplotlib is imported when something is drawn. No rcParams are changed: text and frames have the
-colours of the style in force, and the hues are those of Okabe and Ito that stand out from white as
-well as from black. Whatever differs by colour differs by hatch, line style or marker too.
+colors of the style in force, and the hues are those of Okabe and Ito that stand out from white as
+well as from black. Whatever differs by color differs by hatch, line style or marker too.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def _divided(ax: Axes, shape: tuple[int, int], space: float) -> np.ndarray:
 
 
 def foreground(ax: Axes) -> Any:
-    """Colour of the text of these axes: black or white, as their style has it."""
+    """Color of the text of these axes: black or white, as their style has it."""
     return ax.xaxis.label.get_color()
 
 

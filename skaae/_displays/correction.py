@@ -1,4 +1,4 @@
-"""What the defence makes of single samples: given and reconstructed images, or the features that moved."""
+"""What the defense makes of single samples: given and reconstructed images, or the features that moved."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class CorrectionDisplay:
     ['2 → 5', '3 → 2.5', '1 → 1', 'given → reconstructed']
     >>> print(display.axes_[0, 0].get_title(loc="left"))
     row 0, truth: cat, score 1003.3, flagged
-    no defence: dog (wrong), corrected: cat
+    no defense: dog (wrong), corrected: cat
     """
 
     X: np.ndarray
@@ -299,7 +299,7 @@ class CorrectionDisplay:
                 one.set(xticks=[], yticks=[])
         for i, axes in enumerate(self.axes_):
             axes[0].set_ylabel("\n".join(self._name(i)), rotation=0, ha="right", va="center")
-            axes[-2].set_xlabel(_lines(self._label(i, "no_defense", "no defence"), self._score(i)), fontsize="small")
+            axes[-2].set_xlabel(_lines(self._label(i, "no_defense", "no defense"), self._score(i)), fontsize="small")
             labels = self._label(i, "defense", "reconstructed"), self._label(i, "corrected", "corrected")
             axes[-1].set_xlabel(_lines(*labels), fontsize="small")
 
@@ -334,7 +334,7 @@ class CorrectionDisplay:
             ax.text(1.02, float(place), f"{given:.4g} → {reconstructed:.4g}".replace("-", "\N{MINUS SIGN}"), **beside)
         ax.text(1.02, -0.05, "given → reconstructed", transform=ax.transAxes, fontsize="small", va="top")
         known = ", ".join(filter(None, [*self._name(i), self._score(i)]))
-        labels = self._label(i, "no_defense", "no defence"), self._label(i, "corrected", "corrected")
+        labels = self._label(i, "no_defense", "no defense"), self._label(i, "corrected", "corrected")
         ax.set_title(_lines(known, ", ".join(filter(None, labels))), loc="left", fontsize="medium")
 
     def _moved_to(self, X: np.ndarray) -> np.ndarray:

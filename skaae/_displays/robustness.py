@@ -1,4 +1,4 @@
-"""Accuracy with and without the defence, against the strength of an attack or against the threshold."""
+"""Accuracy with and without the defense, against the strength of an attack or against the threshold."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 LOOKS: dict[str, dict[str, Any]] = {
-    "without defence": {"color": VERMILLION, "linestyle": "--", "marker": "X", "linewidth": 1.8},
+    "without defense": {"color": VERMILLION, "linestyle": "--", "marker": "X", "linewidth": 1.8},
     # Broader and below the others, so that it is seen where they coincide.
     "corrected": {"color": BLUE, "linestyle": "-", "marker": "o", "linewidth": 3, "zorder": 1.9},
     "always reconstructed": {"color": GREEN, "linestyle": "-.", "marker": "^", "linewidth": 1.8},
@@ -40,7 +40,7 @@ MARKERS = 12
 
 @dataclass(eq=False, repr=False)
 class RobustnessDisplay:
-    """Accuracy without defence, corrected, and with every row reconstructed.
+    """Accuracy without defense, corrected, and with every row reconstructed.
 
     Against the strength of an attack, or against the percentile of clean scores that sets the
     threshold; then the share of clean rows that is flagged is drawn too, beside the share that the
@@ -53,7 +53,7 @@ class RobustnessDisplay:
     ----------
     x : ndarray of shape (n_points,)
         Strengths, ascending, or percentiles.
-    accuracy_without_defence, accuracy_corrected, accuracy_reconstructed : ndarray of shape (n_points,)
+    accuracy_without_defense, accuracy_corrected, accuracy_reconstructed : ndarray of shape (n_points,)
         Accuracy of M(x), of the corrected predictions, and of M(x') for every row; in [0, 1].
     false_alarms : ndarray of shape (n_points,) or None, default=None
         Share of the clean rows that is flagged at each percentile. None: x are strengths.
@@ -69,7 +69,7 @@ class RobustnessDisplay:
     See Also
     --------
     ScoreDisplay : Distributions of the scores.
-    skaae.metrics.defence_report : The same accuracies as a table, for attacks that have names.
+    skaae.metrics.defense_report : The same accuracies as a table, for attacks that have names.
 
     Examples
     --------
@@ -79,12 +79,12 @@ class RobustnessDisplay:
     >>> clean = {"no_defense": labels, "corrected": labels, "defense": [0, 0, 1, 0]}
     >>> attacked = {"no_defense": fooled, "corrected": [0, 1, 1, 1], "defense": [0, 0, 1, 1]}
     >>> display = RobustnessDisplay.from_predictions({0.0: clean, 0.3: attacked}, labels)
-    >>> display.accuracy_without_defence, display.accuracy_corrected
+    >>> display.accuracy_without_defense, display.accuracy_corrected
     (array([1.  , 0.25]), array([1.  , 0.75]))
     """
 
     x: np.ndarray
-    accuracy_without_defence: np.ndarray
+    accuracy_without_defense: np.ndarray
     accuracy_corrected: np.ndarray
     accuracy_reconstructed: np.ndarray
     false_alarms: np.ndarray | None = None
@@ -250,7 +250,7 @@ class RobustnessDisplay:
         """
         self.ax_: Axes = single_axes(ax, (6.4, 4.4))
         self.figure_: Any = self.ax_.figure
-        values = self.accuracy_without_defence, self.accuracy_corrected, self.accuracy_reconstructed
+        values = self.accuracy_without_defense, self.accuracy_corrected, self.accuracy_reconstructed
         every: dict[str, Any] = {"markevery": -(-len(self.x) // MARKERS), "markersize": 6}
         prefix = "" if self.false_alarms is None else "accuracy "
         self.lines_ = {
@@ -294,7 +294,7 @@ def _by_strength(values: Any) -> dict[float, Any]:
     if strange or not values:
         raise ValueError(
             f"Strengths must be finite numbers, got {strange or 'none'}. For attacks that have names: "
-            f"skaae.metrics.defence_report."
+            f"skaae.metrics.defense_report."
         )
     return {float(strength): found for strength, found in values.items()}
 

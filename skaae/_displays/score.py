@@ -64,11 +64,11 @@ class ScoreDisplay:
     See Also
     --------
     RobustnessDisplay : Accuracy against the strength of an attack, or against the threshold.
-    skaae.metrics.defence_report : The rates as a table.
+    skaae.metrics.defense_report : The rates as a table.
 
     Notes
     -----
-    The detection rate is that of all attacked rows given; `defence_report` leaves out those whose
+    The detection rate is that of all attacked rows given; `defense_report` leaves out those whose
     label the attack has not changed.
 
     Examples

@@ -117,7 +117,7 @@ def variables_of(model: keras.Layer) -> list[dict[str, np.ndarray]]:
     Raises
     ------
     TypeError
-        If a layer has learnt a vocabulary, which is no array.
+        If a layer has learned a vocabulary, which is no array.
     """
     found = _layers_with_variables(model)
     with_assets = [layer.name for layer in model._flatten_layers() if hasattr(layer, "save_assets")]
@@ -143,7 +143,7 @@ def _layers_with_variables(model: keras.Layer) -> list[tuple[keras.Layer, dict[s
 
 
 def call_frozen(model: keras.Model, x: tf.Tensor) -> Any:
-    """Call a model so that nothing is written to it: no statistics, no seeds, no regularisation losses."""
+    """Call a model so that nothing is written to it: no statistics, no seeds, no regularization losses."""
     with keras.StatelessScope():
         return model(x, training=False)
 

@@ -43,7 +43,7 @@ def split_rows(n_samples: int, calibration_fraction: float, seed: int) -> tuple[
     return np.sort(order[n_calibration:]), np.sort(order[:n_calibration])
 
 
-def split_labelled_rows(y: np.ndarray, calibration_fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def split_labeled_rows(y: np.ndarray, calibration_fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Part the rows as `split_rows` does, with a row of each class among those for training.
 
     Parameters
@@ -67,9 +67,9 @@ def split_labelled_rows(y: np.ndarray, calibration_fraction: float, seed: int) -
     Examples
     --------
     >>> import numpy as np
-    >>> from skaae._scoring.threshold import split_labelled_rows
+    >>> from skaae._scoring.threshold import split_labeled_rows
     >>> y = np.array(["common"] * 8 + ["rare"])
-    >>> training, calibration = split_labelled_rows(y, 0.5, seed=0)
+    >>> training, calibration = split_labeled_rows(y, 0.5, seed=0)
     >>> set(y[training].tolist()) == {"common", "rare"}
     True
     """

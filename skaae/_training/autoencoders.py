@@ -44,7 +44,7 @@ def build_autoencoder(
     encoder, decoder : keras.Model or None, default=None
         Two models instead of one; copies of both are chained.
     statistics : Statistics or None, default=None
-        Of the training rows, for the default autoencoder; None: they are taken for standardised.
+        Of the training rows, for the default autoencoder; None: they are taken for standardized.
 
     Returns
     -------
@@ -87,7 +87,7 @@ def check_start(
 def default_autoencoder(sample_shape: SampleShape, statistics: Statistics | None = None) -> keras.Model:
     """Build the default autoencoder for rows, sequences or images.
 
-    Where X lies in [0, 1] it ends in a sigmoid. Other rows and sequences need not be standardised: it brings
+    Where X lies in [0, 1] it ends in a sigmoid. Other rows and sequences need not be standardized: it brings
     each feature to a mean of 0 and a standard deviation of 1 on the way in, and back on the way out.
 
     Parameters
@@ -95,7 +95,7 @@ def default_autoencoder(sample_shape: SampleShape, statistics: Statistics | None
     sample_shape : tuple of int
         (n_features,): Dense. (n_timesteps, n_channels): Conv1D. (height, width, n_channels): Conv2D.
     statistics : Statistics or None, default=None
-        Of the training rows; None: they are taken for standardised.
+        Of the training rows; None: they are taken for standardized.
 
     Returns
     -------

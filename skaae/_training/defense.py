@@ -17,7 +17,7 @@ from skaae._keras.models import fingerprint
 from skaae._training.cache import cached_training, describe
 from skaae._training.loop import Objective, TrainingOptions, train
 from skaae._training.perturbations import Perturbation
-from skaae._training.surrogate import distil
+from skaae._training.surrogate import distill
 
 History = dict[str, list[float]]
 
@@ -33,8 +33,8 @@ class Fitting:
     classifier : FrozenKerasModel or PredictProbaClassifier
         M.
     surrogate : FrozenKerasModel or None
-        Where M has no gradient, the network that has; `run` changes its weights if `distils`.
-    distils : bool
+        Where M has no gradient, the network that has; `run` changes its weights if `distills`.
+    distills : bool
     heads : FrozenHeads
         Rows -> logits of M, or of its surrogate, and of the hidden terms.
     objective : Objective
@@ -46,7 +46,7 @@ class Fitting:
     autoencoder: keras.Model
     classifier: Classifier
     surrogate: FrozenKerasModel | None
-    distils: bool
+    distills: bool
     heads: FrozenHeads
     objective: Objective
     options: TrainingOptions
@@ -74,8 +74,8 @@ class Fitting:
         return history
 
     def _train(self, X: RowSubset) -> History:
-        if self.surrogate is not None and self.distils:
-            distil(self.surrogate, self.classifier, X, self.seed)
+        if self.surrogate is not None and self.distills:
+            distill(self.surrogate, self.classifier, X, self.seed)
         targets = self._targets(X)
         return train(
             self.autoencoder, self.heads, X, targets, self.objective, self.options, self.seed, self.perturbation
@@ -89,7 +89,7 @@ class Fitting:
         return logits
 
     def _models(self) -> list[keras.Model]:
-        surrogate = [self.surrogate.model] if self.surrogate is not None and self.distils else []
+        surrogate = [self.surrogate.model] if self.surrogate is not None and self.distills else []
         return [self.autoencoder, *surrogate]
 
     def _weights(self, history: History) -> tuple[list[list[np.ndarray]], History]:
@@ -102,7 +102,7 @@ class Fitting:
         return [
             fingerprint(self.autoencoder),
             _fingerprint_of_classifier(self.classifier),
-            [surrogate, self.distils],
+            [surrogate, self.distills],
             self.heads.fingerprint(),
             {name: describe(value) for name, value in settings.items()},
             self.seed,

@@ -1,4 +1,4 @@
-"""Training: the Keras model that moves AE, and nothing but AE, towards M(AE(x)) = M(x)."""
+"""Training: the Keras model that moves AE, and nothing but AE, toward M(AE(x)) = M(x)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from skaae._training.perturbations import Perturbation
 
 Heads = Callable[[tf.Tensor], list[tf.Tensor]]
 MOST_RESIDENT_BYTES = 2**28
-# Where the number of epochs is left open: about as many steps as the defence goes on gaining from.
+# Where the number of epochs is left open: about as many steps as the defense goes on gaining from.
 DEFAULT_STEPS = 7000
 DEFAULT_EPOCHS = (5, 100)
 OPTIMIZER_TYPES = (str, type, keras.optimizers.Optimizer)
@@ -27,7 +27,7 @@ OPTIMIZER_TYPES = (str, type, keras.optimizers.Optimizer)
 
 @dataclass(frozen=True)
 class Objective:
-    """The loss of a batch, without the regularisation losses of the autoencoder's layers.
+    """The loss of a batch, without the regularization losses of the autoencoder's layers.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ class TrainingModel(keras.Model):
             x,
             logits,
             against_classifier=lambda rows, targets: score(targets, self._heads(rows)),
-            against_defence=lambda rows, targets: score(targets, self._heads(self._reconstruct(rows, training=False))),
+            against_defense=lambda rows, targets: score(targets, self._heads(self._reconstruct(rows, training=False))),
             seed=seed,
         )
 

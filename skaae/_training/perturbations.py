@@ -63,7 +63,7 @@ class Perturbation:
         x: tf.Tensor,
         targets: Sequence[tf.Tensor],
         against_classifier: Divergence,
-        against_defence: Divergence,
+        against_defense: Divergence,
         seed: tf.Tensor,
     ) -> tf.Tensor:
         """Perturb a batch.
@@ -73,7 +73,7 @@ class Perturbation:
         x : tf.Tensor of shape (n_samples, ...), float32
         targets : sequence of tf.Tensor of shape (n_samples, n_classes)
             Logits of x.
-        against_classifier, against_defence : callable
+        against_classifier, against_defense : callable
             ``divergence(rows, targets)`` of M and of M(AE(x)), one value a row.
         seed : tf.Tensor of shape (2,), int32
             Another one for each batch.
@@ -86,7 +86,7 @@ class Perturbation:
         noise = max(self.noise, LEAST_NOISE) if self.virtual_adversarial else self.noise
         moved = x + noise * self.scale * tf.random.stateless_normal(tf.shape(x), seeds[0])
         if self.virtual_adversarial and any(self.shares):
-            moved = self._ascend_in_shares(moved, targets, (against_classifier, against_defence), seeds[1:])
+            moved = self._ascend_in_shares(moved, targets, (against_classifier, against_defense), seeds[1:])
         return moved if self.bounds is None else tf.clip_by_value(moved, *self.bounds)
 
     def _ascend_in_shares(

@@ -76,7 +76,7 @@ def build_surrogate(surrogate: Surrogate, X: Rows, classes: np.ndarray) -> Froze
     return FrozenKerasModel(model, classes=classes, from_logits=from_logits)
 
 
-def distil(surrogate: FrozenKerasModel, classifier: PredictProbaClassifier, X: Rows, seed: int) -> None:
+def distill(surrogate: FrozenKerasModel, classifier: PredictProbaClassifier, X: Rows, seed: int) -> None:
     """Train the surrogate, in place, on the classifier's probabilities on X and on perturbed X.
 
     Parameters

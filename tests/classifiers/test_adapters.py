@@ -191,8 +191,8 @@ class TestRefused:
         classifier = make_pipeline(columns, GaussianNB()).fit(X.round(), y)
         with pytest.raises(ValueError, match="Put the ColumnTransformer before the detector"):
             AdversarialAEDetector(classifier).fit(X)
-        frame = pd.DataFrame(X).assign(colour="red")
-        with pytest.raises(ValueError, match=r"hold no numbers: \['colour'\]. Encode them before the detector"):
+        frame = pd.DataFrame(X).assign(color="red")
+        with pytest.raises(ValueError, match=r"hold no numbers: \['color'\]. Encode them before the detector"):
             AdversarialAEDetector(GaussianNB().fit(X, y)).fit(frame.rename(columns=str))
 
     def test_classifier_of_several_labels(self, iris):

@@ -43,7 +43,7 @@ STEPS = {
     "min-max": MinMaxScaler((-1, 2)),
     "min-max clipped": MinMaxScaler(clip=True),
     "robust": RobustScaler(),
-    "robust without centre": RobustScaler(with_centering=False),
+    "robust without center": RobustScaler(with_centering=False),
     "maximum": MaxAbsScaler(),
     "pca": PCA(5),
     "pca whitened": PCA(5, whiten=True),

@@ -90,7 +90,7 @@ class TestAxes:
         legend, figure = legend.get_window_extent(), ax.figure.bbox
         assert ax.get_window_extent().y1 <= legend.y0 < legend.y1 <= figure.y1
 
-    def test_text_has_the_colour_of_the_style_of_the_axes(self):
+    def test_text_has_the_color_of_the_style_of_the_axes(self):
         assert foreground(plt.subplots()[1]) == "black"
         with plt.style.context("dark_background"):
             ax = plt.subplots()[1]

@@ -46,9 +46,9 @@ class TestImages:
     def test_captions(self):
         display = CorrectionDisplay.from_predictions(IMAGES, RECONSTRUCTED, **FOUND, y=TRUTH, samples=[0, 3])
         assert [ax.get_xlabel() for ax in display.axes_.ravel()] == [
-            "no defence: 1 (wrong)\nscore 1004.2, flagged",
+            "no defense: 1 (wrong)\nscore 1004.2, flagged",
             "reconstructed: 0\ncorrected: 0",
-            "no defence: 2 (wrong)\nscore 1000.2, not flagged",
+            "no defense: 2 (wrong)\nscore 1000.2, not flagged",
             "reconstructed: 0\ncorrected: 2 (wrong)",
         ]
         assert [ax.get_ylabel() for ax in display.axes_[:, 0]] == ["row 0\ntruth: 0", "row 3\ntruth: 0"]
@@ -56,7 +56,7 @@ class TestImages:
     def test_what_is_not_known_is_not_written(self):
         display = CorrectionDisplay.from_predictions(IMAGES, RECONSTRUCTED, no_defense=FOUND["no_defense"])
         assert display.axes_.shape == (5, 2), "the first five"
-        assert [ax.get_xlabel() for ax in display.axes_[0]] == ["no defence: 1", ""]
+        assert [ax.get_xlabel() for ax in display.axes_[0]] == ["no defense: 1", ""]
         assert display.axes_[0, 0].get_ylabel() == "row 0"
 
     def test_stored_as_rows(self):
@@ -67,7 +67,7 @@ class TestImages:
         np.testing.assert_allclose(pixels(display.axes_[0, 0]), (IMAGES[0, ..., 0] - least) / (largest - least))
         assert display.axes_[0, 0].images[0].get_cmap().name == "gray_r"
 
-    def test_colours(self):
+    def test_colors(self):
         bytes_ = RANDOM.integers(0, 256, (2, 4, 4, 3)).astype(np.uint8)
         display = CorrectionDisplay.from_predictions(bytes_, bytes_ + 300.0, samples=1)
         np.testing.assert_allclose(pixels(display.axes_[0, 0]), bytes_[0] / 255)
@@ -136,7 +136,7 @@ class TestTables:
         known = {name: values[:2] for name, values in FOUND.items()}
         display = CorrectionDisplay.from_predictions(TABLE, TABLE_RECONSTRUCTED, **known, y=["x", "y"])
         assert display.axes_[1, 0].get_title(loc="left") == (
-            "row 1, truth: y, score 0.01, not flagged\nno defence: 1 (wrong), corrected: 1 (wrong)"
+            "row 1, truth: y, score 0.01, not flagged\nno defense: 1 (wrong), corrected: 1 (wrong)"
         )
 
     def test_sequences_are_tables_of_their_values(self):

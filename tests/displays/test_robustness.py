@@ -36,7 +36,7 @@ class TestStrength:
         display = RobustnessDisplay.from_predictions({0.3: STRONG, 0: CLEAN, 0.1: WEAK}, TRUTH)
         assert display.x.tolist() == [0, 0.1, 0.3], "in order"
         assert curves(display) == {
-            "without defence": [1, 0.75, 0.25],
+            "without defense": [1, 0.75, 0.25],
             "corrected": [1, 1, 0.5],
             "always reconstructed": [0.75, 1, 0.5],
         }
@@ -49,7 +49,7 @@ class TestStrength:
         assert display.accuracy_corrected.tolist() == [1, 0.5]
         assert display.ax_.get_xlabel() == "size (L2)"
 
-    def test_lines_differ_without_colour(self):
+    def test_lines_differ_without_color(self):
         lines = against_percentile().lines_.values()
         assert len({(line.get_linestyle(), line.get_marker()) for line in lines}) == 5
 
@@ -76,7 +76,7 @@ class TestPercentile:
         display = against_percentile()
         assert display.x.tolist() == [20, 50, 95]
         assert curves(display) == {
-            "without defence": [0.25, 0.25, 0.25],
+            "without defense": [0.25, 0.25, 0.25],
             "corrected": [0.75, 0.5, 0.5],  # above 0.2: rows 0, 1; above 0.5 and 0.95: row 0
             "always reconstructed": [0.5, 0.5, 0.5],
             "false-alarm rate": [0.75, 0.75, 0.5],
@@ -103,7 +103,7 @@ class TestEstimator:
         found = detector.correct(X + 0.3)
         assert display.accuracy_corrected[1] == np.mean(found.corrected == y)
         assert display.accuracy_reconstructed[1] == np.mean(found.defense == y)
-        assert display.accuracy_without_defence[0] == np.mean(detector.correct(X).no_defense == y)
+        assert display.accuracy_without_defense[0] == np.mean(detector.correct(X).no_defense == y)
         lists = RobustnessDisplay.from_estimator(detector, attacked=([0.3, 1.0], [X + 0.3, X + 1.0]), y=y)
         np.testing.assert_array_equal(lists.accuracy_corrected, display.accuracy_corrected[1:])
 
@@ -133,7 +133,7 @@ class TestEstimator:
 @pytest.mark.parametrize(
     ("results", "options", "error", "message"),
     [
-        ({"PGD": CLEAN}, {}, ValueError, r"must be finite numbers, got \['PGD'\].*defence_report"),
+        ({"PGD": CLEAN}, {}, ValueError, r"must be finite numbers, got \['PGD'\].*defense_report"),
         ({np.nan: CLEAN}, {}, ValueError, "must be finite numbers, got"),
         ({}, {}, ValueError, "must be finite numbers, got none"),
         (

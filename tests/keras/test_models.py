@@ -125,7 +125,7 @@ def test_input_shape_is_compared_with_wildcards():
         check_input_shape(model, (7, 2), "classifier")
 
 
-def test_copy_of_a_model_that_has_learnt_to_scale(iris):
+def test_copy_of_a_model_that_has_learned_to_scale(iris):
     """Normalization derives values from its arrays, which `set_weights` does not."""
     scale = keras.layers.Normalization()
     scale.adapt(100 * iris[0] + 50)
@@ -133,7 +133,7 @@ def test_copy_of_a_model_that_has_learnt_to_scale(iris):
     np.testing.assert_array_equal(copy_model(model, "autoencoder")(iris[0]), model(iris[0]))
 
 
-def test_a_learnt_vocabulary_is_refused():
+def test_a_learned_vocabulary_is_refused():
     lookup = keras.layers.IntegerLookup(vocabulary=[1, 2])
     model = keras.Sequential([keras.Input((1,), dtype="int64"), lookup])
     with pytest.raises(TypeError, match="vocabularies"):

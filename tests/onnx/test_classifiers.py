@@ -20,12 +20,12 @@ from skaae.onnx._classifiers import classifier_model, transformer_model
 
 KINDS = {
     "naive Bayes": GaussianNB(),
-    "neighbours": KNeighborsClassifier(),
+    "neighbors": KNeighborsClassifier(),
     "SVC": CalibratedClassifierCV(SVC(), ensemble=False, cv=2),
     "XGBoost": XGBClassifier(n_estimators=10, n_jobs=1),
     "bagging": BaggingClassifier(n_estimators=3, random_state=0),
     "forest after a scaler": make_pipeline(StandardScaler(), "passthrough", RandomForestClassifier(10, random_state=0)),
-    "neighbours after a scaler": FrozenEstimator(make_pipeline(StandardScaler(), KNeighborsClassifier())),
+    "neighbors after a scaler": FrozenEstimator(make_pipeline(StandardScaler(), KNeighborsClassifier())),
 }
 
 # skl2onnx reads attributes that scikit-learn 1.9 deprecates

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-# The method as published: S(x) is the divergence alone, and training the minimisation of its mean.
+# The method as published: S(x) is the divergence alone, and training the minimization of its mean.
 PUBLISHED = {"noise": 0, "virtual_adversarial": 0, "label_change_first": False}
 
 

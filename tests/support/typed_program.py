@@ -16,7 +16,7 @@ from skaae import (
     attack_target,
 )
 from skaae.alibi import AdversarialAE
-from skaae.metrics import TruePositiveRateAt, corrected_accuracy, defence_report, detection_auc
+from skaae.metrics import TruePositiveRateAt, corrected_accuracy, defense_report, detection_auc
 from skaae.onnx import OnnxDetector, to_onnx
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def defend(model: object, X: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def judge(detector: AdversarialAEDetector, X: np.ndarray, y: np.ndarray, attacked: np.ndarray) -> float:
-    print(skaae.__version__, defence_report(detector, X, y, attacked={"pgd": attacked}))
+    print(skaae.__version__, defense_report(detector, X, y, attacked={"pgd": attacked}))
     scores = detection_auc(detector, X, y), TruePositiveRateAt(0.05)(detector, X, y), corrected_accuracy(detector, X, y)
     return max(scores)
 

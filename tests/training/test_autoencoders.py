@@ -37,10 +37,10 @@ def test_default_computes_in_the_units_of_each_feature(sample_shape):
     raw = mean + spread * x
     keras.utils.set_random_seed(0)
     given_raw = build_autoencoder(sample_shape, statistics=Statistics.of(raw))
-    given_standardised = keras.models.clone_model(build_autoencoder(sample_shape))
-    given_standardised.set_weights(given_raw.get_weights())
+    given_standardized = keras.models.clone_model(build_autoencoder(sample_shape))
+    given_standardized.set_weights(given_raw.get_weights())
     statistics = Statistics.of(raw)
-    wanted = given_standardised(((raw - statistics.mean) / statistics.spread).astype("float32"))
+    wanted = given_standardized(((raw - statistics.mean) / statistics.spread).astype("float32"))
     found = (given_raw(raw.astype("float32")) - statistics.mean) / statistics.spread
     np.testing.assert_allclose(found[..., :3], wanted[..., :3], atol=2e-3)
 

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("short_distillation")
 @pytest.fixture
 def trainings(monkeypatch):
     """Counts the trainings of a surrogate and of an autoencoder."""
-    counts = {"distil": 0, "train": 0}
+    counts = {"distill": 0, "train": 0}
 
     def counted(name, function):
         def call(*arguments):
@@ -36,7 +36,7 @@ def test_cached_training_brings_the_surrogate_too(iris, forest, trainings, tmp_p
     X, _ = iris
     detector = AdversarialAEDetector(forest, epochs=2, random_state=0, memory=str(tmp_path))
     first, second = clone(detector).fit(X), clone(detector).set_params(threshold_percentile=80).fit(X)
-    assert trainings == {"distil": 1, "train": 1}
+    assert trainings == {"distill": 1, "train": 1}
     for name in ("autoencoder_", "surrogate_"):
         models = [getattr(getattr(fitted, name), "model", getattr(fitted, name)) for fitted in (first, second)]
         for before, after in zip(*(model.get_weights() for model in models), strict=True):
@@ -50,7 +50,7 @@ def test_another_classifier_is_another_training(iris, forest, trainings, tmp_pat
     other = FrozenEstimator(RandomForestClassifier(5, random_state=1).fit(X, y))
     for classifier in (forest, other):
         AdversarialAEDetector(classifier, epochs=1, random_state=0, memory=str(tmp_path)).fit(X)
-    assert trainings == {"distil": 2, "train": 2}
+    assert trainings == {"distill": 2, "train": 2}
 
 
 def test_targets_are_the_real_predictions(iris, forest, monkeypatch):

@@ -64,11 +64,11 @@ def test_own_loss_takes_the_place_of_both_terms(iris, iris_model):
     assert loss == pytest.approx(wanted, rel=1e-5)
 
 
-def test_regularisation_losses_of_the_autoencoder_count(iris, iris_model):
-    def penalised(sample_shape):
+def test_regularization_losses_of_the_autoencoder_count(iris, iris_model):
+    def penalized(sample_shape):
         return autoencoder(sample_shape, kernel_regularizer=keras.regularizers.L1(0.1), kernel_initializer="ones")
 
-    loss, detector = loss_at_start(iris_model, iris[0], autoencoder=penalised)
+    loss, detector = loss_at_start(iris_model, iris[0], autoencoder=penalized)
     assert loss == pytest.approx(detector.adversarial_score(iris[0]).mean() + 0.1 * 16, rel=1e-5)
 
 

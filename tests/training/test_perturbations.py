@@ -31,10 +31,10 @@ def divergence(x, targets):
     return AdversarialScore()(targets, [classify(x)])
 
 
-def perturb(X=ROWS, seed=SEED, against_classifier=divergence, against_defence=divergence, **options):
+def perturb(X=ROWS, seed=SEED, against_classifier=divergence, against_defense=divergence, **options):
     perturbation = Perturbation(**{"scale": np.float32(1), "bounds": None, "steps": 1, **options})
     x = tf.constant(X)
-    return perturbation(x, [classify(x)], against_classifier, against_defence, seed).numpy()
+    return perturbation(x, [classify(x)], against_classifier, against_defense, seed).numpy()
 
 
 def root_mean_square(values):
@@ -83,9 +83,9 @@ class TestPerturbation:
             virtual_adversarial=0.3,
             shares=(0.6, 0.3),
             against_classifier=counted("classifier"),
-            against_defence=counted("defence"),
+            against_defense=counted("defense"),
         )
-        assert asked == {"classifier": 24, "defence": 12}
+        assert asked == {"classifier": 24, "defense": 12}
         assert root_mean_square(moved - ROWS)[36:].max() < 3 * LEAST_NOISE
         assert np.median(root_mean_square(moved - ROWS)[:36]) > 0.05
 

@@ -4,9 +4,9 @@ import sys
 CODE = """
 import sys
 sys.modules["pandas"] = None  # as if it were not installed
-from skaae.metrics import defence_report
+from skaae.metrics import defense_report
 try:
-    defence_report(None, None, None, {})
+    defense_report(None, None, None, {})
 except ImportError as error:
     print(error)
 """
