@@ -12,6 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skaae._classifiers.adapters import check_kind, is_fitted
+from skaae._classifiers.unwrapping import unfrozen
 from skaae._data.input import DTYPES, check_labels, clear_errors
 from skaae._data.rows import RowSubset
 from skaae._data.samples import check_float32_range
@@ -150,7 +151,7 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
         checked = detector._checked_for_fit(X)
         detector._fit_rows(RowSubset(checked, training), RowSubset(checked, calibration), seed)
         self.detector_ = detector
-        self.classifier_ = getattr(detector.classifier, "estimator", detector.classifier)
+        self.classifier_ = unfrozen(detector.classifier)
         self.classes_ = detector.classes_
 
     def _checked(self, X: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:

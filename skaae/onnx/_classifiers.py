@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import make_pipeline
 
 from skaae._classifiers.adapters import PredictProbaClassifier
+from skaae._classifiers.unwrapping import all_steps_of
 from skaae._utils.extras import import_extra
 from skaae.onnx._assembly import OPSETS, Assembly
 from skaae.onnx._trees import add_trees
@@ -112,11 +112,8 @@ def transformer_model(steps: list[Any], n_features: int) -> Any:
 
 
 def _add_classifier(estimator: Any, assembly: Assembly, x: str) -> str:
-    if isinstance(estimator, FrozenEstimator):
-        return _add_classifier(estimator.estimator, assembly, x)
-    if isinstance(estimator, Pipeline):
-        *steps, last = [step for _, step in estimator.steps if step is not None and step != "passthrough"]
-        return _add_classifier(last, assembly, _add_transformers(steps, assembly, x))
+    *transformers, estimator = all_steps_of(estimator)
+    x = _add_transformers(transformers, assembly, x)
     probabilities = add_trees(estimator, assembly, x)
     if probabilities is not None:
         return probabilities

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from skaae._classifiers.adapters import FLOOR_TIMES_CLASSES
+from skaae._classifiers.unwrapping import all_steps_of, is_same_classifier, steps_of
 from skaae._corrected import CorrectedClassifier
 from skaae._detector import AdversarialAEDetector
 from skaae._frozen_keras_model import FrozenKerasModel
@@ -89,9 +88,8 @@ def _kinds(sample_shape: tuple[int, ...], n_classes: int) -> dict[str, tuple[typ
 
 
 def _take_apart(estimator: Any) -> tuple[list[Any], AdversarialAEDetector]:
-    """The steps before the detector, out of their FrozenEstimator, and the detector."""
-    steps = [step for _, step in estimator.steps] if isinstance(estimator, Pipeline) else [estimator]
-    steps = [step for step in steps if step is not None and step != "passthrough"]
+    """The steps before the detector, and the detector."""
+    steps = steps_of(estimator)
     found = [place for place, step in enumerate(steps) if isinstance(step, AdversarialAEDetector | CorrectedClassifier)]
     if len(found) != 1:
         raise TypeError(f"to_onnx got {type(estimator).__name__}: {WANTED} is wanted.")
@@ -100,24 +98,16 @@ def _take_apart(estimator: Any) -> tuple[list[Any], AdversarialAEDetector]:
     detector = getattr(steps[place], "detector_", steps[place])
     for step in steps[place + 1 :]:
         _check_is_classifier(step, detector)
-    return [step.estimator if isinstance(step, FrozenEstimator) else step for step in steps[:place]], detector
+    return [inner for step in steps[:place] for inner in all_steps_of(step)], detector
 
 
 def _check_is_classifier(step: Any, detector: AdversarialAEDetector) -> None:
     """Raise unless a step after the detector is M: its predictions are in the file already."""
-    if _innermost(step) is not _innermost(detector.classifier):
+    if not is_same_classifier(step, detector.classifier):
         raise TypeError(
             f"to_onnx: the step {type(step).__name__} after the detector is not the classifier that it defends, so the "
             f"file would not have its results. Export the Pipeline up to the detector, pipeline[:-1]."
         )
-
-
-def _innermost(classifier: Any) -> Any:
-    if isinstance(classifier, FrozenEstimator):
-        return _innermost(classifier.estimator)
-    if isinstance(classifier, FrozenKerasModel):
-        return classifier.model
-    return getattr(classifier, "model_", classifier)
 
 
 def _add_keras(defense: Defense, assembly: Assembly, _: str, x: str) -> dict[str, str]:
