@@ -38,7 +38,7 @@ def results(bench, tmp_path, monkeypatch):
     """An empty folder for results."""
     monkeypatch.setattr(bench.ledger, "FOLDER", tmp_path)
     for module in (bench.defense, bench.trees, bench.corruptions, bench.adaptive, bench.report):
-        monkeypatch.setattr(module, "LEDGER", bench.ledger.Ledger.named(module.__name__))
+        monkeypatch.setattr(module, "LEDGER", bench.ledger.Ledger.named(module.__name__.rpartition(".")[2]))
     return tmp_path
 
 
