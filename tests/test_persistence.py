@@ -198,7 +198,7 @@ class TestVersions:
         monkeypatch.setattr(_persistence, "FORMAT", found)
         file = pickle.dumps(detector)
         monkeypatch.undo()
-        with pytest.raises(ValueError, match=rf"saved in format {found} by skaae .* reads formats 1 to 1: install"):
+        with pytest.raises(ValueError, match=rf"saved in format {found} by skaae .* reads formats 1 to 1\. Install"):
             pickle.loads(file)
 
 

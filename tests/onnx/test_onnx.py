@@ -171,6 +171,6 @@ def test_missing_packages_are_named_with_their_extra(detector, path, tmp_path, m
     monkeypatch.setitem(sys.modules, missing, None)
     for module in [name for name in sys.modules if name.startswith("skaae.onnx._")]:
         monkeypatch.delitem(sys.modules, module)
-    with pytest.raises(ImportError, match=rf"needs {missing}[.\w]*: pip install 'skaae\[{extra}\]'"):
+    with pytest.raises(ImportError, match=rf"requires {missing}[.\w]*, which .* pip install 'skaae\[{extra}\]'"):
         to_onnx(detector, tmp_path / "file.onnx")
     assert list(tmp_path.iterdir()) == []
