@@ -141,7 +141,7 @@ class TestMetrics:
 
     @pytest.mark.parametrize("scorer", [detection_auc, TruePositiveRateAt(0.1)])
     def test_scores_of_other_detectors(self, scorer):
-        with pytest.raises(ValueError, match=r"estimator.score_samples\(X\) returned NaN"):
+        with pytest.raises(ValueError, match=r"estimator.score_samples\(X\) must return numbers"):
             scorer(Scores(np.array([0.0, 1.0, np.nan, 2.0])), ROWS[:4], [1, 1, -1, -1])
         assert scorer(Scores(np.array([0.0, -1.0, -np.inf, -2.0])), ROWS[:4], [1, 1, -1, -1]) == 1
         with pytest.raises(TypeError, match="estimator must be an outlier detector with score_samples, got NoneType"):

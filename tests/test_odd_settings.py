@@ -191,7 +191,9 @@ class TestClassifiers:
         ids=str,
     )
     def test_labels_that_are_none(self, classes):
-        with pytest.raises(ValueError, match="classes must be 3 different labels, one an output of the model, got"):
+        with pytest.raises(
+            ValueError, match="classes must be 3 different labels, one for each output of the model, got"
+        ):
             detector(FrozenKerasModel(dense(3, seed=1, activation="softmax"), classes=classes)).fit(ROWS)
 
     def test_weights_that_are_nan(self):
