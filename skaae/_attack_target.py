@@ -40,8 +40,8 @@ class AttackTarget(keras.Model):
             reconstructed = log_probabilities(heads(tf.cast(call_frozen(autoencoder, x), tf.float32))[0])
             return tf.cast(undefended + reconstructed, tf.float32)
 
-        # A graph, because logits in front of a softmax can only be found there. The networks are held by a closure, not
-        # by attributes, so that Keras does not track and train their weights.
+        # Logits in front of a softmax can only be found in a graph, hence tf.function. The closure holds the networks,
+        # because Keras would track and train them if they were attributes.
         self._logits = tf.function(logits, autograph=False)
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:

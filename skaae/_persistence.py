@@ -187,7 +187,7 @@ def _replaced(value: Any, replace: Callable[[Any, str], Any], name: str) -> Any:
     if type(value) is dict:
         return {key: _replaced(item, replace, f"{name}[{key!r}]") for key, item in value.items()}
     if type(value) in (list, tuple):
-        return type(value)(_replaced(item, replace, f"{name}[{place}]") for place, item in enumerate(value))
+        return type(value)(_replaced(item, replace, f"{name}[{index}]") for index, item in enumerate(value))
     return replace(value, name)
 
 
@@ -203,8 +203,8 @@ def _as_saved(value: Any, name: str) -> Any:
 
 def _pickles_itself(kind: type) -> bool:
     """Tell whether a user's class defines how it is pickled; its own rule then takes precedence over ours."""
-    own = [base for base in kind.__mro__ if base.__module__.split(".")[0] not in ("keras", "builtins")]
-    return any("__reduce__" in vars(base) or "__reduce_ex__" in vars(base) for base in own)
+    user_classes = [base for base in kind.__mro__ if base.__module__.split(".")[0] not in ("keras", "builtins")]
+    return any("__reduce__" in vars(base) or "__reduce_ex__" in vars(base) for base in user_classes)
 
 
 def _as_loaded(value: Any, name: str) -> Any:

@@ -237,7 +237,7 @@ def _labels_and_scores(estimator: Any, X: ArrayLike, y: ArrayLike) -> tuple[np.n
     scores = -np.asarray(estimator.score_samples(X))
     if np.isnan(scores).any():
         raise ValueError("estimator.score_samples(X) must return numbers, but it returned NaN for some rows.")
-    # scikit-learn refuses infinite scores. The largest float ranks in the same place.
+    # scikit-learn refuses infinite scores. The largest float has the same rank.
     return is_adversarial, np.clip(scores, -LARGEST, LARGEST)
 
 

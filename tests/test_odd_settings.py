@@ -252,6 +252,6 @@ class TestFacade:
     @pytest.mark.parametrize("log_metric", ["accuracy", ("accuracy", 3), 3, (3, keras.metrics.MeanSquaredError())])
     def test_log_metric(self, ad, log_metric):
         behind = ad.detector_
-        with pytest.raises(TypeError, match=r"log_metric must be a name and a keras.metrics.Metric, or None, got"):
+        with pytest.raises(TypeError, match=r"log_metric must be a tuple \(name, keras.metrics.Metric\) or None, got"):
             ad.fit(ROWS, log_metric=log_metric)
         assert ad.detector_ is behind

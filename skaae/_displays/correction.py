@@ -114,7 +114,7 @@ class CorrectionDisplay:
         cmap: str = "gray",
         ax: Axes | ArrayLike | None = None,
     ) -> CorrectionDisplay:
-        """Draw samples and the reconstructions, labels and scores that a detector computes.
+        """Plot samples with the reconstructions, labels and scores that a detector computes.
 
         Parameters
         ----------
@@ -196,7 +196,7 @@ class CorrectionDisplay:
         cmap: str = "gray",
         ax: Axes | ArrayLike | None = None,
     ) -> CorrectionDisplay:
-        """Draw samples from results that have been computed.
+        """Plot samples with results that have already been computed.
 
         Example: ``from_predictions(X, detector.reconstruct(X), **detector.correct(X))``.
 

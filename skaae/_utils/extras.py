@@ -29,9 +29,9 @@ def import_extra(module: str, extra: str) -> Any:
     Examples
     --------
     >>> from skaae._utils.extras import import_extra
-    >>> import_extra("nothing", "report")
+    >>> import_extra("nonexistent", "report")
     Traceback (most recent call last):
-    ImportError: This feature requires nothing, which is not installed. Install it with: pip install 'skaae[report]'
+    ImportError: This feature requires nonexistent, which is not installed. Install it with: pip install 'skaae[report]'
     """
     try:
         return import_module(module)
