@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skaae._divergence import log_probabilities
 from skaae._keras.models import call_frozen, zeros
+from skaae._training.defense import Defense
 
 if TYPE_CHECKING:
     from skaae._detector import AdversarialAEDetector
@@ -18,19 +19,19 @@ THROUGH = ("classifier", "defense", "both")
 
 
 class AttackTarget(keras.Model):
-    """Model from x to logits that uses the weights of a detector and has none of its own.
+    """Model from x to logits that uses the weights of a defense and has none of its own.
 
     Parameters
     ----------
-    detector : AdversarialAEDetector
-        The fitted detector.
+    defense : Defense
+        The networks of a fitted detector.
     through : {"classifier", "defense", "both"}
         The part of the detector that computes the logits. See `attack_target`.
     """
 
-    def __init__(self, detector: AdversarialAEDetector, through: str) -> None:
+    def __init__(self, defense: Defense, through: str) -> None:
         super().__init__(name=f"through_{through}")
-        heads, autoencoder = detector._heads, detector.autoencoder_
+        heads, autoencoder = defense.heads, defense.autoencoder
 
         def logits(x: tf.Tensor) -> tf.Tensor:
             x = tf.cast(x, tf.float32)
@@ -94,6 +95,6 @@ def attack_target(
     if through not in THROUGH:
         raise ValueError(f"through must be one of {THROUGH}, got {through!r}.")
     check_is_fitted(detector)
-    target = AttackTarget(detector, through)
-    target(zeros(detector._sample_shape))
+    target = AttackTarget(detector._defense, through)
+    target(zeros(detector._defense.sample_shape))
     return target

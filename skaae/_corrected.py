@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skaae._classifiers.adapters import check_kind, is_fitted
 from skaae._data.input import DTYPES, check_labels, clear_errors
+from skaae._data.rows import RowSubset
 from skaae._data.samples import check_float32_range
 from skaae._detector import AdversarialAEDetector
 from skaae._keras.seeds import draw_seed, temporary_seed
@@ -149,8 +150,8 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
             training, calibration = split_labeled_rows(y, detector._calibration_fraction(), seed)
             fitted = self._fit_classifier(detector.classifier, X if hasattr(X, "iloc") else rows, y, training, seed)
             detector.classifier = FrozenEstimator(fitted)
-        checked, _ = detector._checked_for_fit(X)
-        detector._fit_parts(checked, training, calibration, seed)
+        checked = detector._checked_for_fit(X)
+        detector._fit_rows(RowSubset(checked, training), RowSubset(checked, calibration), seed)
         self.detector_ = detector
         self.classifier_ = getattr(detector.classifier, "estimator", detector.classifier)
         self.classes_ = detector.classes_

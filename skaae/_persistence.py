@@ -24,8 +24,9 @@ from skaae._keras.models import load_variables, variables_of
 from skaae._keras.seeds import temporary_seed
 from skaae._utils.warnings import warn
 
-# Increase this number when a change makes new files unreadable for the previous release.
-FORMAT = 1
+# Increase FORMAT when a change makes new files unreadable for the previous release, and OLDEST_FORMAT when it makes
+# old files unreadable for this one.
+OLDEST_FORMAT, FORMAT = 2, 2
 KERAS_OBJECTS = (
     keras.Layer,
     keras.losses.Loss,
@@ -37,12 +38,14 @@ KERAS_OBJECTS = (
 TRUSTED_TYPES = (
     "skaae._classifiers.adapters.ConvertedClassifier",
     "skaae._classifiers.adapters.PredictProbaClassifier",
+    "skaae._classifiers.heads.FrozenHeads",
     "skaae._corrected.CorrectedClassifier",
     "skaae._detector.AdversarialAEDetector",
     "skaae._divergence.AdversarialScore",
     "skaae._frozen_keras_model.FrozenKerasModel",
     "skaae._persistence.SavedKeras",
     "skaae._persistence.SavedObject",
+    "skaae._training.defense.Defense",
     "skaae.alibi.AdversarialAE",
 )
 
@@ -197,8 +200,13 @@ def _as_saved(value: Any, name: str) -> Any:
             return value
         return _stand_ins.setdefault(id(value), SavedKeras(name, value))
     is_callback = isinstance(value, keras.callbacks.Callback)
-    is_function = callable(value) and not isinstance(value, type) and not hasattr(value, "get_params")
-    return SavedObject(name, value) if is_callback or (is_function and not name.startswith("_")) else value
+    return SavedObject(name, value) if is_callback or _is_function_of_user(value) else value
+
+
+def _is_function_of_user(value: Any) -> bool:
+    """Whether this is a callable other than a class, an estimator, or an object of skaae, which has its own state."""
+    is_own = type(value).__module__.split(".")[0] == "skaae"
+    return callable(value) and not isinstance(value, type) and not hasattr(value, "get_params") and not is_own
 
 
 def _pickles_itself(kind: type) -> bool:
@@ -251,10 +259,10 @@ def _without_compilation(config: dict[str, Any]) -> dict[str, Any]:
 
 def _check_versions(name: str, saved_format: Any, saved_version: str) -> None:
     current = version("skaae")
-    if not isinstance(saved_format, int) or not 1 <= saved_format <= FORMAT:
+    if not isinstance(saved_format, int) or not OLDEST_FORMAT <= saved_format <= FORMAT:
         raise ValueError(
-            f"{name} was saved in format {saved_format} by skaae {saved_version}, but skaae {current} reads formats 1 "
-            f"to {FORMAT}. Install the version that wrote the file, or a later one."
+            f"{name} was saved in format {saved_format} by skaae {saved_version}, but skaae {current} reads formats "
+            f"{OLDEST_FORMAT} to {FORMAT}. Install the version that wrote the file."
         )
     if saved_version != current:
         warn(

@@ -18,6 +18,7 @@ from skaae._corrected import CorrectedClassifier
 from skaae._detector import AdversarialAEDetector
 from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._scoring.scorer import compare, reconstruction_graph, score_graph
+from skaae._training.defense import Defense
 from skaae._utils.extras import import_extra
 from skaae.onnx._assembly import OPSETS, Assembly
 from skaae.onnx._classifiers import classifier_model, transformer_model
@@ -55,19 +56,20 @@ def export(estimator: Any, file_format: int) -> Any:
     """
     steps, detector = _take_apart(estimator)
     metadata = _metadata(detector, steps, file_format)
-    is_exact = isinstance(detector.classifier_, FrozenKerasModel) and not steps
+    defense = detector._defense
+    is_keras = isinstance(defense.classifier, FrozenKerasModel)
     n_features = steps[0].n_features_in_ if steps else detector.n_features_in_
-    shape = (n_features,) if steps else detector._sample_shape
+    shape = (n_features,) if steps else defense.sample_shape
     # Keras models round x to float32 anyway. Transformers and other classifiers need it in float64.
-    assembly = Assembly("skaae", {"x": (np.float32 if is_exact else np.float64, shape)})
+    assembly = Assembly("skaae", {"x": (np.float32 if is_keras and not steps else np.float64, shape)})
     outputs = {}
     sample = "x"
     if steps:
         sample = assembly.add(transformer_model(steps, n_features), {"x": "x"})["sample"]
         outputs["sample"] = sample
-    add = _add_keras if isinstance(detector.classifier_, FrozenKerasModel) else _add_with_classifier
-    outputs |= add(detector, assembly, sample, assembly.cast(sample, np.float32))
-    kinds = _kinds(detector._sample_shape, len(detector.classes_))
+    add = _add_keras if is_keras else _add_with_classifier
+    outputs |= add(defense, assembly, sample, assembly.cast(sample, np.float32))
+    kinds = _kinds(defense.sample_shape, len(detector.classes_))
     model = assembly.model({name: (tensor, *kinds[name]) for name, tensor in outputs.items()})
     import_extra("onnx", "onnx").helper.set_model_props(model, metadata)
     return model
@@ -118,37 +120,33 @@ def _innermost(classifier: Any) -> Any:
     return getattr(classifier, "model_", classifier)
 
 
-def _add_keras(detector: AdversarialAEDetector, assembly: Assembly, _: str, x: str) -> dict[str, str]:
+def _add_keras(defense: Defense, assembly: Assembly, _: str, x: str) -> dict[str, str]:
     """Add the whole detector, with a Keras model as M."""
-    parts = detector.autoencoder_, detector._heads, detector._adversarial_score
-    model = _convert(lambda x: score_graph(*parts, x), {"x": (tf.float32, detector._sample_shape)})
+    model = _convert(lambda x: score_graph(defense, x), {"x": (tf.float32, defense.sample_shape)})
     return assembly.add(model, {"x": x})
 
 
-def _add_with_classifier(detector: AdversarialAEDetector, assembly: Assembly, sample: str, x: str) -> dict[str, str]:
+def _add_with_classifier(defense: Defense, assembly: Assembly, sample: str, x: str) -> dict[str, str]:
     """Add the whole detector, with another classifier as M, which classifies x and x' in one call."""
-    parts, shape = (detector.autoencoder_, detector._heads), detector._sample_shape
-    network = _convert(lambda x: reconstruction_graph(*parts, x), {"x": (tf.float32, shape)})
+    network = _convert(lambda x: reconstruction_graph(defense, x), {"x": (tf.float32, defense.sample_shape)})
     terms = assembly.add(network, {"x": x})
     reconstruction = terms.pop("reconstruction")
     both = assembly.node("Concat", sample, assembly.cast(reconstruction, np.float64), axis=0)
-    classifier = classifier_model(detector.classifier_, shape[0])
+    classifier = classifier_model(defense.classifier, defense.sample_shape[0])
     inputs = {"probabilities_of_both": assembly.add(classifier, {"x": both})["probabilities"], **terms}
-    equation = _convert(
-        _equation(detector), {"probabilities_of_both": (tf.float64, (len(detector.classes_),)), **_terms(detector)}
-    )
+    of_both = {"probabilities_of_both": (tf.float64, (len(defense.classifier.classes_),))}
+    equation = _convert(_equation(defense), {**of_both, **_terms(defense)})
     return {"reconstruction": reconstruction, **assembly.add(equation, inputs)}
 
 
-def _terms(detector: AdversarialAEDetector) -> dict[str, tuple[tf.DType, tuple[int, ...]]]:
+def _terms(defense: Defense) -> dict[str, tuple[tf.DType, tuple[int, ...]]]:
     """Return the type and shape of the hidden terms of x, followed by those of x'."""
-    x = tf.zeros((1, *detector._sample_shape), tf.float32)
-    function = tf.function(lambda x: reconstruction_graph(detector.autoencoder_, detector._heads, x))
-    shapes = function.get_concrete_function(x).structured_outputs
+    x = tf.zeros((1, *defense.sample_shape), tf.float32)
+    shapes = tf.function(lambda x: reconstruction_graph(defense, x)).get_concrete_function(x).structured_outputs
     return {name: (tf.float32, tuple(shapes[name].shape[1:])) for name in shapes if name.startswith("term_")}
 
 
-def _equation(detector: AdversarialAEDetector) -> Graph:
+def _equation(defense: Defense) -> Graph:
     """Make the function that computes the score.
 
     It takes the probabilities of x, with those of x' below them, and the hidden terms.
@@ -159,7 +157,7 @@ def _equation(detector: AdversarialAEDetector) -> Graph:
         floor = FLOOR_TIMES_CLASSES / probabilities_of_both.shape[1]
         logits = [tf.math.log(tf.maximum(values, floor)) for values in (original, reconstructed)]
         n_terms = len(terms) // 2
-        compared = compare(detector._adversarial_score, [logits[0], *terms[:n_terms]], [logits[1], *terms[n_terms:]])
+        compared = compare(defense.score, [logits[0], *terms[:n_terms]], [logits[1], *terms[n_terms:]])
         exact = {"probabilities": tf.identity(original), "probabilities_reconstructed": tf.identity(reconstructed)}
         return {**compared, **exact}
 
@@ -209,11 +207,11 @@ def _metadata(detector: AdversarialAEDetector, steps: list[Any], file_format: in
         "threshold": detector.threshold_,
         "classes": classes.tolist(),
         "classes_dtype": detector.classes_.dtype.str,
-        "sample_shape": [first.n_features_in_] if steps else list(detector._sample_shape),
+        "sample_shape": [first.n_features_in_] if steps else list(detector._defense.sample_shape),
         "feature_names": None if names is None else list(names),
-        "label_change_first": detector._adversarial_score.label_change_first,
-        "temperature": detector._adversarial_score.temperature,
-        "hidden_weights": list(detector._adversarial_score.hidden_weights),
+        "label_change_first": detector._defense.score.label_change_first,
+        "temperature": detector._defense.score.temperature,
+        "hidden_weights": list(detector._defense.score.hidden_weights),
         "versions": {package: version(package) for package in PACKAGES},
     }
     return {name: json.dumps(value) for name, value in values.items()}
