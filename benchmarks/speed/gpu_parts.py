@@ -298,17 +298,19 @@ def precision() -> Figures:
 
 
 def full_memory() -> Figures:
-    """The error of a fit on a device that has no memory left: on a GPU, which is given 256 MiB here."""
+    """The error of a fit on a device that has no memory left: on a GPU, which is given 64 MiB here."""
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
         yield "error where the device is full", "no GPU"
         return
-    limit = tf.config.LogicalDeviceConfiguration(memory_limit=256)
+    limit = tf.config.LogicalDeviceConfiguration(memory_limit=64)
     tf.config.set_logical_device_configuration(gpus[0], [limit])
     try:
         detector_of(table_networks()[0], batch_size=20_000, epochs=2).fit(table())
     except MemoryError as error:
         yield "error where the device is full", f"MemoryError: {error}"
+    else:
+        yield "error where the device is full", "none: the fit found memory enough"
 
 
 PARTS: dict[str, Callable[[], Figures]] = {
@@ -336,7 +338,9 @@ def main() -> None:
                 print(json.dumps([name, what, value]), flush=True)
         except Exception as error:  # the other parts go on; the page shows the error
             traceback.print_exc()
-            print(json.dumps([name, "error", f"{type(error).__name__}: {error}"[:300]]), flush=True)
+            print(
+                json.dumps([name, "error", f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]]), flush=True
+            )
         print(json.dumps([name, "seconds of this part", time.perf_counter() - start]), flush=True)
 
 

@@ -14,7 +14,7 @@ from benchmarks.speed.targets import three_digits
 RESULTS = Path(__file__).parent / "results" / "gpu.csv"
 HEAD = """# On a GPU
 
-Written by `make bench-gpu`; from `gpu.csv`. Networks and rows are those of [speed.md](speed.md): a table of 20,000 x 30
+Written by `make bench-gpu`; from `gpu.csv`. Networks and rows are those of the page on speed: a table of 20,000 x 30
 with AE 64-16-64 and M 64-64-5 in batches of 128, and 1,280 images of 32 x 32 x 3 with the autoencoder of the paper in
 batches of 64. "Default" is everything that the detector does by default. A bare loop is one of TensorFlow alone,
 without Keras' `fit`. The first 100 test images are attacked.
