@@ -16,14 +16,16 @@ import keras
 import numpy as np
 import pytest
 import skops.io
+from joblib import Parallel, delayed
 from scikeras.wrappers import KerasClassifier
+from sklearn.base import clone
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skaae import TRUSTED_TYPES, AdversarialAEDetector, CorrectedClassifier, _persistence
+from skaae import TRUSTED_TYPES, AdversarialAEDetector, CorrectedClassifier, FrozenKerasModel, _persistence
 from skaae.alibi import AdversarialAE
 from tests.support import user_module as parts
 from tests.support.new_process import run_python
@@ -360,3 +362,34 @@ def replace_configurations(node, config):
         node["content"] = json.dumps(config)
         replaced += 1
     return replaced
+
+
+class TestUnregisteredCompilation:
+    """A loss that Keras cannot find by name does not matter: nothing uses the settings of `compile` again."""
+
+    @pytest.fixture
+    def model(self, iris_model):
+        def own_loss(y, probabilities):
+            return keras.ops.mean((1 - keras.ops.max(probabilities, axis=1)) ** 2)
+
+        model = keras.models.clone_model(iris_model)
+        model.compile("sgd", own_loss)
+        return model
+
+    def test_copies(self, iris, model):
+        detector = AdversarialAEDetector(model, epochs=1, random_state=0)
+        fitted = clone(detector).fit(iris[0])
+        for same in (copy.deepcopy(fitted), clone(CorrectedClassifier(model, detector=detector)).fit(*iris).detector_):
+            assert same.classifier_.model.compiled is False or same.classifier_.model is model
+        np.testing.assert_array_equal(copy.deepcopy(fitted).predict(iris[0]), fitted.predict(iris[0]))
+        assert model.compiled
+        assert model.get_compile_config() is not None
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("wrap", [lambda model: model, FrozenKerasModel], ids=["model", "frozen"])
+    def test_workers(self, iris, model, wrap):
+        detector = AdversarialAEDetector(wrap(model), epochs=1, random_state=0, threshold_percentile=60)
+        results = Parallel(n_jobs=2)(delayed(clone(detector).fit)(iris[0]) for _ in range(2))
+        expected = clone(detector).fit(iris[0]).adversarial_score(iris[0])
+        for fitted in results:
+            np.testing.assert_allclose(fitted.adversarial_score(iris[0]), expected)
