@@ -1,4 +1,4 @@
-"""Detection and repair of adversarial inputs of a frozen classifier, for scikit-learn."""
+"""Detect and repair adversarial inputs of a frozen classifier, with scikit-learn's interface."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used: TensorFlow takes seconds to load."""
+    """Import a public name on first use, because TensorFlow takes seconds to load."""
     if name in _SUBMODULES:
         return import_module(f"skaae.{name}")
     if name not in _MODULES:

@@ -1,4 +1,4 @@
-"""The defense as its attacker sees it: one differentiable network, for attacks that know of it."""
+"""The defense as one differentiable network, for attacks that know the defense."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skaae._divergence import log_probabilities
 from skaae._keras.models import call_frozen, zeros
+from skaae._training.defense import Defense
 
 if TYPE_CHECKING:
     from skaae._detector import AdversarialAEDetector
@@ -18,59 +19,66 @@ THROUGH = ("classifier", "defense", "both")
 
 
 class AttackTarget(keras.Model):
-    """Logits as a function of x, with the weights of a detector and none of its own.
+    """Model from x to logits that uses the weights of a defense and has none of its own.
 
     Parameters
     ----------
-    detector : AdversarialAEDetector
-        Fitted.
+    defense : Defense
+        The networks of a fitted detector.
     through : {"classifier", "defense", "both"}
-        What the logits come from.
+        The part of the detector that computes the logits. See `attack_target`.
     """
 
-    def __init__(self, detector: AdversarialAEDetector, through: str) -> None:
+    def __init__(self, defense: Defense, through: str) -> None:
         super().__init__(name=f"through_{through}")
-        heads, autoencoder = detector._heads, detector.autoencoder_
+        heads, autoencoder = defense.heads, defense.autoencoder
 
         def logits(x: tf.Tensor) -> tf.Tensor:
             x = tf.cast(x, tf.float32)
-            given = log_probabilities(heads(x)[0]) if through != "defense" else 0.0
+            undefended = log_probabilities(heads(x)[0]) if through != "defense" else 0.0
             if through == "classifier":
-                return tf.cast(given, tf.float32)
+                return tf.cast(undefended, tf.float32)
             reconstructed = log_probabilities(heads(tf.cast(call_frozen(autoencoder, x), tf.float32))[0])
-            return tf.cast(given + reconstructed, tf.float32)
+            return tf.cast(undefended + reconstructed, tf.float32)
 
-        # As a graph, where the values before a softmax can be found; no attribute, so nothing is trained.
+        # Logits in front of a softmax can only be found in a graph, hence tf.function. The closure holds the networks,
+        # because Keras would track and train them if they were attributes.
         self._logits = tf.function(logits, autograph=False)
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Logits of the rows, float32."""
+        """Compute the logits of each row, in float32."""
         return self._logits(inputs)
 
 
 def attack_target(
     detector: AdversarialAEDetector, through: Literal["classifier", "defense", "both"] = "both"
 ) -> keras.Model:
-    """The network to give to an attack library, to attack a defense that the attacker knows.
+    """Return the defense as one network that attack libraries accept.
+
+    Use it to simulate an attacker who knows the defense.
 
     Parameters
     ----------
     detector : AdversarialAEDetector
-        Fitted. Of a classifier that is no Keras model the surrogate is attacked.
+        The fitted detector. If it has a surrogate in place of M, the network contains the surrogate.
     through : {"classifier", "defense", "both"}, default="both"
-        "classifier": log M(x), as an attacker sees it who knows nothing of the defense. "defense":
-        log M(AE(x)). "both": their sum, which is low for a label only if both find it unlikely,
-        so that an attack on it fools M and keeps the correction from undoing that.
+        The logits that the network returns.
+
+        - "classifier": log M(x), which is what an attacker uses who does not know the defense.
+        - "defense": log M(AE(x)).
+        - "both": the sum of the two. An attack on the sum fools M and also prevents the correction
+          from undoing the change of label.
 
     Returns
     -------
     target : keras.Model
-        From x to logits (n_samples, n_classes), with gradients. Use a loss from logits.
+        Differentiable model from x to logits of shape (n_samples, n_classes). Attack it with a loss
+        that takes logits.
 
     Raises
     ------
     ValueError
-        If `through` is none of the three.
+        If `through` is not one of the three values.
     NotFittedError
         If the detector has not been fitted.
 
@@ -87,6 +95,6 @@ def attack_target(
     if through not in THROUGH:
         raise ValueError(f"through must be one of {THROUGH}, got {through!r}.")
     check_is_fitted(detector)
-    target = AttackTarget(detector, through)
-    target(zeros(detector._sample_shape))
+    target = AttackTarget(detector._defense, through)
+    target(zeros(detector._defense.sample_shape))
     return target

@@ -12,7 +12,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skaae._classifiers.adapters import check_kind, is_fitted
+from skaae._classifiers.unwrapping import unfrozen
 from skaae._data.input import DTYPES, check_labels, clear_errors
+from skaae._data.rows import RowSubset
 from skaae._data.samples import check_float32_range
 from skaae._detector import AdversarialAEDetector
 from skaae._keras.seeds import draw_seed, temporary_seed
@@ -27,42 +29,44 @@ if TYPE_CHECKING:
 
 
 class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
-    """A classifier whose predictions are the corrected ones of a detector.
+    """A classifier that returns the corrected predictions of a detector.
 
-    It goes wherever a classifier goes: Pipelines, cross-validation, ensembles. With an unfitted
-    classifier inside the detector, ``fit`` sets the calibration rows aside, trains the classifier M
-    and the autoencoder on the others, and takes the threshold from the rows that neither has
-    seen, so that the rate of false alarms is kept for new rows.
+    It can be used like any classifier, in Pipelines, cross-validation and ensembles. If the
+    classifier M inside the detector is not fitted, ``fit`` sets the calibration rows aside and
+    trains M and the autoencoder on the other rows. It then sets the threshold with the calibration
+    rows. Neither M nor the autoencoder has seen these, so the promised rate of false alarms holds
+    for new rows.
 
     Parameters
     ----------
     detector : AdversarialAEDetector
-        Cloned for each fit. Its classifier is trained first if it is an unfitted estimator, such as
-        a scikeras ``KerasClassifier`` or a ``RandomForestClassifier``; a fitted one is cloned too,
-        and so trained anew, unless it is in ``sklearn.frozen.FrozenEstimator`` or a Keras model.
+        The detector. Each fit clones it together with its classifier, such as a scikeras
+        ``KerasClassifier`` or a ``RandomForestClassifier``, and trains the cloned classifier first.
+        A classifier that is already fitted is trained again as well. To use it as it is, wrap it in
+        ``sklearn.frozen.FrozenEstimator``. A Keras model is never trained.
 
     Attributes
     ----------
     detector_ : AdversarialAEDetector
         The fitted detector.
     classifier_ : classifier
-        M, fitted.
+        The fitted classifier M.
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     n_features_in_ : int
         Size of the first dimension of a sample.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, if X has been a DataFrame.
+        Names of the features. Defined only if X was a DataFrame.
 
     See Also
     --------
-    AdversarialAEDetector : The detector, which also flags and repairs rows.
+    AdversarialAEDetector : Detect and repair adversarial rows.
 
     Notes
     -----
-    M is trained under the seed of the detector's `random_state`: with an int there, an M without a
-    `random_state` of its own is the same every time too, so that a search with `memory` trains the
-    autoencoder once for each fold.
+    M is trained with the global random generators seeded from the detector's `random_state`. If that
+    is an int, an M without a `random_state` of its own is the same every time too. A search with
+    `memory` then trains the autoencoder only once for each fold.
 
     Examples
     --------
@@ -81,14 +85,15 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
         self.detector = detector
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> CorrectedClassifier:
-        """Train the classifier, unless it is frozen, and then the detector.
+        """Train the classifier, unless it is frozen, and then train the detector.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, ...)
             Normal rows, sequences or images.
         y : array-like of shape (n_samples,)
-            Class labels. A frozen classifier is not trained on them, but has to know them.
+            Class labels. A frozen classifier is not trained on them, but every label must be one of its
+            classes.
 
         Returns
         -------
@@ -97,19 +102,19 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
         Raises
         ------
         ValueError, TypeError
-            If `detector`, X or y is not what is wanted.
+            If `detector`, X or y is not valid.
         """
         with unchanged_on_error(self):
             self._fit(X, y)
         return self
 
     def predict(self, X: ArrayLike) -> np.ndarray:
-        """Corrected class labels: M(x') where x is adversarial, else M(x).
+        """Predict corrected class labels: those of x' for adversarial rows, those of x for all others.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, ...)
-            Samples of the shape that was fitted.
+            Samples with the same shape as those seen in fit.
 
         Returns
         -------
@@ -120,12 +125,12 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
         return self.detector_.correct(X).corrected
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
-        """Corrected probabilities: those of x' where x is adversarial, else those of x.
+        """Predict corrected probabilities: M(x') for adversarial rows, M(x) for all others.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, ...)
-            Samples of the shape that was fitted.
+            Samples with the same shape as those seen in fit.
 
         Returns
         -------
@@ -136,7 +141,7 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
 
     def _fit(self, X: ArrayLike, y: ArrayLike) -> None:
         rows, y = self._checked(X, y)
-        with temporary_seed(0):  # Keras draws seeds for the copies of models
+        with temporary_seed(0):  # Keras draws seeds when it copies models
             detector = clone(self.detector)
         seed = draw_seed(detector.random_state)
         if is_fitted(detector.classifier):
@@ -146,14 +151,14 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
             training, calibration = split_labeled_rows(y, detector._calibration_fraction(), seed)
             fitted = self._fit_classifier(detector.classifier, X if hasattr(X, "iloc") else rows, y, training, seed)
             detector.classifier = FrozenEstimator(fitted)
-        checked, _ = detector._checked_for_fit(X)
-        detector._fit_parts(checked, training, calibration, seed)
+        checked = detector._checked_for_fit(X)
+        detector._fit_rows(RowSubset(checked, training), RowSubset(checked, calibration), seed)
         self.detector_ = detector
-        self.classifier_ = getattr(detector.classifier, "estimator", detector.classifier)
+        self.classifier_ = unfrozen(detector.classifier)
         self.classes_ = detector.classes_
 
     def _checked(self, X: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-        """Check all that can be checked before the classifier is trained."""
+        """Check everything that can be checked before the classifier is trained."""
         self._validate_params()
         check_parameters(self.detector)
         check_labels(y)
@@ -177,6 +182,7 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
         unknown = sorted(set(y.tolist()) - set(detector.classes_.tolist()), key=str)
         if unknown:
             raise ValueError(
-                f"y has labels that the frozen classifier does not know: {unknown[:10]}. It knows "
-                f"{detector.classes_.tolist()}; give FrozenKerasModel `classes` if these are other names for them."
+                f"y contains labels that are not classes of the frozen classifier: {unknown[:10]}. Its classes are "
+                f"{detector.classes_.tolist()}. If the labels are other names for these classes, pass them to "
+                f"FrozenKerasModel as `classes`."
             )

@@ -12,24 +12,20 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import validate_data
 
 from skaae._classifiers.adapters import as_frozen_classifier
-from skaae._classifiers.heads import FrozenHeads, check_hidden_terms, draw_projections
 from skaae._data.input import DTYPES, check_finite_in_chunks, clear_errors
-from skaae._data.rows import Rows, RowSubset, Statistics
+from skaae._data.rows import Rows, RowSubset
 from skaae._data.samples import check_float32_range, check_sample_shape
-from skaae._divergence import AdversarialScore
 from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._keras.processes import check_not_forked
-from skaae._keras.seeds import draw_seed, temporary_seed
+from skaae._keras.seeds import draw_seed
 from skaae._parameters import PARAMETER_CONSTRAINTS, check_parameters, unchanged_on_error
 from skaae._persistence import PersistenceMixin
 from skaae._scoring.outlier_detector import OutlierDetectorMixin
 from skaae._scoring.scorer import check_finite, make_scorer
 from skaae._scoring.threshold import conformal_threshold, split_rows
-from skaae._training.autoencoders import build_autoencoder
-from skaae._training.defense import Fitting
-from skaae._training.loop import Objective, TrainingOptions
-from skaae._training.perturbations import Perturbation, bounds_of_perturbation, unit_of_perturbation
-from skaae._training.surrogate import agreement, build_surrogate, reconstruction_weight
+from skaae._training.defense import Defense, train_defense
+from skaae._training.loop import TrainingOptions
+from skaae._training.surrogate import agreement
 from skaae._utils.documentation import DocumentedMixin
 
 if TYPE_CHECKING:
@@ -193,7 +189,7 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
     """
 
     _parameter_constraints = PARAMETER_CONSTRAINTS
-    _not_saved = ("_heads", "_scorer")
+    _not_saved = ("_scorer",)
 
     def __init__(
         self,
@@ -284,80 +280,77 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
             If the classifier has not been fitted.
         """
         with unchanged_on_error(self):
-            X, seed = self._checked_for_fit(X)
-            self._fit_parts(X, *split_rows(len(X), self._calibration_fraction(), seed), seed)
+            X = self._checked_for_fit(X)
+            seed = draw_seed(self.random_state)
+            training, calibration = split_rows(len(X), self._calibration_fraction(), seed)
+            self._fit_rows(RowSubset(X, training), RowSubset(X, calibration), seed)
         return self
 
-    def _calibration_fraction(self) -> float:
-        """Share of the rows that is set aside: none for a threshold that is given."""
-        return self.calibration_fraction if self.threshold is None else 0.0
-
-    def _checked_for_fit(self, X: ArrayLike) -> tuple[np.ndarray, int]:
-        """Check parameters, rows and classifier, before anything is trained; draw the seed."""
+    def _checked_for_fit(self, X: ArrayLike) -> np.ndarray:
+        """Check parameters, rows and classifier before anything is trained, and set M."""
         check_not_forked()
         check_parameters(self)
         X = self._validated(X, reset=True)
-        self._sample_shape = X.shape[1:]
         self.classifier_ = as_frozen_classifier(self.classifier)
-        self.classifier_.check_samples(self._sample_shape)
+        self.classifier_.check_samples(X.shape[1:])
         self.classes_ = self.classifier_.classes_
-        weights = check_hidden_terms(
-            self._keras_classifier(), self.hidden_layers, self.hidden_models, self.hidden_weights, X
-        )
-        self._adversarial_score = AdversarialScore(float(self.temperature), weights, bool(self.label_change_first))
-        return X, draw_seed(self.random_state)
+        return X
 
-    def _fit_parts(self, X: np.ndarray, training: np.ndarray, calibration: np.ndarray, seed: int) -> None:
-        """Train on some rows, and set the threshold with others."""
-        with temporary_seed(seed):
-            self._train(X, training, seed)
-        check_finite(self._scorer, RowSubset(X, calibration))
+    def _calibration_fraction(self) -> float:
+        """Share of the rows that set the threshold: none where the threshold is given."""
+        return self.calibration_fraction if self.threshold is None else 0.0
+
+    def _fit_rows(self, training: RowSubset, calibration: RowSubset, seed: int) -> None:
+        """Train the defense on some rows, and set the threshold from the scores of others."""
+        self._set_defense(self._trained_defense(training, seed))
+        check_finite(self._scorer, calibration)
         if self.surrogate_ is not None:
-            self.surrogate_agreement_ = agreement(self.surrogate_, self.classifier_, RowSubset(X, calibration))
+            self.surrogate_agreement_ = agreement(self.surrogate_, self.classifier_, calibration)
         if self.threshold is None:
-            scores = self._results(RowSubset(X, calibration), "score")["score"]
+            scores = self._results(calibration, "score")["score"]
             self._set_threshold(conformal_threshold(scores, self.threshold_percentile))
         else:
             self._set_threshold(self.threshold)
 
-    def _train(self, X: np.ndarray, training: np.ndarray, seed: int) -> None:
-        rows = RowSubset(X, training)
-        self.autoencoder_ = build_autoencoder(
-            self._sample_shape, self.autoencoder, self.encoder, self.decoder, Statistics.of(rows)
+    def _trained_defense(self, X: RowSubset, seed: int) -> Defense:
+        options = TrainingOptions(
+            optimizer=self.optimizer,
+            learning_rate=self.learning_rate,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            callbacks=self.callbacks,
+            metrics=self.metrics,
+            preprocess=self.preprocess,
+            verbose=self.verbose,
         )
-        has_gradient = isinstance(self.classifier_, FrozenKerasModel)
-        self.surrogate_ = None if has_gradient else build_surrogate(self.surrogate, rows, self.classes_)
-        self._hidden_terms: dict[str, Any] = {
-            "hidden_layers": dict(self.hidden_layers or {}),
-            "hidden_models": tuple(self.hidden_models or ()),
-            "projections": draw_projections(self._keras_classifier(), self.hidden_layers, seed),
-        }
-        self._compile()
-        objective = Objective(
-            self._adversarial_score, self.divergence_weight, self._reconstruction_weight(rows), self.loss
-        )
-        options = TrainingOptions(**{name: getattr(self, name) for name in TrainingOptions.__dataclass_fields__})
-        distills = not isinstance(self.surrogate, FrozenKerasModel)
-        models = self.autoencoder_, self.classifier_, self.surrogate_, distills, self._heads
-        self.history_ = Fitting(*models, objective, options, self._perturbation(rows), seed).run(rows, self.memory)
-
-    def _reconstruction_weight(self, X: RowSubset) -> float | np.ndarray:
-        if self.reconstruction_weight is not None:
-            return self.reconstruction_weight
-        return 0.0 if self.surrogate_ is None else reconstruction_weight(X)
-
-    def _perturbation(self, X: RowSubset) -> Perturbation:
-        return Perturbation(
-            unit_of_perturbation(X),
-            bounds_of_perturbation(X),
-            float(self.noise),
-            float(self.virtual_adversarial),
-            (float(self.virtual_adversarial_shares[0]), float(self.virtual_adversarial_shares[1])),
-            self.virtual_adversarial_steps,
+        return train_defense(
+            self.classifier_,
+            X,
+            autoencoder=self.autoencoder,
+            encoder=self.encoder,
+            decoder=self.decoder,
+            surrogate=self.surrogate,
+            hidden_layers=self.hidden_layers,
+            hidden_models=self.hidden_models,
+            hidden_weights=self.hidden_weights,
+            temperature=self.temperature,
+            label_change_first=self.label_change_first,
+            divergence_weight=self.divergence_weight,
+            reconstruction_weight=self.reconstruction_weight,
+            loss=self.loss,
+            noise=self.noise,
+            virtual_adversarial=self.virtual_adversarial,
+            virtual_adversarial_shares=self.virtual_adversarial_shares,
+            virtual_adversarial_steps=self.virtual_adversarial_steps,
+            options=options,
+            memory=self.memory,
+            seed=seed,
         )
 
-    def _keras_classifier(self) -> keras.Model | None:
-        return self.classifier_.model if isinstance(self.classifier_, FrozenKerasModel) else None
+    def _set_defense(self, defense: Defense) -> None:
+        self._defense = defense
+        self.autoencoder_, self.surrogate_, self.history_ = defense.autoencoder, defense.surrogate, defense.history
+        self._scorer = make_scorer(defense)
 
     def _validated(self, X: ArrayLike, reset: bool) -> np.ndarray:
         is_mapped, n_least = isinstance(X, np.memmap), 2 if reset else 1
@@ -368,24 +361,17 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
             check_finite_in_chunks(rows, type(self).__name__)
         check_float32_range(rows)
         if not reset:
-            check_sample_shape(rows, self._sample_shape, type(self).__name__)
+            check_sample_shape(rows, self._defense.sample_shape, type(self).__name__)
         return rows
-
-    def _compile(self) -> None:
-        """Make the graph that scores; it is traced when it is first used."""
-        self._heads = FrozenHeads(self.surrogate_ or self.classifier_, **self._hidden_terms)
-        self._scorer = make_scorer(
-            self.autoencoder_, self.classifier_, self._heads, self._adversarial_score, self._sample_shape
-        )
 
     def _results(self, X: Rows, *names: str) -> dict[str, np.ndarray]:
         return self._scorer(X, names)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """The compiled graph is made anew where the estimator is loaded."""
+        """A loaded estimator compiles its graph again."""
         super().__setstate__(state)
-        if "autoencoder_" in state:
-            self._compile()
+        if "_defense" in state:
+            self._scorer = make_scorer(self._defense)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -1,9 +1,9 @@
-"""The equation: how far the prediction on x' is from the prediction on x.
+"""The adversarial score: the divergence between the prediction on x and the prediction on x'.
 
-Everything that trains, scores or flags goes through the functions of this module, so that
-the loss that is minimized and the score that is compared with the threshold are the same
-number. The predictions come as logits and the logarithms are taken by log-softmax: on
-probabilities clipped at 1e-7 the gradient vanishes below the clip and the score is capped.
+Training, scoring and flagging all use the functions of this module. The loss that training
+minimizes is therefore the same quantity as the score that is compared with the threshold. The
+functions take logits and compute log-probabilities with log-softmax. Probabilities clipped at
+1e-7 would cap the score and would have no gradient below the clip.
 
 Source: Vacanti and Van Looveren, *Adversarial Detection and Correction by Matching
 Prediction Distributions*, arXiv:2002.09364, equations 1 and 2.
@@ -19,16 +19,16 @@ import tensorflow as tf
 
 
 def log_probabilities(logits: tf.Tensor, temperature: float = 1.0) -> tf.Tensor:
-    """Logarithm of the predicted probabilities, sharpened or softened by a temperature.
+    """Compute log-probabilities from logits, sharpened or softened by a temperature.
 
-    ``softmax(logits / T)`` is ``softmax(logits) ** (1 / T)``, renormalized.
+    ``softmax(logits / T)`` equals ``softmax(logits) ** (1 / T)`` after renormalization.
 
     Parameters
     ----------
     logits : tf.Tensor of shape (n_samples, n_classes), any float dtype
-        Predictions before the softmax, up to a constant per row.
+        Predictions before the softmax. A constant added to a row makes no difference.
     temperature : float, default=1.0
-        T > 0; below 1 the distribution is sharpened, above 1 it is softened.
+        T > 0. Values below 1 sharpen the distribution; values above 1 soften it.
 
     Returns
     -------
@@ -46,17 +46,17 @@ def log_probabilities(logits: tf.Tensor, temperature: float = 1.0) -> tf.Tensor:
 
 
 def kullback_leibler(log_p: tf.Tensor, log_q: tf.Tensor) -> tf.Tensor:
-    """KL(p || q) of each row, in nats.
+    """Compute the Kullback-Leibler divergence KL(p || q) of each row, in nats.
 
     Parameters
     ----------
     log_p, log_q : tf.Tensor of shape (n_samples, n_classes), float64
-        Logarithms of the probabilities.
+        Log-probabilities.
 
     Returns
     -------
     divergence : tf.Tensor of shape (n_samples,), float64
-        Not below 0.
+        Never negative.
 
     Examples
     --------
@@ -66,26 +66,26 @@ def kullback_leibler(log_p: tf.Tensor, log_q: tf.Tensor) -> tf.Tensor:
     >>> kullback_leibler(tf.math.log(p), tf.math.log(q)).numpy().round(4)
     array([0.5108])
     """
-    # Rounding can leave -1e-17; the gradient there is that of 0 - 0, so nothing is lost.
+    # Rounding can give values such as -1e-17. There p equals q and the gradient is 0, so relu loses nothing.
     return tf.nn.relu(tf.reduce_sum(tf.exp(log_p) * (log_p - log_q), axis=-1))
 
 
-# Above any divergence that M's logits give in practice, and small enough to keep 13 digits behind the point.
+# Larger than any divergence seen in practice, and small enough that float64 keeps 13 decimal places.
 LABEL_CHANGE = 1000.0
 
 
 @dataclass(frozen=True)
 class AdversarialScore:
-    """S(x) = KL(M(x) || M(x')) + sum over hidden terms of weight * KL(h(x) || h(x')).
+    """The score S(x) = KL(M(x) || M(x')) + sum over hidden terms of weight * KL(h(x) || h(x')).
 
     Parameters
     ----------
     temperature : float, default=1.0
-        Applied to M(x) only, never to M(x') or to the hidden terms.
+        Temperature of M(x). It is not applied to M(x') or to the hidden terms.
     hidden_weights : sequence of float, default=()
-        One weight for each hidden term.
+        The weight of each hidden term.
     label_change_first : bool, default=False
-        In `ranked`: whether the rows whose label is another for x' come before all others.
+        Whether `ranked` scores rows with different labels for x and x' above all other rows.
 
     Examples
     --------
@@ -101,12 +101,12 @@ class AdversarialScore:
     label_change_first: bool = False
 
     def __call__(self, logits: Sequence[tf.Tensor], logits_reconstructed: Sequence[tf.Tensor]) -> tf.Tensor:
-        """Score each row from the logits of x and of x'.
+        """Compute the score of each row from the logits of x and x'.
 
         Parameters
         ----------
         logits, logits_reconstructed : sequence of tf.Tensor of shape (n_samples, n_classes)
-            First M's, then those of the hidden terms in the order of ``hidden_weights``.
+            The logits of M, followed by those of the hidden terms in the order of ``hidden_weights``.
 
         Returns
         -------
@@ -123,23 +123,24 @@ class AdversarialScore:
         )
 
     def ranked(self, logits: Sequence[tf.Tensor], logits_reconstructed: Sequence[tf.Tensor]) -> tf.Tensor:
-        """S(x) as it is compared with the threshold: with `label_change_first` label changes rank first.
+        """Compute the score that is compared with the threshold.
 
-        A flagged row whose label stays the same costs a false alarm and corrects nothing. So the
-        rows whose label is another for x' score above 1000, by how sure M is of x': the logarithm
-        of the odds, given by M(x'), of the new label against that of x. (KL(M(x) || M(x')) is small
-        after an attack that only just crosses the boundary, since M is unsure of x then.) All other
-        rows have S(x). For training, where S(x) has to be smooth, it is left as it is.
+        With `label_change_first=False` this is S(x). With `label_change_first=True`, rows with
+        different labels for x and x' rank above all others: flagging a row whose label stays the
+        same can only raise a false alarm, because it corrects nothing. Such a row scores 1000 plus
+        the log-odds, under M(x'), of the label of x' against the label of x. (S(x) itself would
+        rank some of these rows low: after an attack that barely crosses the decision boundary, M
+        is unsure about x, and KL(M(x) || M(x')) is small.) Training uses S(x), which is smooth.
 
         Parameters
         ----------
         logits, logits_reconstructed : sequence of tf.Tensor of shape (n_samples, n_classes)
-            As for `__call__`.
+            See `__call__`.
 
         Returns
         -------
         score : tf.Tensor of shape (n_samples,), float64
-            Infinite where a logit is NaN or infinite.
+            Infinite for rows with a NaN or infinite logit.
 
         Examples
         --------
@@ -151,21 +152,21 @@ class AdversarialScore:
         """
         score = self(logits, logits_reconstructed)
         if self.label_change_first:
-            odds = log_odds_of_change(logits[0], logits_reconstructed[0])
+            log_odds = log_odds_of_change(logits[0], logits_reconstructed[0])
             changed = tf.argmax(logits[0], axis=1) != tf.argmax(logits_reconstructed[0], axis=1)
-            score = tf.where(changed, LABEL_CHANGE + odds, tf.minimum(score, LABEL_CHANGE))
-        # A row so large that M overflows would pass for normal: NaN is above no threshold.
+            score = tf.where(changed, LABEL_CHANGE + log_odds, tf.minimum(score, LABEL_CHANGE))
+        # NaN exceeds no threshold, so a row large enough to overflow M would otherwise pass as normal.
         is_finite = _is_finite([*logits, *logits_reconstructed])
         return tf.where(is_finite, score, tf.constant(math.inf, score.dtype))
 
 
 def _is_finite(logits: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Of each row, whether no logit is NaN or infinite."""
+    """Tell for each row whether all logits are finite."""
     return tf.reduce_all(tf.concat([tf.math.is_finite(values) for values in logits], axis=1), axis=1)
 
 
 def log_odds_of_change(logits: tf.Tensor, logits_reconstructed: tf.Tensor) -> tf.Tensor:
-    """Logarithm of the odds, given by M(x'), of its own label against the label of x.
+    """Compute the log-odds, under M(x'), of the label of x' against the label of x.
 
     Parameters
     ----------
@@ -174,8 +175,8 @@ def log_odds_of_change(logits: tf.Tensor, logits_reconstructed: tf.Tensor) -> tf
     Returns
     -------
     log_odds : tf.Tensor of shape (n_samples,), float64
-        0 where the labels are the same, else above.
+        0 where the two labels are the same, otherwise positive.
     """
-    given = tf.cast(logits_reconstructed, tf.float64)
+    reconstructed = tf.cast(logits_reconstructed, tf.float64)
     label = tf.argmax(logits, axis=1)
-    return tf.reduce_max(given, axis=1) - tf.gather(given, label, axis=1, batch_dims=1)
+    return tf.reduce_max(reconstructed, axis=1) - tf.gather(reconstructed, label, axis=1, batch_dims=1)

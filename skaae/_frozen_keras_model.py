@@ -19,25 +19,26 @@ from skaae._keras.row_function import RowFunction
 from skaae._persistence import PersistenceMixin
 from skaae._utils.documentation import DocumentedMixin
 
-# So many rows, and the same so many times as large, tell whether a model returns probabilities or logits.
-ROWS_TO_LOOK_AT = 100
-SCALES = 1.0, -1.0, 100.0, -100.0
+# The outputs for this many rows, each multiplied by these scales, show whether a model returns logits.
+N_PROBES = 100
+PROBE_SCALES = 1.0, -1.0, 100.0, -100.0
 
 
 class FrozenKerasModel(DocumentedMixin, PersistenceMixin, ClassifierMixin, BaseEstimator):
     """A fitted ``keras.Model`` as a scikit-learn classifier that is never trained again.
 
-    ``fit`` does nothing and ``sklearn.base.clone`` returns the very same object, so it keeps its
-    weights inside Pipelines and GridSearchCV. The model is referred to, not copied: train a copy
-    if you want to train it further.
+    ``fit`` does nothing, and ``sklearn.base.clone`` returns the same object. The model therefore
+    keeps its weights inside Pipelines and GridSearchCV. The classifier holds a reference to the
+    model, not a copy. To train the model further, train a copy of it.
 
     Parameters
     ----------
     model : keras.Model
-        One input, one output: probabilities (n_samples, n_classes), one probability of the second
-        class (n_samples, 1), or logits of either shape.
+        A model with one input and one output. The output contains the probability of each class,
+        with shape (n_samples, n_classes), or the probability of the second class, with shape
+        (n_samples, 1), or logits in either shape.
     classes : array-like of shape (n_classes,) or None, default=None
-        Labels in the order of the model's outputs; None: 0, 1, 2, ...
+        Labels in the order of the model's outputs. None means 0, 1, 2, ...
     from_logits : bool, default=False
         Whether the model returns logits (unnormalized log-probabilities) instead of probabilities.
 
@@ -46,7 +47,7 @@ class FrozenKerasModel(DocumentedMixin, PersistenceMixin, ClassifierMixin, BaseE
     classes_ : ndarray of shape (n_classes,)
         The labels.
     n_features_in_ : int
-        Length of the first dimension of a sample, where the model fixes it.
+        Size of the first dimension of a sample. Available only if the model fixes it.
 
     Examples
     --------
@@ -75,12 +76,12 @@ class FrozenKerasModel(DocumentedMixin, PersistenceMixin, ClassifierMixin, BaseE
         if self.classes is None:
             return np.arange(n_classes)
         classes = np.asarray(self.classes)
-        # NaN and None are no labels: nothing equals the one, and nothing has an order with the other.
+        # NaN and None cannot be labels: NaN equals nothing, and None cannot be ordered.
         labels = classes.tolist() if classes.ndim == 1 else []
         different = {label for label in labels if label is not None and label == label}
         if len(labels) != n_classes or len(different) != n_classes:
             raise ValueError(
-                f"classes must be {n_classes} different labels, one an output of the model, got {classes}."
+                f"classes must be {n_classes} different labels, one for each output of the model, got {classes}."
             )
         return classes
 
@@ -88,11 +89,11 @@ class FrozenKerasModel(DocumentedMixin, PersistenceMixin, ClassifierMixin, BaseE
     def n_features_in_(self) -> int:
         n_features = self.model.inputs[0].shape[1] if getattr(self.model, "inputs", None) else None
         if n_features is None:
-            raise AttributeError("the model accepts any number of features, or is not built yet")
+            raise AttributeError("n_features_in_: the model is not built, or it accepts any number of features.")
         return int(n_features)
 
     def fit(self, X: Any, y: Any = None) -> FrozenKerasModel:
-        """Do nothing: the model is frozen.
+        """Do nothing, because the model is frozen.
 
         Parameters
         ----------
@@ -106,12 +107,12 @@ class FrozenKerasModel(DocumentedMixin, PersistenceMixin, ClassifierMixin, BaseE
         return self
 
     def predict(self, X: Any) -> np.ndarray:
-        """Label of the most probable class of each sample.
+        """Predict the label of the most probable class of each sample.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, ...)
-            Samples of the shape that the model takes.
+            Samples with the input shape of the model.
 
         Returns
         -------
@@ -122,27 +123,28 @@ class FrozenKerasModel(DocumentedMixin, PersistenceMixin, ClassifierMixin, BaseE
         return self.classes_[positions]
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Probability of each class.
+        """Predict the probability of each class.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, ...)
-            Samples of the shape that the model takes.
+            Samples with the input shape of the model.
 
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_classes), float64
-            Rows sum to 1, also for one sigmoid unit or logits.
+            Each row sums to 1, also if the model returns logits or has one sigmoid unit.
 
         Raises
         ------
         ValueError
-            If X does not fit, or if the model returns something else than probabilities.
+            If X does not have the input shape of the model, or if the model does not return
+            probabilities although `from_logits` is False.
         """
         return softmax(self.predict_logits(read_samples(X)), axis=1)
 
     def predict_logits(self, X: Rows) -> np.ndarray:
-        """Logits of each class, checked.
+        """Compute the logits of each class, and check the outputs of the model.
 
         Parameters
         ----------
@@ -151,19 +153,19 @@ class FrozenKerasModel(DocumentedMixin, PersistenceMixin, ClassifierMixin, BaseE
         Returns
         -------
         logits : ndarray of shape (n_samples, n_classes), float64
-            Up to a constant for each row.
+            Defined up to a constant for each row.
         """
         self.check_samples(X.shape[1:])
         compiled = self.__dict__.get("_compiled")
         if compiled is None or compiled[0] != (self.model, self.from_logits, X.shape[1:]):
             function = RowFunction(self._outputs_and_logits, X.shape[1:])
             compiled = self._compiled = ((self.model, self.from_logits, X.shape[1:]), function)
-        found = compiled[1](X, ["outputs", "logits"])
-        check_outputs(found["outputs"], self.from_logits)
-        return found["logits"].astype(np.float64)
+        results = compiled[1](X, ["outputs", "logits"])
+        check_outputs(results["outputs"], self.from_logits)
+        return results["logits"].astype(np.float64)
 
     def check_samples(self, sample_shape: Sequence[int]) -> None:
-        """Raise unless the model takes such samples and returns (n_samples, n_classes).
+        """Raise an error unless the model takes samples of this shape and returns (n_samples, n_classes).
 
         Parameters
         ----------
@@ -174,7 +176,9 @@ class FrozenKerasModel(DocumentedMixin, PersistenceMixin, ClassifierMixin, BaseE
         if not isinstance(model, keras.Model):
             raise TypeError(f"FrozenKerasModel(model=...) must be a keras.Model, got {type(model).__name__}.")
         if not model.built:
-            raise ValueError(f"classifier: the {type(model).__name__} is not built, so it cannot have been trained.")
+            raise ValueError(
+                f"classifier: the {type(model).__name__} is not built yet. Build and train it before you pass it."
+            )
         check_one_input_one_output(model, "classifier")
         check_input_shape(model, sample_shape, "classifier")
         count_classes(model)
@@ -190,35 +194,38 @@ class FrozenKerasModel(DocumentedMixin, PersistenceMixin, ClassifierMixin, BaseE
         return True
 
 
-def freeze(model: keras.Model, X: np.ndarray) -> FrozenKerasModel:
-    """Freeze a model of which nobody says whether it returns probabilities or logits.
+def freeze_inferring_logits(model: keras.Model, X: np.ndarray) -> FrozenKerasModel:
+    """Freeze a model, and infer whether it returns probabilities or logits.
 
-    Its last activation tells, and where that is hidden, what it returns for some rows.
+    A softmax or sigmoid as the last operation shows that it returns probabilities. If the last
+    operation is something else, the outputs for some rows decide.
 
     Parameters
     ----------
     model : keras.Model
+        The model to freeze.
     X : ndarray of shape (n_samples, ...)
+        Rows that the model takes.
 
     Returns
     -------
     classifier : FrozenKerasModel
     """
     check_input_shape(model, X.shape[1:], "model")
-    known: list[bool] = []
+    ends_in_activation: list[bool] = []
 
     def graph(x: tf.Tensor) -> dict[str, tf.Tensor]:
         outputs = call_frozen(model, x)
-        known.append(end_in_activation(outputs))
+        ends_in_activation.append(end_in_activation(outputs))
         return {"outputs": outputs}
 
     function = RowFunction(graph, X.shape[1:])
     function(X[:1])
-    if all(known):
+    if all(ends_in_activation):
         return FrozenKerasModel(model)
-    # Logits may lie in [0, 1] by chance, those of large rows hardly do; what overflows tells nothing.
+    # Logits may lie in [0, 1] by chance, but those of large rows rarely do. Outputs that overflow are ignored.
     with np.errstate(over="ignore"):
-        rows = np.concatenate([scale * X[:ROWS_TO_LOOK_AT].astype(np.float32) for scale in SCALES])
+        rows = np.concatenate([scale * X[:N_PROBES].astype(np.float32) for scale in PROBE_SCALES])
     outputs = function(rows)["outputs"]
     finite = outputs[np.isfinite(outputs).all(axis=1)]
     return FrozenKerasModel(model, from_logits=len(finite) > 0 and not are_probabilities(finite))

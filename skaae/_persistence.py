@@ -1,4 +1,7 @@
-"""What goes into a file: versions, and Keras objects as configuration and arrays, that run no code when loaded."""
+"""Save and load estimators: package versions, and Keras objects as configuration and arrays.
+
+Loading such a file runs no code from the configuration of a Keras object.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,9 @@ from skaae._keras.models import load_variables, variables_of
 from skaae._keras.seeds import temporary_seed
 from skaae._utils.warnings import warn
 
-# To be raised when files of this version could no longer be read by the last one.
-FORMAT = 1
+# Increase FORMAT when a change makes new files unreadable for the previous release, and OLDEST_FORMAT when it makes
+# old files unreadable for this one.
+OLDEST_FORMAT, FORMAT = 2, 2
 KERAS_OBJECTS = (
     keras.Layer,
     keras.losses.Loss,
@@ -30,43 +34,45 @@ KERAS_OBJECTS = (
     keras.optimizers.Optimizer,
     keras.optimizers.schedules.LearningRateSchedule,
 )
-# The classes that a file of skaae may hold; to be passed to `skops.io.load(file, trusted=TRUSTED_TYPES)`.
+# The classes of skaae that a file may contain. Pass them to `skops.io.load(file, trusted=TRUSTED_TYPES)`.
 TRUSTED_TYPES = (
     "skaae._classifiers.adapters.ConvertedClassifier",
     "skaae._classifiers.adapters.PredictProbaClassifier",
+    "skaae._classifiers.heads.FrozenHeads",
     "skaae._corrected.CorrectedClassifier",
     "skaae._detector.AdversarialAEDetector",
     "skaae._divergence.AdversarialScore",
     "skaae._frozen_keras_model.FrozenKerasModel",
     "skaae._persistence.SavedKeras",
     "skaae._persistence.SavedObject",
+    "skaae._training.defense.Defense",
     "skaae.alibi.AdversarialAE",
 )
 
 
 class InconsistentPackageWarning(InconsistentVersionWarning):
-    """A file was written by another version of skaae than the one that loads it."""
+    """Warning that a file was written by a different version of skaae than the installed one."""
 
     def __str__(self) -> str:
         return (
             f"Trying to load {self.estimator_name} from skaae {self.original_sklearn_version} when using skaae "
-            f"{self.current_sklearn_version}: scores may differ. Compare them with those that you kept when you dumped "
-            f"it, or install skaae=={self.original_sklearn_version}."
+            f"{self.current_sklearn_version}. The scores may differ. Compare them with scores that you saved with the "
+            f"file, or install skaae=={self.original_sklearn_version}."
         )
 
 
 class PersistenceMixin:
-    """The state of an object as pickle, joblib, skops and copy get it, and back.
+    """Give pickle, joblib, skops and copy a state that they can save, and restore an object from it.
 
-    Attributes named in ``_not_saved`` are left out.
+    The state does not contain the attributes named in ``_not_saved``.
     """
 
     _not_saved: ClassVar[tuple[str, ...]] = ()
 
     def __getstate__(self) -> dict[str, Any]:
         state: Any = super().__getstate__()
-        found = {name: value for name, value in state.items() if name not in self._not_saved}
-        saved = {name: _replaced(value, _as_saved, name) for name, value in found.items()}
+        kept = {name: value for name, value in state.items() if name not in self._not_saved}
+        saved = {name: _replaced(value, _as_saved, name) for name, value in kept.items()}
         return {**saved, "_skaae_format": FORMAT, "_skaae_version": version("skaae")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -76,15 +82,16 @@ class PersistenceMixin:
 
 
 class Saved:
-    """A parameter that is replaced on its way into a file, and put back when it is loaded.
+    """Stand in for a parameter in a saved state; loading puts the parameter back.
 
-    A copy in this process, or one that cloudpickle takes to a worker, has it as it is.
+    A copy made in this process, or sent to a worker by cloudpickle, contains the parameter itself.
 
     Parameters
     ----------
     name : str
-        The parameter that it is, for error messages.
+        Name of the parameter, for error messages.
     value : object
+        The parameter.
     """
 
     def __init__(self, name: str, value: Any) -> None:
@@ -95,8 +102,8 @@ class Saved:
         return type(self)(self.name, copy.deepcopy(self.value, memo))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # joblib and dask send objects to their workers with cloudpickle, which takes the code along. It is known by
-        # nothing but its being the caller.
+        # joblib and dask send objects to their workers with cloudpickle, which pickles the code too. Nothing but the
+        # calling frame tells cloudpickle from pickle.
         caller = sys._getframe(1).f_globals.get("__name__", "")
         return (type(self), (self.name, self.value)) if "cloudpickle" in caller.split(".") else self._reduced()
 
@@ -105,12 +112,13 @@ class Saved:
 
 
 class SavedKeras(Saved):
-    """A Keras object in a file.
+    """Stand in for a Keras object in a file.
 
-    A model is its configuration and the arrays of its layers, without what `compile` added; any
-    other object is its configuration. Own classes and functions, which have to be registered with
-    Keras, are referred to, so that pickle imports their module, and skops asks whether to trust
-    them. Loading goes through Keras' safe mode, which refuses code in a configuration.
+    A model is saved as its configuration and the arrays of its layers, without the settings of
+    `compile`. Any other object is saved as its configuration. The user's own classes and functions
+    must be registered with Keras. They are saved by reference: pickle imports their module, and
+    skops asks whether to trust them. Loading uses the safe mode of Keras, which refuses code in a
+    configuration.
     """
 
     def _reduced(self) -> tuple[Any, ...]:
@@ -129,22 +137,25 @@ class SavedKeras(Saved):
             if isinstance(self.value, keras.Layer):
                 state["variables"] = variables_of(self.value)
             _rebuilt(**state)
-        except Exception as error:  # whatever own classes raise: it has to be known now, not where the file is loaded
+        # The user's classes may raise anything. Whoever dumps should see it, rather than whoever loads the file.
+        except Exception as error:
             raise pickle.PicklingError(
-                f"{self.name}: {type(self.value).__name__} cannot be written to a file, since Keras could not make it "
-                f"anew. Register your classes and functions with keras.saving.register_keras_serializable, give them a "
-                f"complete get_config, and use no lambda. Keras says: {error}"
+                f"{self.name}: cannot save the {type(self.value).__name__}, because Keras cannot rebuild it from its "
+                f"configuration. Register your classes and functions with keras.saving.register_keras_serializable, "
+                f"give your classes a complete get_config, and do not use lambdas. Keras reports: {error}"
             ) from error
         return state
 
     def _custom_objects(self, config: Mapping[str, Any]) -> dict[str, SavedObject]:
-        """Classes and functions of the configuration that are not Keras' own, by registered name."""
+        """Map registered names to the classes and functions of the configuration that are not part of Keras."""
         named = {_registered_name(item): item["class_name"] for item in _objects(config)}
-        found = {name: keras.saving.get_registered_object(name) for name in named if name}
-        unknown = sorted(named[name] for name, value in found.items() if value is None and named[name] != "function")
+        registered = {name: keras.saving.get_registered_object(name) for name in named if name}
+        unknown = sorted(
+            named[name] for name, value in registered.items() if value is None and named[name] != "function"
+        )
         if unknown:
-            raise TypeError(f"{', '.join(unknown)} is not registered.")
-        return {name: SavedObject(self.name, value) for name, value in found.items() if value is not None}
+            raise TypeError(f"{', '.join(unknown)} is not registered with Keras.")
+        return {name: SavedObject(self.name, value) for name, value in registered.items() if value is not None}
 
     def __getstate__(self) -> dict[str, Any]:
         return self._snapshot
@@ -154,7 +165,7 @@ class SavedKeras(Saved):
 
 
 class SavedObject(Saved):
-    """A function, a class or a callback in a file: refused where it could not be loaded."""
+    """Stand in for a function, a class or a callback in a file; refuse one that could not be loaded again."""
 
     def _reduced(self) -> tuple[Any, ...]:
         self._check_importable()
@@ -165,21 +176,21 @@ class SavedObject(Saved):
             pickle.dumps(self.value)
         except (AttributeError, TypeError, pickle.PicklingError) as error:
             raise pickle.PicklingError(
-                f"{self.name}={self.value!r} cannot be written to a file, since a new process could not import it "
-                f"({error}). Use what is defined at the top level of a module: no lambda, nothing inside a function."
+                f"{self.name}={self.value!r} cannot be saved, because a new process could not import it ({error}). "
+                f"Define it at the top level of a module, not as a lambda or inside a function."
             ) from error
 
 
-# One for each Keras object as long as a dump lasts, so that an object that is held twice is written once.
-_alive: WeakValueDictionary[int, SavedKeras] = WeakValueDictionary()
+# One stand-in for each Keras object during a dump, so that an object with two references is saved once.
+_stand_ins: WeakValueDictionary[int, SavedKeras] = WeakValueDictionary()
 
 
 def _replaced(value: Any, replace: Callable[[Any, str], Any], name: str) -> Any:
-    """Replace the objects in nested lists, tuples and dicts, which are made anew."""
+    """Copy nested lists, tuples and dicts, with every object inside replaced by `replace(object, name)`."""
     if type(value) is dict:
         return {key: _replaced(item, replace, f"{name}[{key!r}]") for key, item in value.items()}
     if type(value) in (list, tuple):
-        return type(value)(_replaced(item, replace, f"{name}[{place}]") for place, item in enumerate(value))
+        return type(value)(_replaced(item, replace, f"{name}[{index}]") for index, item in enumerate(value))
     return replace(value, name)
 
 
@@ -187,16 +198,21 @@ def _as_saved(value: Any, name: str) -> Any:
     if isinstance(value, KERAS_OBJECTS):
         if _pickles_itself(type(value)):
             return value
-        return _alive.setdefault(id(value), SavedKeras(name, value))
+        return _stand_ins.setdefault(id(value), SavedKeras(name, value))
     is_callback = isinstance(value, keras.callbacks.Callback)
-    is_function = callable(value) and not isinstance(value, type) and not hasattr(value, "get_params")
-    return SavedObject(name, value) if is_callback or (is_function and not name.startswith("_")) else value
+    return SavedObject(name, value) if is_callback or _is_function_of_user(value) else value
+
+
+def _is_function_of_user(value: Any) -> bool:
+    """Whether this is a callable other than a class, an estimator, or an object of skaae, which has its own state."""
+    is_own = type(value).__module__.split(".")[0] == "skaae"
+    return callable(value) and not isinstance(value, type) and not hasattr(value, "get_params") and not is_own
 
 
 def _pickles_itself(kind: type) -> bool:
-    """Whether a user's class says itself how it is pickled; no check can know better."""
-    own = [base for base in kind.__mro__ if base.__module__.split(".")[0] not in ("keras", "builtins")]
-    return any("__reduce__" in vars(base) or "__reduce_ex__" in vars(base) for base in own)
+    """Tell whether a user's class defines how it is pickled; its own rule then takes precedence over ours."""
+    user_classes = [base for base in kind.__mro__ if base.__module__.split(".")[0] not in ("keras", "builtins")]
+    return any("__reduce__" in vars(base) or "__reduce_ex__" in vars(base) for base in user_classes)
 
 
 def _as_loaded(value: Any, name: str) -> Any:
@@ -204,9 +220,10 @@ def _as_loaded(value: Any, name: str) -> Any:
 
 
 def _rebuilt(config: str, custom_objects: Mapping[str, SavedObject], variables: list[Mapping[str, Any]]) -> Any:
-    """Make a Keras object from what `SavedKeras` keeps of it, in safe mode."""
+    """Rebuild a Keras object, in safe mode, from the state of a `SavedKeras`."""
     known = {name: saved.value for name, saved in custom_objects.items()}
-    with temporary_seed(0), ObjectSharingScope():  # the weights that Keras draws are overwritten
+    # The seed does not matter: the weights that Keras draws are overwritten below.
+    with temporary_seed(0), ObjectSharingScope():
         value = keras.saving.deserialize_keras_object(json.loads(config), custom_objects=known, safe_mode=True)
     if variables:
         load_variables(value, variables)
@@ -214,7 +231,7 @@ def _rebuilt(config: str, custom_objects: Mapping[str, SavedObject], variables: 
 
 
 def _objects(config: Any) -> Iterator[Any]:
-    """The serialized objects in a configuration, from the outside inwards."""
+    """Yield the serialized objects in a configuration, outer objects before the inner ones."""
     if isinstance(config, Mapping):
         if "class_name" in config:
             yield config
@@ -226,7 +243,7 @@ def _objects(config: Any) -> Iterator[Any]:
 
 
 def _registered_name(item: Mapping[str, Any]) -> str | None:
-    """The name of a class or function that may be the user's own; None for Keras' own classes."""
+    """Return the registered name of a function or of a class outside Keras; None for a class of Keras."""
     if item["class_name"] == "function":
         return item["config"]
     module = item.get("module") or ""
@@ -234,22 +251,22 @@ def _registered_name(item: Mapping[str, Any]) -> str | None:
 
 
 def _without_compilation(config: dict[str, Any]) -> dict[str, Any]:
-    """What a model is trained with is no part of its prediction, and may be anything."""
+    """Remove the settings of `compile`: predictions do not need them, and they may not be serializable."""
     for item in _objects(config):
         item.pop("compile_config", None)
     return config
 
 
-def _check_versions(name: str, found_format: Any, found_version: str) -> None:
+def _check_versions(name: str, saved_format: Any, saved_version: str) -> None:
     current = version("skaae")
-    if not isinstance(found_format, int) or not 1 <= found_format <= FORMAT:
+    if not isinstance(saved_format, int) or not OLDEST_FORMAT <= saved_format <= FORMAT:
         raise ValueError(
-            f"{name} was saved in format {found_format} by skaae {found_version}, but skaae {current} reads formats 1 "
-            f"to {FORMAT}: install the version that wrote the file, or a later one."
+            f"{name} was saved in format {saved_format} by skaae {saved_version}, but skaae {current} reads formats "
+            f"{OLDEST_FORMAT} to {FORMAT}. Install the version that wrote the file."
         )
-    if found_version != current:
+    if saved_version != current:
         warn(
             InconsistentPackageWarning(
-                estimator_name=name, current_sklearn_version=current, original_sklearn_version=found_version
+                estimator_name=name, current_sklearn_version=current, original_sklearn_version=saved_version
             )
         )

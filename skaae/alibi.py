@@ -1,11 +1,11 @@
-"""The interface of alibi-detect's AdversarialAE, in front of `AdversarialAEDetector`.
+"""The interface of alibi-detect's AdversarialAE on top of `AdversarialAEDetector`.
 
-A script that uses that class runs with another import line::
+A script that uses alibi-detect's class only needs a new import line::
 
     from skaae.alibi import AdversarialAE    # was: from alibi_detect.ad import AdversarialAE
 
-Written from the published documentation of alibi-detect 0.13; docs/alibi.md lists what differs.
-Nothing is computed here: `AdversarialAE.detector_` is the estimator that does it.
+This module was written from the published documentation of alibi-detect 0.13. docs/alibi.md lists
+the differences. `AdversarialAE` delegates all computations to the estimator `detector_`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 
 from skaae._data.input import read_samples
 from skaae._detector import AdversarialAEDetector
-from skaae._frozen_keras_model import freeze
+from skaae._frozen_keras_model import freeze_inferring_logits
 from skaae._persistence import PersistenceMixin
 from skaae._scoring.decisions import check_repairable
 from skaae._scoring.threshold import conformal_threshold
@@ -30,8 +30,8 @@ from skaae._scoring.threshold import conformal_threshold
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-# The published method, and the rows that come are the rows that train.
-PUBLISHED: dict[str, Any] = {
+# The settings of the published method, which trains on all rows that it is given.
+PUBLISHED_SETTINGS: dict[str, Any] = {
     "noise": 0.0,
     "virtual_adversarial": 0.0,
     "label_change_first": False,
@@ -41,40 +41,41 @@ LARGEST = float(np.finfo(np.float64).max)
 
 
 class AdversarialAE(PersistenceMixin):
-    """Adversarial autoencoder with the names and the results of alibi-detect's class.
+    """Adversarial autoencoder with the parameter names and the results of alibi-detect's class.
 
     Parameters
     ----------
     threshold : float or None, default=None
-        Rows that score higher are adversarial; None: set by :meth:`infer_threshold`.
+        Rows with higher scores are adversarial. If None, call :meth:`infer_threshold` to set it.
     ae : keras.Model or None, default=None
-        Autoencoder; a copy of it is trained.
+        The autoencoder. A copy of it is trained.
     model : keras.Model, FrozenKerasModel or any fitted classifier
-        The classifier to defend: a Keras model may return probabilities or logits.
+        The classifier to defend. A Keras model may return probabilities or logits.
     encoder_net, decoder_net : keras.Model or None, default=None
-        Instead of `ae`.
+        The two halves of the autoencoder. Pass them instead of `ae`.
     model_hl : list of keras.Model or None, default=None
-        Models from x to probabilities, for the terms of hidden layers.
+        Models from x to probabilities. Each adds a hidden-layer term to the loss and the score.
     hidden_layer_kld : dict of {int or str: int} or None, default=None
-        Layers of `model`, each with the dimension that it is projected to.
+        Maps layers of `model` to the dimension of their projections. Each adds a hidden-layer term.
     w_model_hl : list of float or None, default=None
-        Weights of the terms of hidden layers, those of `hidden_layer_kld` first; None: 1 each.
+        Weights of the hidden-layer terms, those of `hidden_layer_kld` first. None means 1 for each.
     temperature : float, default=1.0
-        Below 1 it sharpens the prediction on x.
+        Temperature of the prediction on x. Values below 1 sharpen it.
     data_type : str or None, default=None
-        For ``meta`` only.
+        Only stored in ``meta``.
 
     Attributes
     ----------
     detector_ : AdversarialAEDetector
-        The scikit-learn estimator behind it, once rows have been seen.
+        The scikit-learn estimator that does the work. Defined once rows were fitted or scored.
     meta : dict
-        ``name``, ``detector_type``, ``data_type``, ``online`` and ``version``.
+        Has the keys ``name``, ``detector_type``, ``data_type``, ``online`` and ``version``.
 
     Raises
     ------
     ValueError, TypeError
-        If `model` is missing, or neither `ae` nor both nets are given, or both are.
+        If `model` is missing, or if not exactly one of `ae` and the pair of `encoder_net` and
+        `decoder_net` is given.
 
     Examples
     --------
@@ -105,7 +106,7 @@ class AdversarialAE(PersistenceMixin):
         data_type: str | None = None,
     ) -> None:
         if model is None:
-            raise ValueError("model is None: give the classifier to defend.")
+            raise ValueError("model must be the classifier to defend, got None.")
         _check_networks(ae, encoder_net, decoder_net)
         self.threshold = threshold
         self.model = model
@@ -115,7 +116,7 @@ class AdversarialAE(PersistenceMixin):
         self._ae = ae
         self._start = {"autoencoder": ae} if ae is not None else {"encoder": encoder_net, "decoder": decoder_net}
         self._hidden_layers = hidden_layer_kld
-        # From the global state, which scripts seed; the projections of hidden layers stay from fit to fit.
+        # Scripts seed the global state. One seed for all fits keeps the projections of the hidden layers fixed.
         self._seed = int(np.random.randint(2**31))
         self.meta = {
             "name": type(self).__name__,
@@ -130,12 +131,12 @@ class AdversarialAE(PersistenceMixin):
 
     @property
     def ae(self) -> keras.Model | None:
-        """The autoencoder: trained after `fit`; before, the one given, or None where two nets were."""
+        """The autoencoder: the trained one after `fit`, before it the parameter `ae`."""
         return self.detector_.autoencoder_ if hasattr(self, "detector_") else self._ae
 
     @property
     def threshold(self) -> float | None:
-        """Rows that score higher are adversarial; None as long as none was given or inferred."""
+        """The threshold: rows with higher scores are adversarial. None until it is set or inferred."""
         return self._threshold
 
     @threshold.setter
@@ -160,33 +161,35 @@ class AdversarialAE(PersistenceMixin):
         callbacks: Sequence[keras.callbacks.Callback] | keras.callbacks.Callback | None = None,
         preprocess_fn: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> None:
-        """Train the autoencoder, from the weights that it has.
+        """Train the autoencoder, starting from its current weights.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, ...)
             Normal rows.
         loss_fn : callable or None, default=None
-            ``loss_fn(x, x_reconstructed) -> values``, one a row; it is given those of ``model``,
-            ``model_hl``, ``w_model``, ``w_recon``, ``w_model_hl`` and ``temperature`` that it
-            takes. None: the adversarial loss.
+            ``loss_fn(x, x_reconstructed) -> values`` with one value for each row. If it also takes any
+            of the arguments ``model``, ``model_hl``, ``w_model``, ``w_recon``, ``w_model_hl`` and
+            ``temperature``, these are passed by name. None means the adversarial loss.
         w_model, w_recon : float, default=1.0, 0.0
-            Weights of the divergence and of the mean squared error in the adversarial loss.
+            Weights of the divergence and the mean squared error in the adversarial loss.
         optimizer : class, keras.optimizers.Optimizer or str, default=keras.optimizers.Adam
-            A class is used with its own defaults.
+            A class is called without arguments.
         epochs, batch_size : int, default=20, 128
+            Number of passes over X, and number of rows in a training step.
         verbose : bool, default=True
-            Show the progress.
+            Whether to show progress.
         log_metric : tuple of str and keras.metrics.Metric or None, default=None
-            Compares the predictions on x and on x'; recorded under this name.
+            Name and metric. The metric compares the predictions on x and x'.
         callbacks : keras.callbacks.Callback, list of them or None, default=None
+            Callbacks of the training.
         preprocess_fn : callable or None, default=None
-            Applied to each batch.
+            Function that is applied to each training batch.
 
         Raises
         ------
         ValueError, TypeError
-            As :meth:`AdversarialAEDetector.fit`.
+            See :meth:`AdversarialAEDetector.fit`.
         """
         single = isinstance(callbacks, keras.callbacks.Callback)
         self._run(
@@ -211,18 +214,19 @@ class AdversarialAE(PersistenceMixin):
         Parameters
         ----------
         X : array-like of shape (n_samples, ...)
+            Normal rows.
         threshold_perc : float, default=99.0
             Percentage of normal rows below the threshold, in (0, 100].
         margin : float, default=0.0
-            Added to it.
+            Number that is added to the threshold.
         batch_size : int or None, default=None
-            Not used: scores do not depend on it, and memory is bounded without.
+            Ignored. Scores do not depend on it, and memory use is bounded without it.
 
         Raises
         ------
         ValueError
-            If `threshold_perc` is no percentage, or `margin` no number that leaves a threshold of at
-            least 0; the threshold is as it was then.
+            If `threshold_perc` is not in (0, 100], if `margin` is not a finite number, or if the
+            threshold would be negative. The previous threshold is then kept.
         """
         if not _is_number(threshold_perc, 0, 100) or threshold_perc == 0:
             raise ValueError(f"threshold_perc must be a number above 0 and at most 100, got {threshold_perc!r}.")
@@ -231,55 +235,58 @@ class AdversarialAE(PersistenceMixin):
         scores = self.score(X, batch_size)
         threshold = conformal_threshold(scores, float(threshold_perc)) + margin
         if threshold < 0:
-            raise ValueError(f"margin={margin!r} makes the threshold {threshold:.4g}: at least 0 is wanted.")
+            raise ValueError(f"The threshold must be at least 0, but margin={margin!r} makes it {threshold:.4g}.")
         self.threshold = threshold
 
     def score(self, X: ArrayLike, batch_size: int | None = None, return_predictions: bool = False) -> Any:
-        """Adversarial score of each row.
+        """Compute the adversarial score of each row.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, ...)
         batch_size : int or None, default=None
-            Not used.
+            Ignored.
         return_predictions : bool, default=False
+            Whether to return the predictions too.
 
         Returns
         -------
         score : ndarray of shape (n_samples,), float64
+            S(x) of each row.
         y, y_reconstructed : ndarray of shape (n_samples, n_classes), float64
-            M(x) and M(x'), with `return_predictions`.
+            The probabilities M(x) and M(x'). Only returned if `return_predictions` is True.
         """
         X = self._prepared(X, batch_size)
         if not return_predictions:
             return self.detector_.adversarial_score(X)
         names = "score", "probabilities", "probabilities_reconstructed"
-        found = self.detector_._results(self.detector_._checked(X), *names)
-        check_repairable(np.isfinite(found["score"]))
-        return tuple(found[name] for name in names)
+        results = self.detector_._results(self.detector_._checked(X), *names)
+        check_repairable(np.isfinite(results["score"]))
+        return tuple(results[name] for name in names)
 
     def predict(
         self, X: ArrayLike, batch_size: int | None = None, return_instance_score: bool = True
     ) -> dict[str, Any]:
-        """Tell which rows are adversarial.
+        """Predict which rows are adversarial.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, ...)
         batch_size : int or None, default=None
-            Not used.
+            Ignored.
         return_instance_score : bool, default=True
+            Whether to return the scores too.
 
         Returns
         -------
         result : dict
-            ``meta``, and ``data`` with ``is_adversarial``, 1 or 0 for each row, and ``instance_score``,
-            float64, or None if not asked for.
+            Has the keys ``meta`` and ``data``. ``data`` is a dict with ``is_adversarial``, 1 or 0 for
+            each row, and ``instance_score``, float64, or None if `return_instance_score` is False.
 
         Raises
         ------
         ValueError
-            If there is no threshold.
+            If no threshold has been set.
         """
         score = self.score(X, batch_size)
         data = {"is_adversarial": self._flags(score), "instance_score": score if return_instance_score else None}
@@ -292,25 +299,27 @@ class AdversarialAE(PersistenceMixin):
         return_instance_score: bool = True,
         return_all_predictions: bool = True,
     ) -> dict[str, Any]:
-        """Correct the predictions on the rows that are adversarial.
+        """Correct the predictions on adversarial rows.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, ...)
         batch_size : int or None, default=None
-            Not used.
+            Ignored.
         return_instance_score, return_all_predictions : bool, default=True
+            Whether to return the scores, and the predictions on x and x', too.
 
         Returns
         -------
         result : dict
-            As :meth:`predict`, and in ``data`` the classes, int: ``corrected``, and, or None if not
-            asked for, ``no_defense`` (M(x)) and ``defense`` (M(x')).
+            The result of :meth:`predict`, with these class numbers added to ``data``: ``corrected``;
+            ``no_defense``, predicted from x; and ``defense``, predicted from x'. The last two are None
+            if `return_all_predictions` is False.
 
         Raises
         ------
         ValueError
-            If there is no threshold.
+            If no threshold has been set.
         """
         score, *predictions = self.score(X, batch_size, return_predictions=True)
         flags = self._flags(score)
@@ -326,11 +335,11 @@ class AdversarialAE(PersistenceMixin):
 
     def _flags(self, score: np.ndarray) -> np.ndarray:
         if self.threshold is None:
-            raise ValueError("threshold is None: call infer_threshold(X) with normal rows first, or set threshold.")
+            raise ValueError("threshold is None. Call infer_threshold(X) with normal rows, or set threshold, first.")
         return (score > self.threshold).astype(int)
 
     def _prepared(self, X: ArrayLike, batch_size: int | None) -> np.ndarray:
-        """Rows to be scored, with a detector that can score them also where nothing was trained."""
+        """Check the rows, and make a detector that can score them if `fit` has not been called."""
         if batch_size is not None and not (isinstance(batch_size, Integral) and batch_size > 0):
             raise ValueError(f"batch_size must be an int of at least 1, or None, got {batch_size!r}.")
         X = read_samples(X)
@@ -339,7 +348,7 @@ class AdversarialAE(PersistenceMixin):
         return X
 
     def _with_keywords(self, loss_fn: Any, w_model: float, w_recon: float) -> Any:
-        """An own loss with those of the keywords that alibi-detect calls it with which it takes."""
+        """Bind the keywords of alibi-detect that the user's loss takes."""
         if not callable(loss_fn):
             return loss_fn
         names = "model", "model_hl", "w_model_hl", "temperature"
@@ -350,35 +359,36 @@ class AdversarialAE(PersistenceMixin):
         return partial(loss_fn, **bound) if bound else loss_fn
 
     def _run(self, X: np.ndarray, **parameters: Any) -> None:
-        """Fit a new detector that starts from the autoencoder as it is."""
+        """Fit a new detector that starts from the current autoencoder."""
         start: dict[str, Any] = {"autoencoder": self.ae} if hasattr(self, "detector_") else self._start
         hidden = {
             "hidden_layers": self._hidden_layers,
             "hidden_models": self.model_hl,
             "hidden_weights": self.w_model_hl,
         }
-        classifier = freeze(self.model, X) if isinstance(self.model, keras.Model) else self.model
+        is_keras = isinstance(self.model, keras.Model)
+        classifier = freeze_inferring_logits(self.model, X) if is_keras else self.model
         settings: dict[str, Any] = {
             "temperature": self.temperature,
             "threshold": self.threshold or 0.0,
             "random_state": self._seed,
         }
-        detector = AdversarialAEDetector(classifier, **settings, **PUBLISHED)
+        detector = AdversarialAEDetector(classifier, **settings, **PUBLISHED_SETTINGS)
         self.detector_ = detector.set_params(**start, **hidden, **parameters).fit(X)
 
 
 def _check_networks(ae: Any, encoder_net: Any, decoder_net: Any) -> None:
-    both = encoder_net is not None and decoder_net is not None
-    if ae is None and not both:
-        raise ValueError(f"ae={ae!r}, encoder_net={encoder_net!r}, decoder_net={decoder_net!r}: give ae, or both nets.")
-    if ae is not None and (encoder_net is not None or decoder_net is not None):
-        raise ValueError("ae was given and encoder_net or decoder_net too: give ae, or both nets.")
+    if any((net is None) == (ae is None) for net in (encoder_net, decoder_net)):
+        raise ValueError(
+            f"Pass either ae, or both encoder_net and decoder_net. Got ae={ae!r}, encoder_net={encoder_net!r}, "
+            f"decoder_net={decoder_net!r}."
+        )
 
 
 def _renamed(log_metric: Any) -> keras.metrics.Metric:
     pair = isinstance(log_metric, tuple | list) and len(log_metric) == 2
     if not (pair and isinstance(log_metric[0], str) and isinstance(log_metric[1], keras.metrics.Metric)):
-        raise TypeError(f"log_metric must be a name and a keras.metrics.Metric, or None, got {log_metric!r}.")
+        raise TypeError(f"log_metric must be a tuple (name, keras.metrics.Metric) or None, got {log_metric!r}.")
     name, metric = log_metric
     return type(metric).from_config({**metric.get_config(), "name": name})
 

@@ -1,4 +1,4 @@
-"""How well a defense does: scorers for model selection, and a report."""
+"""Scorers for model selection, and a report on how well a defense works."""
 
 from __future__ import annotations
 
@@ -27,27 +27,29 @@ __all__ = ["TruePositiveRateAt", "corrected_accuracy", "defense_report", "detect
 
 
 def detection_auc(estimator: Any, X: ArrayLike, y: ArrayLike) -> float:
-    """Area under the ROC curve of adversarial against normal rows; a scorer for ``scoring=``.
+    """Compute the area under the ROC curve of adversarial against normal rows.
+
+    Pass it as ``scoring=`` to scikit-learn's model selection.
 
     Parameters
     ----------
     estimator : AdversarialAEDetector, Pipeline or other outlier detector with ``score_samples``
-        Fitted.
+        The fitted estimator.
     X : array-like of shape (n_samples, ...)
         Normal and adversarial rows.
     y : array-like of shape (n_samples,)
-        -1 for an adversarial row, +1 for a normal one, as `predict` returns.
+        -1 for each adversarial row and +1 for each normal row, as returned by `predict`.
 
     Returns
     -------
     auc : float
-        In [0, 1]; 1 if every adversarial row scores above every normal one.
+        Area in [0, 1]. It is 1 if every adversarial row scores above every normal row.
 
     Raises
     ------
     ValueError
-        If y has other labels than -1 and +1, or only one of them: ``scoring="roc_auc"`` would be
-        inverted without a word for 0 and 1.
+        If y has labels other than -1 and +1, or only one of them. (``scoring="roc_auc"`` does not
+        check this, and its result is inverted for the labels 0 and 1.)
 
     Examples
     --------
@@ -63,15 +65,15 @@ def detection_auc(estimator: Any, X: ArrayLike, y: ArrayLike) -> float:
 
 @dataclass(frozen=True)
 class TruePositiveRateAt:
-    """Share of the adversarial rows that score above all but a given share of the normal ones.
+    """Scorer for the share of adversarial rows that are detected at a given rate of false alarms.
 
-    A scorer for ``scoring=``: call it with a fitted estimator, X, and y in {-1, +1}. The estimator's
-    own threshold plays no part.
+    Pass it as ``scoring=``, or call it with a fitted estimator, X, and y in {-1, +1}. It does not use
+    the threshold of the estimator.
 
     Parameters
     ----------
     false_alarm_rate : float, default=0.05
-        Share of the normal rows that may be flagged, in [0, 1].
+        Largest share of the normal rows that may be flagged, in [0, 1].
 
     Examples
     --------
@@ -90,19 +92,22 @@ class TruePositiveRateAt:
             raise ValueError(f"false_alarm_rate must be in [0, 1], got {self.false_alarm_rate!r}.")
 
     def __call__(self, estimator: Any, X: ArrayLike, y: ArrayLike) -> float:
-        """Score a fitted estimator; the arguments are those of `detection_auc`."""
-        false_alarms, found, _ = roc_curve(*_labels_and_scores(estimator, X, y), drop_intermediate=False)
-        return float(found[false_alarms <= self.false_alarm_rate].max())
+        """Score a fitted estimator. The arguments are those of `detection_auc`."""
+        false_alarms, detected, _ = roc_curve(*_labels_and_scores(estimator, X, y), drop_intermediate=False)
+        return float(detected[false_alarms <= self.false_alarm_rate].max())
 
 
 def corrected_accuracy(estimator: Any, X: ArrayLike, y: ArrayLike) -> float:
-    """Accuracy of the corrected predictions; a scorer for ``scoring=``.
+    """Compute the accuracy of the corrected predictions.
+
+    Pass it as ``scoring=`` to scikit-learn's model selection.
 
     Parameters
     ----------
     estimator : AdversarialAEDetector, Pipeline that ends in one, or CorrectedClassifier
-        Fitted.
+        The fitted estimator.
     X : array-like of shape (n_samples, ...)
+        Rows to classify.
     y : array-like of shape (n_samples,)
         Class labels.
 
@@ -113,9 +118,10 @@ def corrected_accuracy(estimator: Any, X: ArrayLike, y: ArrayLike) -> float:
     Raises
     ------
     TypeError
-        If there is no detector at the end of the estimator, or y mixes types.
+        If the estimator does not end in a detector, or if y mixes types.
     ValueError
-        If labels are missing, or none is known to the classifier, as with y in {-1, +1} by mistake.
+        If labels are missing, or if y contains no class of the classifier. The latter happens if y in
+        {-1, +1} is passed by mistake.
     """
     detector, rows = _detector_and_rows(estimator, X)
     y = _class_labels(y, X, detector)
@@ -123,39 +129,41 @@ def corrected_accuracy(estimator: Any, X: ArrayLike, y: ArrayLike) -> float:
 
 
 def defense_report(detector: Any, X: ArrayLike, y: ArrayLike, attacked: Mapping[str, ArrayLike]) -> pd.DataFrame:
-    """Tabulate what the defense does to clean and to attacked rows.
+    """Tabulate how the defense works on clean and on attacked rows.
 
     Parameters
     ----------
     detector : AdversarialAEDetector, Pipeline that ends in one, or CorrectedClassifier
-        Fitted.
+        The fitted estimator.
     X : array-like of shape (n_samples, ...)
-        Clean rows that nothing has been trained on.
+        Clean rows on which neither the classifier nor the detector was trained.
     y : array-like of shape (n_samples,)
         Class labels.
-    attacked : mapping of str to array-like of the shape of X
-        Name of an attack -> the rows of X, attacked, in the same order.
+    attacked : mapping of str to array-like, each with the same shape as X
+        Maps the name of an attack to the attacked rows, in the same order as X.
 
     Returns
     -------
     report : pandas.DataFrame
-        A row for "clean" and for each attack, with the columns
+        One row for "clean" and one for each attack, with these columns:
 
-        - accuracy_without_defense, accuracy_corrected, accuracy_reconstructed: accuracy of M(x), of
-          the corrected predictions, and of M(x') for every row;
+        - accuracy_without_defense: accuracy of M(x);
+        - accuracy_corrected: accuracy of the corrected predictions;
+        - accuracy_reconstructed: accuracy of M(x') on all rows;
         - label_changed: share of the rows whose label the attack changed;
-        - detection_auc: area under the ROC curve of the scores of these rows against the clean ones;
-        - detection_rate: share of these rows that is flagged;
-        - false_alarms: share of the clean rows that is flagged.
+        - detection_auc: area under the ROC curve of the scores of these rows against the clean rows;
+        - detection_rate: share of these rows that are flagged;
+        - false_alarms: share of the clean rows that are flagged.
 
-        NaN where no label has changed.
+        detection_auc and detection_rate are NaN if the attack changed no label.
 
     Raises
     ------
     ValueError
-        If attacked rows have another shape than X, labels are missing, or y holds none of the classifier.
+        If attacked rows do not have the shape of X, if labels are missing, or if y contains no class
+        of the classifier.
     TypeError
-        If there is no detector at the end of the estimator, or y mixes types.
+        If the estimator does not end in a detector, or if y mixes types.
     ImportError
         If pandas is not installed.
 
@@ -173,9 +181,10 @@ def defense_report(detector: Any, X: ArrayLike, y: ArrayLike, attacked: Mapping[
     """
     frame = import_extra("pandas", "pandas").DataFrame
     y = _class_labels(y, X, _detector_and_rows(detector, X)[0])
-    found = {name: _correct(detector, rows) for name, rows in {"clean": X, **_checked_attacks(X, attacked)}.items()}
-    rows = {name: _report_row(results, found["clean"], y) for name, results in found.items()}
-    return frame.from_dict(rows, orient="index")
+    inputs = {"clean": X, **_checked_attacks(X, attacked)}
+    corrections = {name: _correct(detector, rows) for name, rows in inputs.items()}
+    lines = {name: _report_row(correction, corrections["clean"], y) for name, correction in corrections.items()}
+    return frame.from_dict(lines, orient="index")
 
 
 def _report_row(attacked: Any, clean: Any, y: np.ndarray) -> dict[str, float]:
@@ -204,7 +213,7 @@ def _correct(estimator: Any, X: ArrayLike) -> Any:
 
 
 def _detector_and_rows(estimator: Any, X: ArrayLike) -> tuple[AdversarialAEDetector, ArrayLike]:
-    """The detector at the end of a search, a Pipeline or a CorrectedClassifier, and X as it receives it."""
+    """Return the detector inside a search, Pipeline or CorrectedClassifier, and X as the detector receives it."""
     if isinstance(estimator, AdversarialAEDetector):
         return estimator, X
     if isinstance(estimator, CorrectedClassifier):
@@ -215,33 +224,33 @@ def _detector_and_rows(estimator: Any, X: ArrayLike) -> tuple[AdversarialAEDetec
     if hasattr(estimator, "best_estimator_"):
         return _detector_and_rows(estimator.best_estimator_, X)
     raise TypeError(
-        f"detector must be an AdversarialAEDetector, a CorrectedClassifier, or a Pipeline that ends in one of them, "
-        f"got {type(estimator).__name__}."
+        f"The estimator must be an AdversarialAEDetector, a CorrectedClassifier, or a Pipeline that ends in one of "
+        f"them, got {type(estimator).__name__}."
     )
 
 
 def _labels_and_scores(estimator: Any, X: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Whether each row is adversarial, and its score, high = adversarial."""
+    """Return whether each row is adversarial, and its score, which is high for adversarial rows."""
     if not hasattr(estimator, "score_samples"):
         raise TypeError(f"estimator must be an outlier detector with score_samples, got {type(estimator).__name__}.")
     is_adversarial = _is_adversarial(y)
     scores = -np.asarray(estimator.score_samples(X))
     if np.isnan(scores).any():
-        raise ValueError("estimator.score_samples(X) returned NaN: numbers are wanted.")
-    # An infinite score is the highest, which scikit-learn does not take.
+        raise ValueError("estimator.score_samples(X) must return numbers, but it returned NaN for some rows.")
+    # scikit-learn refuses infinite scores. The largest float has the same rank.
     return is_adversarial, np.clip(scores, -LARGEST, LARGEST)
 
 
 def _is_adversarial(y: ArrayLike) -> np.ndarray:
     check_labels(y)
-    found: np.ndarray = column_or_1d(y)
-    labels = np.unique(found).tolist()
-    if labels != [-1, 1]:
+    labels: np.ndarray = column_or_1d(y)
+    unique_labels = np.unique(labels).tolist()
+    if unique_labels != [-1, 1]:
         raise ValueError(
-            f"y has the labels {labels}, but both -1 for adversarial and +1 for normal rows are wanted, as predict "
-            f"returns. From 0 for normal and 1 for adversarial: 1 - 2 * y."
+            f"y must contain both -1 for adversarial and +1 for normal rows, as returned by predict, got the labels "
+            f"{unique_labels}. If y is 0 for normal and 1 for adversarial rows, pass 1 - 2 * y."
         )
-    return found == -1
+    return labels == -1
 
 
 def _class_labels(y: ArrayLike, X: ArrayLike, detector: AdversarialAEDetector) -> np.ndarray:
@@ -251,18 +260,18 @@ def _class_labels(y: ArrayLike, X: ArrayLike, detector: AdversarialAEDetector) -
     check_consistent_length(X, labels)
     if not np.isin(labels, detector.classes_).any():
         raise ValueError(
-            f"y has the labels {np.unique(labels)[:10].tolist()}, of which the classifier knows none: class labels are "
-            f"wanted, of {detector.classes_.tolist()}."
+            f"y must contain class labels of the classifier, which are {detector.classes_.tolist()}, but it contains "
+            f"only {np.unique(labels)[:10].tolist()}."
         )
     return labels
 
 
 def _checked_attacks(X: ArrayLike, attacked: Mapping[str, ArrayLike]) -> Mapping[str, ArrayLike]:
     if not isinstance(attacked, Mapping) or "clean" in attacked:
-        raise ValueError("attacked must be a dict of attacked rows by the name of the attack, other than 'clean'.")
+        raise ValueError("attacked must be a dict from names of attacks, other than 'clean', to attacked rows.")
     for name, rows in attacked.items():
         if _shape(rows) != _shape(X):
-            raise ValueError(f"attacked[{name!r}] has shape {_shape(rows)}, the shape of X is wanted: {_shape(X)}.")
+            raise ValueError(f"attacked[{name!r}] has shape {_shape(rows)}, but X has shape {_shape(X)}.")
     return attacked
 
 

@@ -1,8 +1,11 @@
 """The benchmark's code, on rows made up here: nothing is fetched, and no result of the repository is touched."""
 
 import importlib
+import os
+import subprocess
 import sys
 import warnings
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -38,7 +41,7 @@ def results(bench, tmp_path, monkeypatch):
     """An empty folder for results."""
     monkeypatch.setattr(bench.ledger, "FOLDER", tmp_path)
     for module in (bench.defense, bench.trees, bench.corruptions, bench.adaptive, bench.report):
-        monkeypatch.setattr(module, "LEDGER", bench.ledger.Ledger.named(module.__name__))
+        monkeypatch.setattr(module, "LEDGER", bench.ledger.Ledger.named(module.__name__.rpartition(".")[2]))
     return tmp_path
 
 
@@ -381,3 +384,15 @@ def test_growth_is_drawn_over_the_rows(bench):
     train, score = bench.speed_report.draw_growth(growth).axes[0].lines
     assert train.get_xydata().tolist() == [[10_000, 3.0], [100_000, 2.0]]
     assert score.get_xydata().tolist() == [[10_000, 0.5]]
+
+
+@pytest.mark.slow
+def test_gpu_benchmark_runs_on_a_cpu(tmp_path):
+    results = tmp_path / "gpu.csv"
+    command = [sys.executable, "-m", "benchmarks.speed.gpu", "scoring", "memory", "--small", "--results", str(results)]
+    root = Path(__file__).parent.parent
+    subprocess.run(command, cwd=root, check=True, env={**os.environ, "PYTHONPATH": str(root)})
+    figures = pd.read_csv(results).set_index(["part", "what"])["value"]
+    assert float(figures["scoring", "default: million rows a second"]) > 0
+    assert figures["memory", "error where the device is full"] == "no GPU"
+    assert "## Scoring" in results.with_suffix(".md").read_text()

@@ -190,7 +190,7 @@ class TestRefused:
     def test_labels_that_the_frozen_classifier_does_not_know(self, iris):
         X, y = iris
         frozen = FrozenEstimator(LogisticRegression().fit(X[y < 2], y[y < 2]))
-        with pytest.raises(ValueError, match=r"does not know: \[2\]. It knows \[0, 1\]"):
+        with pytest.raises(ValueError, match=r"not classes of the frozen classifier: \[2\]\. Its classes are \[0, 1\]"):
             corrected(frozen).fit(X, y)
 
     @pytest.mark.parametrize(

@@ -45,9 +45,11 @@ MODULES_OF_CLASSES = {
 OTHER_SAVED_CLASSES = {
     "skaae._classifiers.adapters.ConvertedClassifier",
     "skaae._classifiers.adapters.PredictProbaClassifier",
+    "skaae._classifiers.heads.FrozenHeads",
     "skaae._divergence.AdversarialScore",
     "skaae._persistence.SavedKeras",
     "skaae._persistence.SavedObject",
+    "skaae._training.defense.Defense",
 }
 # Seen in every test of a detector, and of the file's.
 WITHOUT_TEST = {"skaae._scoring.decisions"}

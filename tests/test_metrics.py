@@ -52,7 +52,7 @@ class TestScorers:
     @pytest.mark.parametrize("scorer", [detection_auc, TruePositiveRateAt()])
     @pytest.mark.parametrize("labels", [(LABELS < 0).astype(int), np.ones(6), np.array(["a", "b"] * 3)])
     def test_other_labels_are_refused(self, scorer, labels):
-        with pytest.raises(ValueError, match="-1 for adversarial and \\+1 for normal rows are wanted"):
+        with pytest.raises(ValueError, match="both -1 for adversarial and \\+1 for normal rows"):
             scorer(Scores(), ROWS, labels)
 
     def test_rate_out_of_range(self):
@@ -71,7 +71,7 @@ class TestScorers:
         assert corrected_accuracy(corrected, X, y) == corrected.score(X, y)
 
     def test_corrected_accuracy_of_what_is_no_class_label(self, detector, fresh):
-        with pytest.raises(ValueError, match="of which the classifier knows none"):
+        with pytest.raises(ValueError, match="must contain class labels of the classifier"):
             corrected_accuracy(detector, fresh[0], np.full(len(fresh[0]), -1))
         with pytest.raises(TypeError, match="got IsolationForest"):
             corrected_accuracy(IsolationForest(), *fresh[:2])

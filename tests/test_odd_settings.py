@@ -191,7 +191,9 @@ class TestClassifiers:
         ids=str,
     )
     def test_labels_that_are_none(self, classes):
-        with pytest.raises(ValueError, match="classes must be 3 different labels, one an output of the model, got"):
+        with pytest.raises(
+            ValueError, match="classes must be 3 different labels, one for each output of the model, got"
+        ):
             detector(FrozenKerasModel(dense(3, seed=1, activation="softmax"), classes=classes)).fit(ROWS)
 
     def test_weights_that_are_nan(self):
@@ -250,6 +252,6 @@ class TestFacade:
     @pytest.mark.parametrize("log_metric", ["accuracy", ("accuracy", 3), 3, (3, keras.metrics.MeanSquaredError())])
     def test_log_metric(self, ad, log_metric):
         behind = ad.detector_
-        with pytest.raises(TypeError, match=r"log_metric must be a name and a keras.metrics.Metric, or None, got"):
+        with pytest.raises(TypeError, match=r"log_metric must be a tuple \(name, keras.metrics.Metric\) or None, got"):
             ad.fit(ROWS, log_metric=log_metric)
         assert ad.detector_ is behind

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -10,11 +10,11 @@ import numpy as np
 from sklearn.base import BaseEstimator, is_regressor
 from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
-from sklearn.frozen import FrozenEstimator
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, TargetEncoder
 from sklearn.utils.validation import check_is_fitted
 
 from skaae._classifiers.conversions import convert
+from skaae._classifiers.unwrapping import inner_estimators, unwrapped
 from skaae._data.rows import Rows
 from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._keras.logits import check_outputs
@@ -173,8 +173,7 @@ def as_frozen_classifier(classifier: Any) -> Classifier:
     >>> as_frozen_classifier(model).classes_
     array([0, 1, 2])
     """
-    if isinstance(classifier, FrozenEstimator):
-        return as_frozen_classifier(classifier.estimator)
+    classifier = unwrapped(classifier)
     if isinstance(classifier, Classifier):
         return classifier
     if isinstance(classifier, keras.Model):
@@ -190,6 +189,7 @@ def as_frozen_classifier(classifier: Any) -> Classifier:
 
 def is_fitted(classifier: Any) -> bool:
     """Whether there is nothing left to fit: a Keras model, a fitted estimator, or no estimator at all."""
+    classifier = unwrapped(classifier)
     is_estimator = hasattr(classifier, "fit") and not isinstance(classifier, type)
     if not is_estimator or isinstance(classifier, keras.Model | FrozenKerasModel):
         return True
@@ -263,22 +263,12 @@ def _check_labels(classifier: Any, name: str) -> None:
 
 def _check_columns(classifier: Any, name: str) -> None:
     """Raise if categorical columns are encoded behind the detector, where x' = AE(x) makes no categories."""
-    for step in _inner_estimators(classifier):
+    for step in inner_estimators(classifier):
         if isinstance(step, ColumnTransformer):
-            encoders = [type(inner).__name__ for inner in _inner_estimators(step) if isinstance(inner, ENCODERS)]
+            encoders = [type(inner).__name__ for inner in inner_estimators(step) if isinstance(inner, ENCODERS)]
             if encoders:
                 raise ValueError(
                     f"classifier={name} encodes categorical columns ({', '.join(encoders)} in a ColumnTransformer). "
                     f"Put the ColumnTransformer before the detector, make_pipeline(columns, detector), and give the "
                     f"detector the classifier that comes after it."
                 )
-
-
-def _inner_estimators(estimator: Any) -> Iterator[Any]:
-    """The estimator and, step by step, those inside a Pipeline or a ColumnTransformer."""
-    yield estimator
-    inner = [step for _, step in getattr(estimator, "steps", ())]
-    inner += [transformer for _, transformer, _ in getattr(estimator, "transformers", ())]
-    for step in inner:
-        if not isinstance(step, str) and step is not None:
-            yield from _inner_estimators(step)

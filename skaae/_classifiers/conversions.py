@@ -16,8 +16,9 @@ from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV, SGDClassifier
 from sklearn.neural_network import MLPClassifier
-from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, Normalizer, RobustScaler, StandardScaler
+
+from skaae._classifiers.unwrapping import all_steps_of
 
 Tensor: TypeAlias = keras.KerasTensor
 Conversion = Callable[[Any, Tensor], Tensor]
@@ -48,7 +49,7 @@ def convert(classifier: Any) -> keras.Model | None:
     >>> convert(LogisticRegression(max_iter=1000).fit(X, y)).output_shape
     (None, 3)
     """
-    *transformers, last = _steps(classifier)
+    *transformers, last = all_steps_of(classifier)
     known = all(type(step) in TRANSFORMERS for step in transformers) and type(last) in CLASSIFIERS
     if not known or not _has_logits(last):
         return None
@@ -58,14 +59,6 @@ def convert(classifier: Any) -> keras.Model | None:
     for step in transformers:
         x = TRANSFORMERS[type(step)](step, x)
     return keras.Model(inputs, CLASSIFIERS[type(last)](last, x), name="converted")
-
-
-def _steps(classifier: Any) -> list[Any]:
-    """The estimators of a Pipeline, nested ones unfolded, without those that do nothing."""
-    if not isinstance(classifier, Pipeline):
-        return [classifier]
-    steps = [step for _, step in classifier.steps if step is not None and step != "passthrough"]
-    return [inner for step in steps for inner in _steps(step)]
 
 
 def _has_logits(classifier: Any) -> bool:

@@ -14,6 +14,7 @@ from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._keras.logits import check_outputs, class_logits
 from skaae._keras.models import call_frozen, check_input_shape, check_one_input_one_output, fingerprint, is_layer_graph
 from skaae._keras.row_function import RowFunction
+from skaae._persistence import PersistenceMixin
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 LayerKey = int | str
 
 
-class FrozenHeads:
+class FrozenHeads(PersistenceMixin):
     """The logits of M and of the hidden terms, all from one call of M.
 
     A hidden term is a distribution that depends on x: the softmax of a random projection of one of
@@ -40,6 +41,8 @@ class FrozenHeads:
         One for each item of `hidden_layers`, of shape (units of the layer, dimension).
     """
 
+    _not_saved = ("model",)
+
     def __init__(
         self,
         classifier: FrozenKerasModel,
@@ -47,11 +50,15 @@ class FrozenHeads:
         hidden_models: Sequence[keras.Model] | None = None,
         projections: Sequence[np.ndarray] = (),
     ) -> None:
-        self.from_logits = classifier.from_logits
-        self._keys = list((hidden_layers or {}).items())
-        self.model = _with_hidden_outputs(classifier.model, hidden_layers or {})
+        self.classifier = classifier
+        self.hidden_layers = dict(hidden_layers or {})
         self.hidden_models = tuple(hidden_models or ())
         self.projections = list(projections)
+        self.model = _with_hidden_outputs(classifier.model, self.hidden_layers)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.model = _with_hidden_outputs(self.classifier.model, self.hidden_layers)
 
     def __call__(self, x: tf.Tensor) -> list[tf.Tensor]:
         """Logits of M, then of the hidden layers, then of the hidden models.
@@ -69,7 +76,7 @@ class FrozenHeads:
     def evaluate(self, X: Rows) -> list[np.ndarray]:
         """Logits of all rows of X, as `__call__`, once the outputs of M have been found to be sound."""
         found = RowFunction(self._named, X.shape[1:])(X)
-        check_outputs(found.pop("outputs"), self.from_logits)
+        check_outputs(found.pop("outputs"), self.classifier.from_logits)
         for values in found.values():
             # Finite probabilities can come from infinite logits.
             check_outputs(values, from_logits=True)
@@ -78,7 +85,7 @@ class FrozenHeads:
     def fingerprint(self) -> list[Any]:
         """What the hidden terms depend on, as plain values."""
         models = [fingerprint(model) for model in self.hidden_models]
-        return [self._keys, self.projections, models]
+        return [list(self.hidden_layers.items()), self.projections, models]
 
     def hidden_terms(self, x: tf.Tensor) -> list[tf.Tensor]:
         """Logits of the hidden models alone, which need no M."""
@@ -91,7 +98,7 @@ class FrozenHeads:
             tf.reshape(tf.cast(values, tf.float32), (-1, projection.shape[0])) @ projection
             for values, projection in zip(hidden, self.projections, strict=True)
         ]
-        return outputs, [class_logits(outputs, self.from_logits), *projected, *self.hidden_terms(x)]
+        return outputs, [class_logits(outputs, self.classifier.from_logits), *projected, *self.hidden_terms(x)]
 
     def _named(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
         outputs, logits = self._outputs_and_logits(x)
@@ -134,7 +141,7 @@ def check_hidden_terms(
     hidden_layers: Mapping[LayerKey, Any] | None,
     hidden_models: Sequence[Any] | None,
     hidden_weights: ArrayLike | None,
-    X: np.ndarray,
+    X: Rows,
 ) -> tuple[float, ...]:
     """Raise unless the hidden terms fit M and X; return their weights, by default 1 each.
 
@@ -161,7 +168,7 @@ def check_hidden_terms(
     return tuple(float(weight) for weight in weights)
 
 
-def _check_hidden_model(model: Any, argument: str, X: np.ndarray) -> None:
+def _check_hidden_model(model: Any, argument: str, X: Rows) -> None:
     if not isinstance(model, keras.Model):
         raise TypeError(f"{argument} must be a keras.Model, got {type(model).__name__}.")
     check_one_input_one_output(model, argument)

@@ -1,1 +1,1 @@
-"""The pictures, in scikit-learn's display style."""
+"""Displays in the style of scikit-learn: scores, corrections and accuracies as pictures."""

@@ -1,8 +1,9 @@
-"""What the displays share: colors, axes, legends, and the detector behind an estimator.
+"""Helpers shared by the displays: colors, axes, legends, and the detector inside an estimator.
 
-matplotlib is imported when something is drawn. No rcParams are changed: text and frames have the
-colors of the style in force, and the hues are those of Okabe and Ito that stand out from white as
-well as from black. Whatever differs by color differs by hatch, line style or marker too.
+matplotlib is imported only when something is drawn, and no rcParams are changed. Text and frames
+have the colors of the current style. The other colors come from the palette of Okabe and Ito and
+are visible on white and on black. Elements of different color also differ in hatch, line style or
+marker.
 """
 
 from __future__ import annotations
@@ -22,39 +23,41 @@ BLUE, VERMILLION, GREEN = "#0072B2", "#D55E00", "#009E73"
 
 
 def pyplot() -> Any:
-    """``matplotlib.pyplot``, or an error that names the extra.
+    """Import ``matplotlib.pyplot``.
 
     Returns
     -------
     pyplot : module
+        The module ``matplotlib.pyplot``.
 
     Raises
     ------
     ImportError
-        If matplotlib is not installed.
+        If matplotlib is not installed. The message names the extra that installs it.
     """
     import_extra("matplotlib", "matplotlib")
     return import_extra("matplotlib.pyplot", "matplotlib")
 
 
 def single_axes(ax: Axes | None, size: tuple[float, float]) -> Axes:
-    """The axes to draw in.
+    """Return the axes to draw in.
 
     Parameters
     ----------
     ax : matplotlib Axes or None
-        None: a new figure.
+        Axes to draw in. None means a new figure.
     size : tuple of two float
-        Width and height of a new figure in inches.
+        Width and height of a new figure, in inches.
 
     Returns
     -------
     ax : matplotlib Axes
+        The given axes, or those of the new figure.
 
     Raises
     ------
     TypeError
-        If it is something else.
+        If `ax` is neither.
     """
     plt = pyplot()
     if ax is None:
@@ -67,104 +70,109 @@ def single_axes(ax: Axes | None, size: tuple[float, float]) -> Axes:
 def grid_of_axes(
     ax: Axes | ArrayLike | None, shape: tuple[int, int], size: tuple[float, float], space: float = 0.6
 ) -> np.ndarray:
-    """Axes in lines and columns.
+    """Return axes in rows and columns.
 
     Parameters
     ----------
     ax : matplotlib Axes, array-like of Axes, or None
-        One Axes of a grid of subplots gives its place to all of them; an array has to hold as many
-        as are wanted; None: a new figure.
+        Axes to draw in. A single Axes is divided; it must belong to a grid of subplots. An array must
+        contain exactly as many Axes as `shape` asks for. None means a new figure.
     shape : tuple of two int
-        Lines and columns.
+        Number of rows and of columns.
     size : tuple of two float
-        Width and height of a new figure in inches.
+        Width and height of a new figure, in inches.
     space : float, default=0.6
-        Between the lines, in heights of one Axes, for the text there, in a figure that has no layout engine to
-        see to that.
+        Space for text between the rows, as a multiple of the height of one Axes. It applies to a
+        divided Axes in a figure without a layout engine, which would provide the space itself.
 
     Returns
     -------
-    axes : ndarray of Axes of the given shape
+    axes : ndarray of Axes with the given shape
 
     Raises
     ------
     ValueError
-        If there is another number of Axes, or no grid to take the place from.
+        If `ax` contains another number of Axes, or is a single Axes outside a grid of subplots.
     TypeError
-        If it is something else.
+        If `ax` is neither Axes nor None.
     """
     plt = pyplot()
     if ax is None:
         return plt.subplots(*shape, figsize=size, layout="constrained", squeeze=False)[1]
     if isinstance(ax, plt.Axes):
-        return _divided(ax, shape, space)
+        return _divide(ax, shape, space)
     axes = np.asarray(ax, dtype=object)
-    if not all(isinstance(one, plt.Axes) for one in axes.ravel()):
+    if not all(isinstance(item, plt.Axes) for item in axes.ravel()):
         raise TypeError(f"ax must be a matplotlib Axes, an array of them, or None, got {type(ax).__name__}.")
     if axes.size != np.prod(shape):
-        raise ValueError(f"ax holds {axes.size} Axes, {shape[0]} x {shape[1]} are wanted.")
+        raise ValueError(f"ax must contain {shape[0]} x {shape[1]} Axes, got {axes.size}.")
     return axes.reshape(shape)
 
 
-def _divided(ax: Axes, shape: tuple[int, int], space: float) -> np.ndarray:
-    place = ax.get_subplotspec()
-    if place is None:
-        raise ValueError("ax must come from a grid of subplots, as plt.subplots() makes them, to be divided.")
+def _divide(ax: Axes, shape: tuple[int, int], space: float) -> np.ndarray:
+    subplot_spec = ax.get_subplotspec()
+    if subplot_spec is None:
+        raise ValueError("ax must belong to a grid of subplots. Create it with plt.subplots().")
     ax.set_axis_off()
-    free: dict[str, Any] = {} if ax.figure.get_layout_engine() else {"hspace": space}
-    return place.subgridspec(*shape, **free).subplots(squeeze=False)
+    spacing: dict[str, Any] = {} if ax.figure.get_layout_engine() else {"hspace": space}
+    return subplot_spec.subgridspec(*shape, **spacing).subplots(squeeze=False)
 
 
 def foreground(ax: Axes) -> Any:
-    """Color of the text of these axes: black or white, as their style has it."""
+    """Return the text color of these axes, which depends on their style: usually black or white."""
     return ax.xaxis.label.get_color()
 
 
 def legend_above(ax: Axes, **options: Any) -> Any:
-    """A legend above the axes, where it covers no data.
+    """Add a legend above the axes, where it covers no data.
 
     Parameters
     ----------
     ax : matplotlib Axes
+        The axes to which the legend belongs.
     **options : object
-        For `Axes.legend`.
+        Options of `Axes.legend`.
 
     Returns
     -------
     legend : matplotlib Legend
     """
-    place = {"loc": "lower left", "bbox_to_anchor": (0, 1.01), "borderaxespad": 0.2, "frameon": False}
-    return ax.legend(**{**place, **options})
+    position = {"loc": "lower left", "bbox_to_anchor": (0, 1.01), "borderaxespad": 0.2, "frameon": False}
+    return ax.legend(**{**position, **options})
 
 
 def detector_and_rows(estimator: Any, X: ArrayLike) -> tuple[Any, ArrayLike]:
-    """The detector at the end of an estimator, and X as it receives it, as `skaae.metrics` finds them.
+    """Return the detector inside an estimator, and X as the detector receives it.
 
     Parameters
     ----------
     estimator : AdversarialAEDetector, Pipeline that ends in one, CorrectedClassifier, or a search over these
+        The fitted estimator.
     X : array-like of shape (n_samples, ...)
+        Samples as the estimator takes them.
 
     Returns
     -------
     detector : AdversarialAEDetector
+        The fitted detector.
     rows : array-like of shape (n_samples, ...)
+        Samples as the detector takes them.
 
     Raises
     ------
     NotFittedError
         If the estimator has not been fitted.
     TypeError
-        If there is no detector at its end.
+        If the estimator does not end in a detector.
     """
-    from skaae.metrics import _detector_and_rows  # loads TensorFlow, which plotting arrays does not need
+    from skaae.metrics import _detector_and_rows  # imported late: plotting arrays should not load TensorFlow
 
     check_is_fitted(estimator)
     return _detector_and_rows(estimator, X)
 
 
 def score_text(score: float) -> str:
-    """A score for reading: three digits, or one behind the point above 1000.
+    """Format a score: with three significant digits, or with one decimal place from 1000 upwards.
 
     Examples
     --------
@@ -176,13 +184,14 @@ def score_text(score: float) -> str:
 
 
 def checked_scores(scores: ArrayLike, name: str) -> np.ndarray:
-    """Adversarial scores as an array.
+    """Check adversarial scores and return them as an array.
 
     Parameters
     ----------
     scores : array-like of shape (n_samples,)
+        Adversarial scores.
     name : str
-        Of the argument, for the error.
+        Name of the argument, for error messages.
 
     Returns
     -------
@@ -191,16 +200,16 @@ def checked_scores(scores: ArrayLike, name: str) -> np.ndarray:
     Raises
     ------
     ValueError
-        If they are no finite numbers >= 0, one a row.
+        If the scores are not finite numbers >= 0, one for each row.
     """
-    found = np.asarray(scores, dtype=np.float64)
-    if found.ndim != 1 or not found.size:
-        raise ValueError(f"{name} has shape {found.shape}, one score for each row is wanted.")
-    if not np.isfinite(found).all():
-        raise ValueError(f"{name} has values that are not finite.")
-    if found.min() < 0:
+    checked = np.asarray(scores, dtype=np.float64)
+    if checked.ndim != 1 or not checked.size:
+        raise ValueError(f"{name} must have shape (n_samples,) with at least one sample, got shape {checked.shape}.")
+    if not np.isfinite(checked).all():
+        raise ValueError(f"{name} must contain finite numbers only, but contains NaN or infinity.")
+    if checked.min() < 0:
         raise ValueError(
-            f"{name} has values below 0, the least {found.min():.3g}: adversarial scores are wanted, as "
-            f"adversarial_score returns them; score_samples returns their negatives."
+            f"{name} must not be negative, but the smallest is {checked.min():.3g}. Pass the result of "
+            f"adversarial_score; score_samples returns the negative of it."
         )
-    return found
+    return checked

@@ -1,4 +1,4 @@
-"""What the defense makes of single samples: given and reconstructed images, or the features that moved."""
+"""A display of single samples and their reconstructions: images, or the features that changed most."""
 
 from __future__ import annotations
 
@@ -20,46 +20,49 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False, repr=False)
 class CorrectionDisplay:
-    """Samples as given and as reconstructed, with their labels and scores.
+    """Samples and their reconstructions, with labels and scores.
 
-    Images stand side by side: the original if there is one, as given, and reconstructed. Of a row of
-    a table (or a sequence) the features are drawn that moved most from given to reconstructed, as
-    bars, with both values beside them. Where there is an original, a diamond shows where its
-    value lies.
+    Images are shown side by side: the original image if it is given, the input x, and the
+    reconstruction x'. For a row of a table, or a sequence, bars show the features that change most
+    from x to x', with both values beside each bar. If the original is given, a diamond marks its
+    value.
 
-    It is recommended to use :meth:`from_estimator` or :meth:`from_predictions`. All parameters are
+    Use :meth:`from_estimator` or :meth:`from_predictions` to create the display. All parameters are
     stored as attributes.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, ...)
-        The samples shown, as given.
-    X_reconstructed : ndarray of the shape of X
-        x' = AE(x) of each.
+        The samples shown.
+    X_reconstructed : ndarray, same shape as X
+        The reconstruction x' = AE(x) of each sample.
     no_defense, defense, corrected : ndarray of shape (n_samples,) or None, default=None
-        Class labels M(x), M(x'), and those after correction.
+        Class labels predicted from x and from x', and the corrected labels.
     instance_score : ndarray of shape (n_samples,) or None, default=None
-        S(x).
+        The adversarial score S(x) of each sample.
     is_adversarial : ndarray of shape (n_samples,), bool, or None, default=None
         Whether the sample was flagged.
     y : ndarray of shape (n_samples,) or None, default=None
         True class labels.
-    X_original : ndarray of the shape of X or None, default=None
+    X_original : ndarray, same shape as X, or None, default=None
         The samples before they were attacked.
     image_shape : tuple of int or None, default=None
-        (height, width) or (height, width, n_channels) of images; None: tables.
+        (height, width) or (height, width, n_channels) of the images. None means rows of a table.
     feature_names : sequence of str or None, default=None
-        Names of the features of a table; None: x0, x1, ...
+        Names of the features of a table. None means x0, x1, ...
     standard_deviations : ndarray of shape (n_features,) or None, default=None
-        Units of the moves; None: those of the data.
+        Standard deviation of each feature. The changes are shown in multiples of it; None means in
+        the units of the data.
     samples : ndarray of shape (n_samples,), int, or None, default=None
-        Numbers by which the samples are called; None: 0, 1, ...
+        Row numbers of the samples. None means 0, 1, ...
 
     Attributes
     ----------
     axes_ : ndarray of matplotlib Axes of shape (n_samples, n_columns)
-        Columns: original, given, reconstructed images; or a single one for tables.
+        For images, the columns are original (if given), input and reconstruction. For tables there is
+        one column.
     figure_ : matplotlib Figure
+        The figure that contains the axes.
 
     See Also
     --------
@@ -75,10 +78,10 @@ class CorrectionDisplay:
     >>> [text.get_text() for text in display.axes_[0, 0].get_yticklabels()]
     ['height', 'depth', 'width']
     >>> [text.get_text() for text in display.axes_[0, 0].texts]
-    ['2 → 5', '3 → 2.5', '1 → 1', 'given → reconstructed']
+    ['2 → 5', '3 → 2.5', '1 → 1', 'input → reconstruction']
     >>> print(display.axes_[0, 0].get_title(loc="left"))
     row 0, truth: cat, score 1003.3, flagged
-    no defense: dog (wrong), corrected: cat
+    without defense: dog (wrong), corrected: cat
     """
 
     X: np.ndarray
@@ -111,33 +114,36 @@ class CorrectionDisplay:
         cmap: str = "gray",
         ax: Axes | ArrayLike | None = None,
     ) -> CorrectionDisplay:
-        """Draw what a detector makes of samples.
+        """Plot samples with the reconstructions, labels and scores that a detector computes.
 
         Parameters
         ----------
         estimator : AdversarialAEDetector, Pipeline that ends in one, CorrectedClassifier, or a search over these
-            Fitted. Samples are drawn as the detector receives them, behind the scaler of a Pipeline.
+            The fitted estimator. Samples are drawn as the detector receives them, for example after the
+            scaler of a Pipeline.
         X : array-like of shape (n_samples, ...)
-            Samples, attacked or not.
+            Samples, with or without an attack.
         y : array-like of shape (n_samples,) or None, default=None
             True class labels.
-        X_original : array-like of the shape of X or None, default=None
+        X_original : array-like, same shape as X, or None, default=None
             The samples before they were attacked.
         samples : int or array-like of int, default=5
-            Which to show: so many from the first one on, or the ones of these numbers.
+            The samples to show: the number of samples, starting from the first, or a list of indices.
         image_shape : tuple of int or None, default=None
-            (height, width) or (height, width, n_channels), for images that are stored as rows. None:
-            X of shape (n_samples, height, width, 1 or 3) are images, all others tables.
+            (height, width) or (height, width, n_channels) of images that are stored as rows. None means
+            that samples of shape (height, width, 1 or 3) are images, and all others rows of a table.
         feature_names : array-like of str or None, default=None
-            None: ``feature_names_in_`` of the detector, or what the Pipeline before it calls them.
+            Names of the features. None means ``feature_names_in_`` of the detector, or the output names of
+            the Pipeline steps before it.
         standard_deviations : array-like of shape (n_features,) or None, default=None
-            Of the features as the detector receives them: units of the moves. None: those of the data.
+            Standard deviation of each feature as the detector receives it. The changes are shown in
+            multiples of it; None means in the units of the data.
         n_features : int, default=8
-            How many features of a table to show.
+            Number of features of a table to show.
         cmap : str or matplotlib Colormap, default="gray"
-            For images of one channel.
+            Colormap of images with one channel.
         ax : matplotlib Axes, array-like of Axes, or None, default=None
-            Where to draw: see :meth:`plot`.
+            Axes to draw in. See :meth:`plot`.
 
         Returns
         -------
@@ -146,7 +152,7 @@ class CorrectionDisplay:
         Raises
         ------
         NotFittedError, TypeError, ValueError
-            If the estimator has not been fitted, has no detector at its end, or an argument does not fit.
+            If the estimator is not fitted or does not end in a detector, or if an argument is not valid.
         ImportError
             If matplotlib is not installed.
         """
@@ -190,18 +196,20 @@ class CorrectionDisplay:
         cmap: str = "gray",
         ax: Axes | ArrayLike | None = None,
     ) -> CorrectionDisplay:
-        """Draw what has been computed: ``from_predictions(X, detector.reconstruct(X), **detector.correct(X))``.
+        """Plot samples with results that have already been computed.
+
+        Example: ``from_predictions(X, detector.reconstruct(X), **detector.correct(X))``.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, ...)
-            Samples as given.
-        X_reconstructed : array-like of the shape of X
-            x' of each, as ``reconstruct`` returns it.
+            Samples.
+        X_reconstructed : array-like, same shape as X
+            The reconstruction x' of each sample, as returned by ``reconstruct``.
         no_defense, defense, corrected, instance_score, is_adversarial : array-like of shape (n_samples,) or None
-            What ``correct`` returns; what is None is not written.
+            Results of ``correct``. Results that are None are not shown.
         y, X_original, samples, image_shape, feature_names, standard_deviations, n_features, cmap, ax : object
-            As for :meth:`from_estimator`.
+            See :meth:`from_estimator`.
 
         Returns
         -------
@@ -210,7 +218,7 @@ class CorrectionDisplay:
         Raises
         ------
         ValueError, TypeError
-            If an argument does not fit.
+            If an argument is not valid.
         ImportError
             If matplotlib is not installed.
         """
@@ -239,19 +247,19 @@ class CorrectionDisplay:
 
     @classmethod
     def _checked(
-        cls, X: np.ndarray, X_reconstructed: np.ndarray, chosen: np.ndarray, **given: Any
+        cls, X: np.ndarray, X_reconstructed: np.ndarray, chosen: np.ndarray, **optional: Any
     ) -> CorrectionDisplay:
-        """The display of samples that have been chosen, after all checks."""
-        image_shape = checked_image_shape(given.pop("image_shape"), X.shape)
-        for name, values in {"X_reconstructed": X_reconstructed, "X_original": given["X_original"]}.items():
+        """Check the arguments, and make the display of the chosen samples."""
+        image_shape = checked_image_shape(optional.pop("image_shape"), X.shape)
+        for name, values in {"X_reconstructed": X_reconstructed, "X_original": optional["X_original"]}.items():
             if values is not None and values.shape != X.shape:
-                raise ValueError(f"{name} has shape {values.shape}, the shape of X is wanted: {X.shape}.")
-        names, deviations = given.pop("feature_names"), given.pop("standard_deviations")
+                raise ValueError(f"{name} has shape {values.shape}, but X has shape {X.shape}.")
+        names, deviations = optional.pop("feature_names"), optional.pop("standard_deviations")
         check_features(X.shape, names, deviations)
         return cls(
             X,
             X_reconstructed,
-            **given,
+            **optional,
             image_shape=image_shape,
             feature_names=None if names is None else [str(name) for name in names],
             standard_deviations=None if deviations is None else np.asarray(deviations, dtype=np.float64),
@@ -264,20 +272,20 @@ class CorrectionDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, array-like of Axes, or None, default=None
-            One Axes of a grid of subplots gives its place to all; an array has to hold as many as are
-            wanted: for images a line for each sample, of two columns, or three with originals; for tables
-            one for each sample. None: a new figure.
+            Axes to draw in. None means a new figure. A single Axes is divided; it must belong to a grid
+            of subplots. An array must contain one row of Axes for each sample, with two columns for
+            images, three for images with originals, and one for tables.
         n_features : int, default=8
-            How many features of a table to show.
+            Number of features of a table to show.
         cmap : str or matplotlib Colormap, default="gray"
-            For images of one channel.
+            Colormap of images with one channel.
 
         Returns
         -------
         display : CorrectionDisplay
         """
         if not isinstance(n_features, Integral) or n_features < 1:
-            raise ValueError(f"n_features must be an integer above 0, got {n_features!r}.")
+            raise ValueError(f"n_features must be an integer of at least 1, got {n_features!r}.")
         if self.image_shape is None:
             self._plot_tables(ax, n_features)
         else:
@@ -286,61 +294,62 @@ class CorrectionDisplay:
         return self
 
     def _plot_images(self, ax: Any, cmap: Any) -> None:
-        stages = {"original": self.X_original, "given": self.X, "reconstructed": self.X_reconstructed}
+        stages = {"original": self.X_original, "input": self.X, "reconstruction": self.X_reconstructed}
         columns = {name: images for name, images in stages.items() if images is not None}
         size = 1.0 + 1.9 * len(columns), 0.4 + 1.95 * len(self.X)
         self.axes_ = grid_of_axes(ax, (len(self.X), len(columns)), size)
-        lowest, highest = _limits([columns[name] for name in columns if name != "reconstructed"])
+        lowest, highest = _limits([columns[name] for name in columns if name != "reconstruction"])
         for axes, (name, images) in zip(self.axes_.T, columns.items(), strict=True):
             axes[0].set_title(name, fontsize="medium")
-            for one, image in zip(axes, images, strict=True):
+            for cell, image in zip(axes, images, strict=True):
                 values = np.clip((image.reshape(self.image_shape) - lowest) / (highest - lowest), 0, 1)
-                one.imshow(np.squeeze(values, axis=2) if values.shape[2:] == (1,) else values, cmap, vmin=0, vmax=1)
-                one.set(xticks=[], yticks=[])
+                cell.imshow(np.squeeze(values, axis=2) if values.shape[2:] == (1,) else values, cmap, vmin=0, vmax=1)
+                cell.set(xticks=[], yticks=[])
         for i, axes in enumerate(self.axes_):
             axes[0].set_ylabel("\n".join(self._name(i)), rotation=0, ha="right", va="center")
-            axes[-2].set_xlabel(_lines(self._label(i, "no_defense", "no defense"), self._score(i)), fontsize="small")
-            labels = self._label(i, "defense", "reconstructed"), self._label(i, "corrected", "corrected")
+            below_input = _lines(self._label(i, "no_defense", "predicted"), self._score(i))
+            axes[-2].set_xlabel(below_input, fontsize="small")
+            labels = self._label(i, "defense", "predicted"), self._label(i, "corrected", "corrected")
             axes[-1].set_xlabel(_lines(*labels), fontsize="small")
 
     def _plot_tables(self, ax: Any, n_features: int) -> None:
         n_features = min(n_features, self.X[0].size)
         size = 8.4, 0.5 + len(self.X) * (0.85 + 0.23 * n_features)
         self.axes_ = grid_of_axes(ax, (len(self.X), 1), size, space=4 / n_features)
-        moves = self._moved_to(self.X_reconstructed)
-        back = None if self.X_original is None else self._moved_to(self.X_original)
-        for i, one in enumerate(self.axes_.ravel()):
-            largest = np.argsort(-np.abs(moves[i]), kind="stable")[:n_features]
-            self._draw_moves(one, i, largest, moves[i, largest])
-            if back is not None:
-                look = {"marker": "D", "linestyle": "none", "markersize": 6, "markeredgecolor": foreground(one)}
-                one.plot(back[i, largest], np.arange(n_features), color=VERMILLION, **look)
-        farthest = np.abs([one.get_xlim() for one in self.axes_.ravel()]).max()
-        for one in self.axes_.ravel():
-            one.set_xlim(-farthest, farthest)
-        unit = "units of the data" if self.standard_deviations is None else "standard deviations"
-        diamond = "" if back is None else "; diamond: original"
-        self.axes_[-1, 0].set_xlabel(f"move from given to reconstructed ({unit}){diamond}")
+        changes = self._changes_to(self.X_reconstructed)
+        originals = None if self.X_original is None else self._changes_to(self.X_original)
+        for i, axes in enumerate(self.axes_.ravel()):
+            largest = np.argsort(-np.abs(changes[i]), kind="stable")[:n_features]
+            self._draw_changes(axes, i, largest, changes[i, largest])
+            if originals is not None:
+                style = {"marker": "D", "linestyle": "none", "markersize": 6, "markeredgecolor": foreground(axes)}
+                axes.plot(originals[i, largest], np.arange(n_features), color=VERMILLION, **style)
+        farthest = np.abs([axes.get_xlim() for axes in self.axes_.ravel()]).max()
+        for axes in self.axes_.ravel():
+            axes.set_xlim(-farthest, farthest)
+        unit = "in units of the data" if self.standard_deviations is None else "in standard deviations"
+        diamond = "" if originals is None else "; diamond: original"
+        self.axes_[-1, 0].set_xlabel(f"change from input to reconstruction ({unit}){diamond}")
 
-    def _draw_moves(self, ax: Axes, i: int, features: np.ndarray, moves: np.ndarray) -> None:
-        places = np.arange(len(features))
-        ax.barh(places, moves, height=0.62, color=BLUE)
+    def _draw_changes(self, ax: Axes, i: int, features: np.ndarray, changes: np.ndarray) -> None:
+        positions = np.arange(len(features))
+        ax.barh(positions, changes, height=0.62, color=BLUE)
         ax.axvline(0, color=foreground(ax), linewidth=0.8)
-        ax.set_yticks(places, [f"x{k}" if self.feature_names is None else self.feature_names[k] for k in features])
+        ax.set_yticks(positions, [f"x{k}" if self.feature_names is None else self.feature_names[k] for k in features])
         ax.set_ylim(len(features) - 0.4, -0.6)
         beside: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "va": "center"}
         values = self.X[i].ravel()[features], self.X_reconstructed[i].ravel()[features]
-        for place, given, reconstructed in zip(places, *values, strict=True):
-            ax.text(1.02, float(place), f"{given:.4g} → {reconstructed:.4g}".replace("-", "\N{MINUS SIGN}"), **beside)
-        ax.text(1.02, -0.05, "given → reconstructed", transform=ax.transAxes, fontsize="small", va="top")
-        known = ", ".join(filter(None, [*self._name(i), self._score(i)]))
-        labels = self._label(i, "no_defense", "no defense"), self._label(i, "corrected", "corrected")
-        ax.set_title(_lines(known, ", ".join(filter(None, labels))), loc="left", fontsize="medium")
+        for position, before, after in zip(positions, *values, strict=True):
+            ax.text(1.02, float(position), f"{before:.4g} → {after:.4g}".replace("-", "\N{MINUS SIGN}"), **beside)
+        ax.text(1.02, -0.05, "input → reconstruction", transform=ax.transAxes, fontsize="small", va="top")
+        facts = ", ".join(filter(None, [*self._name(i), self._score(i)]))
+        labels = self._label(i, "no_defense", "without defense"), self._label(i, "corrected", "corrected")
+        ax.set_title(_lines(facts, ", ".join(filter(None, labels))), loc="left", fontsize="medium")
 
-    def _moved_to(self, X: np.ndarray) -> np.ndarray:
-        """Moves of all features from where they were given, (n_samples, n_features)."""
-        moves = (X.astype(np.float64) - self.X).reshape(len(X), -1)
-        return moves if self.standard_deviations is None else moves / self.standard_deviations
+    def _changes_to(self, X: np.ndarray) -> np.ndarray:
+        """Compute the change of every feature from the input to X, with shape (n_samples, n_features)."""
+        changes = (X.astype(np.float64) - self.X).reshape(len(X), -1)
+        return changes if self.standard_deviations is None else changes / self.standard_deviations
 
     def _name(self, i: int) -> list[str]:
         number = i if self.samples is None else self.samples[i]
@@ -365,19 +374,23 @@ def _lines(*texts: str) -> str:
 
 
 def _limits(images: list[np.ndarray]) -> tuple[float, float]:
-    """Values of black and white: 0 and 1, or 255 for bytes; else the least and the largest."""
+    """Return the values shown as black and white.
+
+    These are 0 and 255 for bytes, 0 and 1 for values in [0, 1], and the smallest and largest otherwise.
+    """
     if images[0].dtype == np.uint8:
         return 0.0, 255.0
-    least, largest = min(array.min() for array in images), max(array.max() for array in images)
-    return (0.0, 1.0) if (least >= 0 and largest <= 1) or least == largest else (float(least), float(largest))
+    smallest, largest = min(array.min() for array in images), max(array.max() for array in images)
+    in_unit_interval = smallest >= 0 and largest <= 1
+    return (0.0, 1.0) if in_unit_interval or smallest == largest else (float(smallest), float(largest))
 
 
 def _names_of_features(estimator: Any, detector: Any) -> Any:
-    """What the detector, or else the steps of a Pipeline before it, call the features."""
+    """Return the feature names of the detector, or else those of the Pipeline steps before it."""
     estimator = getattr(estimator, "best_estimator_", estimator)
     names = getattr(detector, "feature_names_in_", None)
     if names is not None or len(getattr(estimator, "steps", ())) < 2:
         return names
     steps = [step for _, step in estimator.steps[:-1] if step != "passthrough"]
-    named = all(hasattr(step, "get_feature_names_out") for step in steps)
-    return estimator[:-1].get_feature_names_out() if named else None
+    have_names = all(hasattr(step, "get_feature_names_out") for step in steps)
+    return estimator[:-1].get_feature_names_out() if have_names else None

@@ -1,4 +1,4 @@
-"""Accuracy with and without the defense, against the strength of an attack or against the threshold."""
+"""A display of the accuracy with and without the defense, by strength of attack or by threshold."""
 
 from __future__ import annotations
 
@@ -28,48 +28,51 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike
 
-LOOKS: dict[str, dict[str, Any]] = {
+LINE_STYLES: dict[str, dict[str, Any]] = {
     "without defense": {"color": VERMILLION, "linestyle": "--", "marker": "X", "linewidth": 1.8},
-    # Broader and below the others, so that it is seen where they coincide.
+    # Wider than the other lines and drawn below them, so that it is visible where they coincide.
     "corrected": {"color": BLUE, "linestyle": "-", "marker": "o", "linewidth": 3, "zorder": 1.9},
     "always reconstructed": {"color": GREEN, "linestyle": "-.", "marker": "^", "linewidth": 1.8},
 }
-# More points than this are a curve, on which markers would hide the line: so many carry one.
-MARKERS = 12
+# Longer curves show a marker at about this many of their points, so that markers do not hide the line.
+MAX_MARKERS = 12
 
 
 @dataclass(eq=False, repr=False)
 class RobustnessDisplay:
-    """Accuracy without defense, corrected, and with every row reconstructed.
+    """Accuracy without defense, with correction, and with every row reconstructed.
 
-    Against the strength of an attack, or against the percentile of clean scores that sets the
-    threshold; then the share of clean rows that is flagged is drawn too, beside the share that the
-    percentile promises.
+    The x-axis is either the strength of an attack, or the percentile of clean scores that sets the
+    threshold. In the second case the display also shows the false-alarm rate, which is the share of
+    clean rows that are flagged, beside the rate that the percentile promises.
 
-    It is recommended to use :meth:`from_estimator` or :meth:`from_predictions`. All parameters are
+    Use :meth:`from_estimator` or :meth:`from_predictions` to create the display. All parameters are
     stored as attributes.
 
     Parameters
     ----------
     x : ndarray of shape (n_points,)
-        Strengths, ascending, or percentiles.
+        Strengths in ascending order, or percentiles.
     accuracy_without_defense, accuracy_corrected, accuracy_reconstructed : ndarray of shape (n_points,)
-        Accuracy of M(x), of the corrected predictions, and of M(x') for every row; in [0, 1].
+        Accuracy of M(x), of the corrected predictions, and of M(x') on all rows, in [0, 1].
     false_alarms : ndarray of shape (n_points,) or None, default=None
-        Share of the clean rows that is flagged at each percentile. None: x are strengths.
+        Share of the clean rows that are flagged at each percentile. None if `x` contains strengths.
 
     Attributes
     ----------
     lines_ : dict of str to matplotlib Line2D
-        By the name in the legend.
+        The curves, by their name in the legend.
     legend_ : matplotlib Legend
+        The legend.
     ax_ : matplotlib Axes
+        The axes with the curves.
     figure_ : matplotlib Figure
+        The figure that contains the axes.
 
     See Also
     --------
     ScoreDisplay : Distributions of the scores.
-    skaae.metrics.defense_report : The same accuracies as a table, for attacks that have names.
+    skaae.metrics.defense_report : The same accuracies as a table, for attacks with names.
 
     Examples
     --------
@@ -102,29 +105,34 @@ class RobustnessDisplay:
         xlabel: str | None = None,
         ax: Axes | None = None,
     ) -> RobustnessDisplay:
-        """Draw what a detector does for attacked rows.
+        """Draw the accuracies of a detector on attacked rows.
+
+        Without `X_calibration`, the x-axis is the strength of the attack. With it, the x-axis is the
+        percentile that sets the threshold.
 
         Parameters
         ----------
         estimator : AdversarialAEDetector, Pipeline that ends in one, CorrectedClassifier, or a search over these
-            Fitted. It is not changed: no threshold is set in it.
+            The fitted estimator. Its threshold is not changed.
         attacked : mapping of float to array-like, or pair of sequences, or array-like of shape (n_samples, ...)
-            Against strength: strength -> rows attacked with it, or the strengths and their rows as two
-            sequences. Against the percentile (with `X_calibration`): attacked rows.
+            Without `X_calibration`, a mapping from strengths to the rows attacked with them, or the
+            strengths and their attacked rows as two sequences. With `X_calibration`, attacked rows.
         y : array-like of shape (n_samples,)
-            True class labels of the rows, in the same order for each strength.
+            True class labels of the rows. The order of the rows must be the same for all strengths.
         X : array-like of shape (n_samples, ...) or None, default=None
-            The clean rows that nothing has been trained on. Against strength: strength 0, if they are
-            given. Against the percentile they are wanted: false alarms are counted on them.
+            Clean rows on which neither the classifier nor the detector was trained. Without
+            `X_calibration`, they are optional and are drawn at strength 0. With `X_calibration`, they are
+            required, because false alarms are counted on them.
         X_calibration : array-like of shape (n_calibration, ...) or None, default=None
-            Other clean rows; quantiles of their scores are the thresholds. None: against strength.
+            Other clean rows. The percentiles of their scores are the thresholds.
         percentiles : array-like of float or None, default=None
-            Percentages of clean rows below the threshold, in (0, 100]; None: from 80 to the highest
-            that so many calibration rows can promise, 99.5 at most.
+            Percentages of clean rows below the threshold, in (0, 100]. None means 100 values from 80 to
+            the highest percentile that the number of calibration rows can promise, at most 99.5. With
+            few calibration rows they start below 80.
         xlabel : str or None, default=None
-            Label of the x-axis, such as the norm and the unit of the strength.
+            Label of the x-axis, for example the norm and the unit of the strength.
         ax : matplotlib Axes or None, default=None
-            Where to draw; None: a new figure.
+            Axes to draw in. None means a new figure.
 
         Returns
         -------
@@ -133,7 +141,7 @@ class RobustnessDisplay:
         Raises
         ------
         NotFittedError, TypeError, ValueError
-            If the estimator has not been fitted, has no detector at its end, or an argument does not fit.
+            If the estimator is not fitted or does not end in a detector, or if an argument is not valid.
         ImportError
             If matplotlib is not installed.
         """
@@ -141,19 +149,20 @@ class RobustnessDisplay:
         labels: np.ndarray = column_or_1d(y)
         if X_calibration is None:
             _check_no_percentiles(percentiles)
-            rows = _by_strength(attacked)
-            _check_lengths(labels, {"X": X, **{f"attacked[{strength!r}]": found for strength, found in rows.items()}})
+            rows = _items_by_strength(attacked)
+            named_rows = {f"attacked[{strength!r}]": X_attacked for strength, X_attacked in rows.items()}
+            _check_lengths(labels, {"X": X, **named_rows})
             rows = rows if X is None else {0.0: X, **rows}
-            results = {strength: _corrected(estimator, found) for strength, found in rows.items()}
+            results = {strength: _correct(estimator, X_attacked) for strength, X_attacked in rows.items()}
             return cls.from_predictions(results, labels, xlabel=xlabel, ax=ax)
         if X is None:
-            raise ValueError("X must be given with X_calibration: false alarms are counted on these clean rows.")
+            raise ValueError("X_calibration requires X too: pass other clean rows, on which false alarms are counted.")
         _check_lengths(labels, {"attacked": attacked})
         return cls.from_predictions(
-            _corrected(estimator, attacked),
+            _correct(estimator, attacked),
             labels,
-            scores=_corrected(estimator, X)["instance_score"],
-            scores_calibration=_corrected(estimator, X_calibration)["instance_score"],
+            scores=_correct(estimator, X)["instance_score"],
+            scores_calibration=_correct(estimator, X_calibration)["instance_score"],
             percentiles=percentiles,
             xlabel=xlabel,
             ax=ax,
@@ -171,23 +180,26 @@ class RobustnessDisplay:
         xlabel: str | None = None,
         ax: Axes | None = None,
     ) -> RobustnessDisplay:
-        """Draw what ``correct`` has returned.
+        """Draw the accuracies from results of ``correct``.
+
+        Without `scores_calibration`, the x-axis is the strength of the attack. With it, the x-axis is
+        the percentile that sets the threshold.
 
         Parameters
         ----------
         results : mapping
-            Against strength: strength -> what ``correct`` returned for the rows attacked with it, of
-            which "no_defense", "corrected" and "defense" are used, class labels of shape (n_samples,).
-            Against the percentile (with `scores_calibration`): what it returned for attacked rows, of
-            which "instance_score", "no_defense" and "defense" are used.
+            Without `scores_calibration`, a mapping from strengths to what ``correct`` returned for the
+            rows attacked with them. The class labels "no_defense", "corrected" and "defense", of shape
+            (n_samples,), are used. With `scores_calibration`, what ``correct`` returned for attacked
+            rows. Its entries "instance_score", "no_defense" and "defense" are used.
         y : array-like of shape (n_samples,)
             True class labels of the rows.
         scores : array-like of shape (n_clean,) or None, default=None
-            Scores of clean rows, on which false alarms are counted.
+            Scores of the clean rows on which false alarms are counted.
         scores_calibration : array-like of shape (n_calibration,) or None, default=None
-            Scores of other clean rows; their quantiles are the thresholds. None: against strength.
+            Scores of other clean rows. Their percentiles are the thresholds.
         percentiles, xlabel, ax : object
-            As for :meth:`from_estimator`.
+            See :meth:`from_estimator`.
 
         Returns
         -------
@@ -196,21 +208,23 @@ class RobustnessDisplay:
         Raises
         ------
         TypeError, ValueError
-            If an argument does not fit.
+            If an argument is not valid.
         ImportError
             If matplotlib is not installed.
         """
         labels: np.ndarray = column_or_1d(y)
         if scores_calibration is None:
             _check_no_percentiles(percentiles)
-            return cls._against_strength(_by_strength(results), labels).plot(ax, xlabel=xlabel)
+            return cls._by_strength(_items_by_strength(results), labels).plot(ax, xlabel=xlabel)
         if scores is None:
-            raise ValueError("scores must be given with scores_calibration: false alarms are counted on them.")
-        found = checked_scores(scores, "scores"), checked_scores(scores_calibration, "scores_calibration")
-        return cls._against_percentile(results, labels, *found, percentiles).plot(ax, xlabel=xlabel)
+            raise ValueError(
+                "scores_calibration requires scores too: pass scores of other clean rows, to count false alarms."
+            )
+        clean, calibration = checked_scores(scores, "scores"), checked_scores(scores_calibration, "scores_calibration")
+        return cls._by_percentile(results, labels, clean, calibration, percentiles).plot(ax, xlabel=xlabel)
 
     @classmethod
-    def _against_strength(cls, results: Mapping[float, Any], y: np.ndarray) -> RobustnessDisplay:
+    def _by_strength(cls, results: Mapping[float, Any], y: np.ndarray) -> RobustnessDisplay:
         strengths = sorted(results)
         accuracies = [
             [np.mean(_entry(results[strength], name, y, f"results[{strength!r}]") == y) for strength in strengths]
@@ -219,7 +233,7 @@ class RobustnessDisplay:
         return cls(np.array(strengths, dtype=np.float64), *map(np.array, accuracies))
 
     @classmethod
-    def _against_percentile(
+    def _by_percentile(
         cls, results: Mapping[str, Any], y: np.ndarray, scores: np.ndarray, calibration: np.ndarray, percentiles: Any
     ) -> RobustnessDisplay:
         x = _checked_percentiles(percentiles, len(calibration))
@@ -240,9 +254,9 @@ class RobustnessDisplay:
         Parameters
         ----------
         ax : matplotlib Axes or None, default=None
-            Where to draw; None: a new figure.
+            Axes to draw in. None means a new figure.
         xlabel : str or None, default=None
-            Label of the x-axis; None: "strength of the attack" or "threshold percentile".
+            Label of the x-axis. None means a label that names the strength or the percentile.
 
         Returns
         -------
@@ -251,72 +265,72 @@ class RobustnessDisplay:
         self.ax_: Axes = single_axes(ax, (6.4, 4.4))
         self.figure_: Any = self.ax_.figure
         values = self.accuracy_without_defense, self.accuracy_corrected, self.accuracy_reconstructed
-        every: dict[str, Any] = {"markevery": -(-len(self.x) // MARKERS), "markersize": 6}
-        prefix = "" if self.false_alarms is None else "accuracy "
+        marker_style: dict[str, Any] = {"markevery": -(-len(self.x) // MAX_MARKERS), "markersize": 6}
+        prefix = "" if self.false_alarms is None else "accuracy: "
         self.lines_ = {
-            name: self.ax_.plot(self.x, accuracy, label=f"{prefix}{name}", **look, **every)[0]
-            for (name, look), accuracy in zip(LOOKS.items(), values, strict=True)
+            name: self.ax_.plot(self.x, accuracy, label=f"{prefix}{name}", **style, **marker_style)[0]
+            for (name, style), accuracy in zip(LINE_STYLES.items(), values, strict=True)
         }
         if self.false_alarms is not None:
-            self._draw_false_alarms(self.false_alarms, every)
+            self._draw_false_alarms(self.false_alarms, marker_style)
         self.ax_.set_ylim(-0.03, 1.03)
         self.ax_.yaxis.set_major_formatter(import_extra("matplotlib.ticker", "matplotlib").PercentFormatter(1))
-        named = "strength of the attack" if self.false_alarms is None else "threshold percentile of clean scores (%)"
-        self.ax_.set(xlabel=named if xlabel is None else xlabel)
+        default = "strength of the attack" if self.false_alarms is None else "threshold (percentile of clean scores)"
+        self.ax_.set(xlabel=default if xlabel is None else xlabel)
         self.ax_.set(ylabel="accuracy" if self.false_alarms is None else "share of rows")
         self.legend_: Any = legend_above(self.ax_, ncols=3 if self.false_alarms is None else 2)
         return self
 
-    def _draw_false_alarms(self, false_alarms: np.ndarray, every: dict[str, Any]) -> None:
-        look = {"linestyle": "-", "marker": "s", "markerfacecolor": "none", "linewidth": 1.8, **every}
+    def _draw_false_alarms(self, false_alarms: np.ndarray, marker_style: dict[str, Any]) -> None:
+        style = {"linestyle": "-", "marker": "s", "markerfacecolor": "none", "linewidth": 1.8, **marker_style}
         color = foreground(self.ax_)
-        (seen,) = self.ax_.plot(self.x, false_alarms, label="false-alarm rate", color=color, **look)
-        promised = 1 - self.x / 100
-        (line,) = self.ax_.plot(self.x, promised, label="promised false-alarm rate", color=color, linestyle=":")
-        self.lines_ |= {"false-alarm rate": seen, "promised false-alarm rate": line}
+        (observed,) = self.ax_.plot(self.x, false_alarms, label="false-alarm rate", color=color, **style)
+        rates = 1 - self.x / 100
+        (promised,) = self.ax_.plot(self.x, rates, label="promised false-alarm rate", color=color, linestyle=":")
+        self.lines_ |= {"false-alarm rate": observed, "promised false-alarm rate": promised}
 
 
-def _corrected(estimator: Any, X: Any) -> Any:
+def _correct(estimator: Any, X: Any) -> Any:
     detector, rows = detector_and_rows(estimator, X)
     return detector.correct(rows)
 
 
-def _by_strength(values: Any) -> dict[float, Any]:
-    """Strength -> rows or results, from a mapping or from two sequences."""
-    if not isinstance(values, Mapping):
-        if not isinstance(values, (tuple, list)) or len(values) != 2 or len(values[0]) != len(values[1]):
+def _items_by_strength(items: Any) -> dict[float, Any]:
+    """Map strengths to rows or results, given as a mapping or as two sequences."""
+    if not isinstance(items, Mapping):
+        if not isinstance(items, (tuple, list)) or len(items) != 2 or len(items[0]) != len(items[1]):
             raise TypeError(
-                "A dict from strength to rows is wanted, or the strengths and their rows as two sequences of one "
-                "length. With clean rows for the threshold, against its percentile, attacked rows are one array."
+                "Expected a dict from strengths to attacked rows, or the strengths and their attacked rows as two "
+                "sequences of the same length. To draw accuracies by percentile, pass clean rows for the threshold too."
             )
-        values = dict(zip(values[0], values[1], strict=True))
-    strange = [strength for strength in values if not isinstance(strength, Real) or not np.isfinite(float(strength))]
-    if strange or not values:
+        items = dict(zip(items[0], items[1], strict=True))
+    invalid = [strength for strength in items if not isinstance(strength, Real) or not np.isfinite(float(strength))]
+    if invalid or not items:
         raise ValueError(
-            f"Strengths must be finite numbers, got {strange or 'none'}. For attacks that have names: "
+            f"Strengths must be finite numbers, got {invalid or 'none'}. For attacks with names, use "
             f"skaae.metrics.defense_report."
         )
-    return {float(strength): found for strength, found in values.items()}
+    return {float(strength): item for strength, item in items.items()}
 
 
 def _check_no_percentiles(percentiles: Any) -> None:
     if percentiles is not None:
-        raise ValueError("percentiles has no use without clean rows that set the threshold.")
+        raise ValueError("percentiles requires clean rows for the threshold: pass X_calibration or scores_calibration.")
 
 
 def _check_lengths(y: np.ndarray, rows: Mapping[str, Any]) -> None:
-    for name, found in rows.items():
-        if found is not None and _num_samples(found) != len(y):
-            raise ValueError(f"{name} has {_num_samples(found)} rows, y has {len(y)} labels.")
+    for name, values in rows.items():
+        if values is not None and _num_samples(values) != len(y):
+            raise ValueError(f"{name} has {_num_samples(values)} rows, but y has {len(y)} labels.")
 
 
 def _entry(results: Any, name: str, y: np.ndarray, argument: str) -> np.ndarray:
     if not isinstance(results, Mapping) or name not in results:
-        raise ValueError(f"{argument} must be what correct returns, with {name!r}.")
-    found = np.asarray(results[name])
-    if found.shape != y.shape:
-        raise ValueError(f"{argument}[{name!r}] has shape {found.shape}, that of y is wanted: {y.shape}.")
-    return found
+        raise ValueError(f"{argument} must be a result of correct, but it has no entry {name!r}.")
+    entry = np.asarray(results[name])
+    if entry.shape != y.shape:
+        raise ValueError(f"{argument}[{name!r}] has shape {entry.shape}, but y has shape {y.shape}.")
+    return entry
 
 
 def _checked_percentiles(percentiles: Any, n_calibration: int) -> np.ndarray:

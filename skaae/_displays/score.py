@@ -1,4 +1,4 @@
-"""The distributions of the scores of clean and of attacked rows, and the threshold between them."""
+"""A display of the score distributions of clean and attacked rows, with the threshold."""
 
 from __future__ import annotations
 
@@ -29,47 +29,50 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False, repr=False)
 class ScoreDisplay:
-    """Distributions of the scores of clean and of attacked rows.
+    """Score distributions of clean and attacked rows.
 
-    The axis is logarithmic from the smallest score to the largest, with 0 at its left end. Where the
-    detector ranks label changes first (`label_change_first`), the scores above 1000 are 1000 plus
-    the logarithm of odds: they are shown on a linear part of their own, with the background shaded.
+    The x-axis is logarithmic from the smallest to the largest score, with 0 at its left end. If the
+    detector ranks label changes first (`label_change_first`), scores above 1000 are 1000 plus
+    log-odds. They are shown on a separate linear part of the axis, with a shaded background.
 
-    It is recommended to use :meth:`from_estimator` or :meth:`from_predictions`. All parameters are
+    Use :meth:`from_estimator` or :meth:`from_predictions` to create the display. All parameters are
     stored as attributes.
 
     Parameters
     ----------
     scores : ndarray of shape (n_samples,)
-        Adversarial scores of clean rows, not below 0.
+        Adversarial scores of clean rows. They are at least 0.
     scores_attacked : ndarray of shape (n_attacked,) or None, default=None
         Adversarial scores of attacked rows.
     threshold : float or None, default=None
-        Rows that score higher are flagged. None: no line, no rates.
+        Rows with higher scores are flagged. None means that no threshold and no rates are shown.
     label_change_first : bool, default=True
-        Whether scores above 1000 are those of rows whose label is another for x'.
+        Whether scores above 1000 belong to rows with different labels for x and x'.
     names : tuple of two str, default=("clean", "attacked")
-        What the legend calls the two kinds of rows.
+        Names of the two kinds of rows in the legend.
 
     Attributes
     ----------
     histograms_ : list of matplotlib StepPatch
-        Share of the rows in each bin, for clean and for attacked rows.
+        Histograms of the clean rows and of the attacked rows, as shares of the rows in each bin.
     threshold_line_ : matplotlib Line2D or None
+        The line at the threshold.
     legend_ : matplotlib Legend
-        The threshold and the rates are written in it.
+        The legend, which contains the threshold and the rates.
     ax_ : matplotlib Axes
+        The axes with the histograms.
     figure_ : matplotlib Figure
+        The figure that contains the axes.
 
     See Also
     --------
-    RobustnessDisplay : Accuracy against the strength of an attack, or against the threshold.
+    RobustnessDisplay : Accuracy by strength of an attack, or by threshold.
     skaae.metrics.defense_report : The rates as a table.
 
     Notes
     -----
-    The detection rate is that of all attacked rows given; `defense_report` leaves out those whose
-    label the attack has not changed.
+    The detection rate is computed on all attacked rows. In contrast, `defense_report` only counts
+    those whose label the attack has changed.
 
     Examples
     --------
@@ -98,22 +101,22 @@ class ScoreDisplay:
         bins: int = 40,
         ax: Axes | None = None,
     ) -> ScoreDisplay:
-        """Draw the scores that a detector gives.
+        """Draw the scores that a detector computes.
 
         Parameters
         ----------
         estimator : AdversarialAEDetector, Pipeline that ends in one, CorrectedClassifier, or a search over these
-            Fitted.
+            The fitted estimator.
         X : array-like of shape (n_samples, ...)
-            Clean rows that nothing has been trained on.
+            Clean rows on which neither the classifier nor the detector was trained.
         X_attacked : array-like of shape (n_attacked, ...) or None, default=None
             Attacked rows.
         names : tuple of two str, default=("clean", "attacked")
-            What the legend calls the two kinds of rows.
+            Names of the two kinds of rows in the legend.
         bins : int, default=40
             Number of bins.
         ax : matplotlib Axes or None, default=None
-            Where to draw; None: a new figure.
+            Axes to draw in. None means a new figure.
 
         Returns
         -------
@@ -122,7 +125,7 @@ class ScoreDisplay:
         Raises
         ------
         NotFittedError, TypeError, ValueError
-            If the estimator has not been fitted, has no detector at its end, or the rows do not fit.
+            If the estimator is not fitted or does not end in a detector, or if the rows are not valid.
         ImportError
             If matplotlib is not installed.
 
@@ -162,25 +165,25 @@ class ScoreDisplay:
         bins: int = 40,
         ax: Axes | None = None,
     ) -> ScoreDisplay:
-        """Draw scores that have been computed.
+        """Draw scores that have already been computed.
 
         Parameters
         ----------
         scores : array-like of shape (n_samples,)
-            Adversarial scores of clean rows, as ``adversarial_score`` or ``correct(X).instance_score``
-            gives them.
+            Adversarial scores of clean rows: the result of ``adversarial_score``, or
+            ``correct(X).instance_score``.
         scores_attacked : array-like of shape (n_attacked,) or None, default=None
             Adversarial scores of attacked rows.
         threshold : float or None, default=None
-            Rows that score higher are flagged. None: no line, no rates.
+            Rows with higher scores are flagged. None means that no threshold and no rates are shown.
         label_change_first : bool, default=True
-            The detector's parameter: whether scores above 1000 are those of label changes.
+            The parameter of the detector: whether scores above 1000 belong to label changes.
         names : tuple of two str, default=("clean", "attacked")
-            What the legend calls the two kinds of rows.
+            Names of the two kinds of rows in the legend.
         bins : int, default=40
             Number of bins.
         ax : matplotlib Axes or None, default=None
-            Where to draw; None: a new figure.
+            Axes to draw in. None means a new figure.
 
         Returns
         -------
@@ -189,7 +192,7 @@ class ScoreDisplay:
         Raises
         ------
         ValueError
-            If scores are not finite or below 0, or the threshold is.
+            If a score or the threshold is negative or not finite.
         ImportError
             If matplotlib is not installed.
         """
@@ -198,20 +201,20 @@ class ScoreDisplay:
         if threshold is not None and not (isinstance(threshold, Real) and 0 <= threshold < np.inf):
             raise ValueError(f"threshold must be a finite number >= 0 or None, got {threshold!r}.")
         if isinstance(names, str) or len(names) != 2:
-            raise ValueError(f"names must be two, for clean and for attacked rows, got {names!r}.")
+            raise ValueError(f"names must be a pair of names, for clean and for attacked rows, got {names!r}.")
         return cls(scores, attacked, threshold, label_change_first, (names[0], names[1])).plot(bins=bins, ax=ax)
 
     @property
     def false_alarm_rate(self) -> float | None:
-        """Share of the clean rows that is flagged; None without a threshold."""
-        return self._flagged(self.scores)
+        """Share of the clean rows that are flagged. None without a threshold."""
+        return self._flagged_share(self.scores)
 
     @property
     def detection_rate(self) -> float | None:
-        """Share of the attacked rows that is flagged; None without these or a threshold."""
-        return self._flagged(self.scores_attacked)
+        """Share of the attacked rows that are flagged. None without attacked rows or a threshold."""
+        return self._flagged_share(self.scores_attacked)
 
-    def _flagged(self, scores: np.ndarray | None) -> float | None:
+    def _flagged_share(self, scores: np.ndarray | None) -> float | None:
         return None if scores is None or self.threshold is None else float(np.mean(scores > self.threshold))
 
     def plot(self, ax: Axes | None = None, *, bins: int = 40) -> ScoreDisplay:
@@ -220,7 +223,7 @@ class ScoreDisplay:
         Parameters
         ----------
         ax : matplotlib Axes or None, default=None
-            Where to draw; None: a new figure.
+            Axes to draw in. None means a new figure.
         bins : int, default=40
             Number of bins.
 
@@ -229,10 +232,10 @@ class ScoreDisplay:
         display : ScoreDisplay
         """
         if not isinstance(bins, Integral) or bins < 1:
-            raise ValueError(f"bins must be an integer above 0, got {bins!r}.")
+            raise ValueError(f"bins must be an integer of at least 1, got {bins!r}.")
         self.ax_: Axes = single_axes(ax, (7.2, 4.4))
         self.figure_: Any = self.ax_.figure
-        scale = ScoreScale.for_scores(self._shown(), self.label_change_first)
+        scale = ScoreScale.for_scores(self._shown_values(), self.label_change_first)
         self._draw_axis(scale)
         self._draw_histograms(scale.edges(bins))
         self._draw_threshold(0.92 if scale.label_changes else 1.0)
@@ -240,8 +243,8 @@ class ScoreDisplay:
         self.legend_: Any = legend_above(self.ax_)
         return self
 
-    def _shown(self) -> np.ndarray:
-        """All scores, and the threshold."""
+    def _shown_values(self) -> np.ndarray:
+        """Return all scores and the threshold in one array."""
         parts = self.scores, self.scores_attacked, self.threshold
         return np.concatenate([np.atleast_1d(part) for part in parts if part is not None])
 
@@ -250,8 +253,8 @@ class ScoreDisplay:
         ticks = scale.ticks()
         self.ax_.set_xticks(list(ticks), list(ticks.values()))
         self.ax_.set_xlim(0 if scale.shows_zero else scale.lowest, scale.highest)
-        above = ", above 1000: 1000 + log-odds of the other label" if scale.label_changes else ""
-        self.ax_.set(xlabel=f"adversarial score S(x) (nats{above})", ylabel="share of rows in each bin")
+        note = "; from 1000: 1000 + log-odds of the new label" if scale.label_changes else ""
+        self.ax_.set(xlabel=f"adversarial score S(x) (nats{note})", ylabel="share of rows in each bin")
         self.ax_.yaxis.set_major_formatter(import_extra("matplotlib.ticker", "matplotlib").PercentFormatter(1))
 
     def _draw_histograms(self, edges: np.ndarray) -> None:
@@ -264,27 +267,27 @@ class ScoreDisplay:
             label = f"{name}, {len(self.scores_attacked)} rows{rate}"
             self.histograms_.append(self._stairs(self.scores_attacked, edges, label, hatched))
 
-    def _stairs(self, scores: np.ndarray, edges: np.ndarray, label: str, look: dict[str, Any]) -> Any:
+    def _stairs(self, scores: np.ndarray, edges: np.ndarray, label: str, style: dict[str, Any]) -> Any:
         counts, _ = np.histogram(scores, edges)
-        return self.ax_.stairs(counts / len(scores), edges, label=label, **look)
+        return self.ax_.stairs(counts / len(scores), edges, label=label, **style)
 
     def _draw_threshold(self, height: float) -> None:
         self.threshold_line_ = None
         if self.threshold is not None:
-            look = {"color": foreground(self.ax_), "linestyle": "--", "linewidth": 1.5}
-            label = f"threshold {score_text(self.threshold)}: rows that score higher are flagged"
-            self.threshold_line_ = self.ax_.axvline(self.threshold, 0, height, label=label, **look)
+            style = {"color": foreground(self.ax_), "linestyle": "--", "linewidth": 1.5}
+            label = f"threshold {score_text(self.threshold)}: rows with higher scores are flagged"
+            self.threshold_line_ = self.ax_.axvline(self.threshold, 0, height, label=label, **style)
 
     def _draw_regions(self, scale: ScoreScale) -> None:
-        """Say which scores are of label changes, in room of its own above the bars."""
+        """Shade the scores of label changes, and name the two regions above the bars."""
         if not scale.label_changes:
             return
         self.ax_.set_ylim(0, 1.14 * self.ax_.get_ylim()[1])
         self.ax_.axvspan(LABEL_CHANGE, scale.highest, color=foreground(self.ax_), alpha=0.08, linewidth=0)
         middle = scale.inverse([scale.forward(LABEL_CHANGE) / 2, scale.forward([LABEL_CHANGE, scale.highest]).mean()])
-        for score, text in zip(middle, ("x' has the label of x", "x' has another label"), strict=True):
-            place: dict[str, Any] = {"transform": self.ax_.get_xaxis_transform(), "ha": "center", "va": "top"}
-            self.ax_.text(score, 0.975, text, fontsize="small", **place)
+        for score, text in zip(middle, ("same label for x and x'", "label changes"), strict=True):
+            alignment: dict[str, Any] = {"transform": self.ax_.get_xaxis_transform(), "ha": "center", "va": "top"}
+            self.ax_.text(score, 0.975, text, fontsize="small", **alignment)
 
 
 def _rate_text(rate: float | None, name: str) -> str:

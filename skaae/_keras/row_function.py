@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 import tensorflow as tf
 
 from skaae._data.rows import Pages, Rows
+from skaae._keras.devices import allocate_memory_as_needed, full_float32, has_gpu, memory_errors
 from skaae._keras.processes import check_not_forked
+
+allocate_memory_as_needed()
+T = TypeVar("T")
 
 # Matrix products work on blocks of 6, 8, 12, 16, 24 or 48 rows and round the rows of an incomplete
 # block differently, so that a row's result would depend on its place in the batch.
@@ -18,6 +23,10 @@ BATCH_SIZES = (96, 48, 16, 1)
 NUMBERS_PER_BATCH = 65_536
 # More rows go through in larger batches, of so many small ones.
 MULTIPLES = (64, 8)
+# A GPU is idle most of the time with these: there a batch has so many small ones, and numbers, at most.
+MULTIPLES_ON_GPU = (1024, 256, 64, 8)
+NUMBERS_PER_BATCH_ON_GPU = 2**22
+NO_MEMORY = "Other processes may hold the rest of the device; CUDA_VISIBLE_DEVICES=-1 scores on the CPU."
 
 
 class Graph:
@@ -57,6 +66,9 @@ class RowFunction:
     does not: a multiple of the smallest mostly gives its very bits, and one that is tried at first
     use and does not is never used. Memory beyond the result is bounded whatever the number of rows.
 
+    On a GPU the batches are larger, and the bits depend on their size: there a row alone and a row
+    among others agree to about six digits.
+
     Parameters
     ----------
     function : callable
@@ -78,7 +90,7 @@ class RowFunction:
         self.sample_shape = tuple(sample_shape)
         self.batch_size = _batch_size(self.sample_shape)
         self._function = function
-        self._is_exact: dict[int, bool] = {}
+        self._is_usable: dict[int, bool] = {}
 
     def __call__(self, X: Rows, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """Run the function over the rows of X and collect some of its results.
@@ -99,35 +111,62 @@ class RowFunction:
         ------
         RuntimeError
             In a process forked after TensorFlow had been used.
+        MemoryError
+            If the device has no memory left.
         """
         check_not_forked()
+        if not self._on_gpu:
+            return self._evaluate(X, names)
+        with full_float32(), memory_errors(NO_MEMORY):
+            return self._evaluate(X, names)
+
+    def _evaluate(self, X: Rows, names: Sequence[str] | None) -> dict[str, np.ndarray]:
         if 0 < len(X) <= self.batch_size:
-            found = self._graph.at_once(self._padded(X[:]))
-            return {name: found[name].numpy()[: len(X)] for name in names or found}
+            outputs = self._graph.at_once(self._padded(X[:]))
+            return {name: outputs[name].numpy()[: len(X)] for name in names or outputs}
         results: dict[str, np.ndarray] = {}
-        pages, start = Pages(X), 0
-        while start < len(X):
-            found = self._run(X[start : start + self._size(X, start)])
-            for name in names or found:
-                values = np.asarray(found[name])[: len(X) - start]
+        pages = Pages(X)
+        for start, outputs in one_behind(self._batches(X)):
+            for name in names or outputs:
+                values = np.asarray(outputs[name])[: len(X) - start]
                 if start == 0:
                     results[name] = np.empty((len(X), *values.shape[1:]), values.dtype)
                 results[name][start : start + len(values)] = values
-            start += len(values)
             pages.read(len(values))
         pages.give_back()
         return results
 
+    def _batches(self, X: Rows) -> Iterator[tuple[int, dict[str, tf.Tensor]]]:
+        """Place of the first row of each batch, and the outputs of the batch."""
+        start = 0
+        while start < len(X):
+            size = self._size(X, start)
+            yield start, self._run(X[start : start + size])
+            start += size
+
     def _size(self, X: Rows, start: int) -> int:
-        """The largest batch that the rows from `start` fill and that rounds as the smallest one does."""
-        for multiple in MULTIPLES:
+        """The largest batch that the rows from `start` fill and that may be used."""
+        for multiple in self._multiples:
             size = multiple * self.batch_size
             if start + size <= len(X):
-                if size not in self._is_exact:
-                    self._is_exact[size] = self._rounds_alike(X[start : start + size])
-                if self._is_exact[size]:
+                if size not in self._is_usable:
+                    self._is_usable[size] = self._try(X[start : start + size])
+                if self._is_usable[size]:
                     return size
         return self.batch_size
+
+    def _try(self, rows: np.ndarray) -> bool:
+        """Whether a batch of so many rows fits the GPU; on the CPU, whether it gives the bits of small batches.
+
+        On a GPU the rounding depends on the size of the batch, so that no two sizes give the same bits.
+        """
+        if not self._on_gpu:
+            return self._rounds_alike(rows)
+        try:
+            self._run(rows)
+        except tf.errors.ResourceExhaustedError:
+            return False
+        return True
 
     def _rounds_alike(self, rows: np.ndarray) -> bool:
         """Whether these rows give the same bits in one batch as in small ones."""
@@ -148,9 +187,38 @@ class RowFunction:
         return padded
 
     @cached_property
+    def _on_gpu(self) -> bool:
+        return has_gpu()
+
+    @cached_property
+    def _multiples(self) -> Sequence[int]:
+        """Sizes of larger batches, in small ones, the largest first."""
+        if not self._on_gpu:
+            return MULTIPLES
+        most = NUMBERS_PER_BATCH_ON_GPU // (self.batch_size * math.prod(self.sample_shape))
+        return [multiple for multiple in MULTIPLES_ON_GPU if multiple <= most]
+
+    @cached_property
     def _graph(self) -> Graph:
         """Traced once, for all sizes."""
         return Graph(self._function, self.sample_shape)
+
+
+def one_behind(items: Iterable[T]) -> Iterator[T]:
+    """Yield each item when the next one has been made, so that a GPU computes that while this one is collected.
+
+    Examples
+    --------
+    >>> from skaae._keras.row_function import one_behind
+    >>> list(one_behind("abc"))
+    ['a', 'b', 'c']
+    """
+    iterator = iter(items)
+    for previous in iterator:
+        for item in iterator:
+            yield previous
+            previous = item
+        yield previous
 
 
 def _batch_size(sample_shape: Sequence[int]) -> int:

@@ -9,16 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from skaae._classifiers.adapters import ROWS_PER_CALL, Classifier, PredictProbaClassifier, floored_logarithms
-from skaae._classifiers.heads import FrozenHeads
+from skaae._classifiers.adapters import ROWS_PER_CALL, PredictProbaClassifier, floored_logarithms
 from skaae._data.rows import Rows
 from skaae._divergence import AdversarialScore
 from skaae._keras.models import call_frozen
 from skaae._keras.row_function import RowFunction
+from skaae._training.defense import Defense
 
 ROWS_TO_TRY = 1000
 # Processors take so many numbers together at most; a rest is computed one by one, and rounded differently.
@@ -27,25 +26,12 @@ Results = dict[str, np.ndarray]
 Scorer = Callable[[Rows, Sequence[str]], Results]
 
 
-def make_scorer(
-    autoencoder: keras.Model,
-    classifier: Classifier,
-    heads: FrozenHeads,
-    score: AdversarialScore,
-    sample_shape: Sequence[int],
-) -> Scorer:
+def make_scorer(defense: Defense) -> Scorer:
     """Make the function that scores rows.
 
     Parameters
     ----------
-    autoencoder : keras.Model
-    classifier : FrozenKerasModel or PredictProbaClassifier
-        M.
-    heads : FrozenHeads
-        Rows -> logits of M, or of its surrogate, and of the hidden terms.
-    score : AdversarialScore
-    sample_shape : sequence of int
-        Shape of one sample.
+    defense : Defense
 
     Returns
     -------
@@ -56,27 +42,25 @@ def make_scorer(
         the labels that M gives x and x'; "probabilities" and "probabilities_reconstructed", M(x)
         and M(x'), float64.
     """
-    if isinstance(classifier, PredictProbaClassifier):
-        return PredictProbaScorer(autoencoder, classifier, heads, score, sample_shape)
-    return RowFunction(lambda x: score_graph(autoencoder, heads, score, x), sample_shape)
+    if isinstance(defense.classifier, PredictProbaClassifier):
+        return PredictProbaScorer(defense, defense.classifier)
+    return RowFunction(lambda x: score_graph(defense, x), defense.sample_shape)
 
 
-def score_graph(
-    autoencoder: keras.Model, heads: FrozenHeads, score: AdversarialScore, x: tf.Tensor
-) -> dict[str, tf.Tensor]:
-    """X', and all that follows from it where M is a Keras model."""
-    reconstruction = tf.cast(call_frozen(autoencoder, x), tf.float32)
-    compared = compare(score, heads(x), heads(reconstruction))
+def score_graph(defense: Defense, x: tf.Tensor) -> dict[str, tf.Tensor]:
+    """All results of `make_scorer` as one graph, where M is a Keras model."""
+    reconstruction = tf.cast(call_frozen(defense.autoencoder, x), tf.float32)
+    compared = compare(defense.score, defense.heads(x), defense.heads(reconstruction))
     # M can be finite where x' is not: a saturated unit of M is.
     is_finite = tf.reduce_all(tf.math.is_finite(reconstruction), axis=range(1, len(reconstruction.shape)))
     compared["score"] = tf.where(is_finite, compared["score"], tf.constant(math.inf, tf.float64))
     return {"reconstruction": reconstruction, **compared}
 
 
-def reconstruction_graph(autoencoder: keras.Model, heads: FrozenHeads, x: tf.Tensor) -> dict[str, tf.Tensor]:
-    """X', and the hidden terms of x, then of x', where M is no Keras model."""
-    reconstruction = tf.cast(call_frozen(autoencoder, x), tf.float32)
-    terms = [*heads.hidden_terms(x), *heads.hidden_terms(reconstruction)]
+def reconstruction_graph(defense: Defense, x: tf.Tensor) -> dict[str, tf.Tensor]:
+    """X', the hidden terms of x and those of x' as one graph, where M is not a Keras model."""
+    reconstruction = tf.cast(call_frozen(defense.autoencoder, x), tf.float32)
+    terms = [*defense.heads.hidden_terms(x), *defense.heads.hidden_terms(reconstruction)]
     return {"reconstruction": reconstruction, **{f"term_{place}": values for place, values in enumerate(terms)}}
 
 
@@ -125,25 +109,16 @@ class PredictProbaScorer:
 
     Parameters
     ----------
-    autoencoder : keras.Model
+    defense : Defense
+        Of its heads only the hidden terms are used.
     classifier : PredictProbaClassifier
-    heads : FrozenHeads
-        Only its hidden terms are used.
-    score : AdversarialScore
-    sample_shape : sequence of int
+        The classifier of the defense.
     """
 
-    def __init__(
-        self,
-        autoencoder: keras.Model,
-        classifier: PredictProbaClassifier,
-        heads: FrozenHeads,
-        score: AdversarialScore,
-        sample_shape: Sequence[int],
-    ) -> None:
+    def __init__(self, defense: Defense, classifier: PredictProbaClassifier) -> None:
         self.classifier = classifier
-        self.score = score
-        self._network = RowFunction(lambda x: reconstruction_graph(autoencoder, heads, x), sample_shape)
+        self.score = defense.score
+        self._network = RowFunction(lambda x: reconstruction_graph(defense, x), defense.sample_shape)
 
     def __call__(self, X: Rows, names: Sequence[str]) -> Results:
         """Score the rows of X, slice by slice."""

@@ -1,60 +1,175 @@
-"""One fit, from the weights at the start to those at the end: surrogate, targets, autoencoder."""
+"""The whole fit: from a classifier, an untrained autoencoder and training rows to a `Defense`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import joblib
 import keras
 import numpy as np
+import tensorflow as tf
 
 from skaae._classifiers.adapters import Classifier, PredictProbaClassifier
-from skaae._classifiers.heads import FrozenHeads
-from skaae._data.rows import RowSubset
+from skaae._classifiers.heads import FrozenHeads, check_hidden_terms, draw_projections
+from skaae._data.rows import RowSubset, Statistics
+from skaae._divergence import AdversarialScore
 from skaae._frozen_keras_model import FrozenKerasModel
+from skaae._keras.devices import can_compile, has_gpu
 from skaae._keras.models import fingerprint
+from skaae._keras.seeds import temporary_seed
+from skaae._persistence import PersistenceMixin
+from skaae._training.autoencoders import SampleShape, build_autoencoder
 from skaae._training.cache import cached_training, describe
 from skaae._training.loop import Objective, TrainingOptions, train
 from skaae._training.perturbations import Perturbation
-from skaae._training.surrogate import distill
+from skaae._training.surrogate import Surrogate, build_surrogate, default_reconstruction_weight, distill
+from skaae._utils.warnings import warn
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+# XLA compiles for some 10 seconds, and saves some 5 milliseconds a step.
+LEAST_STEPS_TO_COMPILE = 1500
+# XLA of TensorFlow 2.21 fails in this way on a matrix product of the default autoencoder for images of 28 x 28.
+XLA_ERRORS = (tf.errors.InternalError, tf.errors.InvalidArgumentError, tf.errors.UnimplementedError)
 History = dict[str, list[float]]
 
 
-@dataclass(frozen=True)
-class Fitting:
-    """All that the weights of the autoencoder depend on, but for the rows.
+@dataclass(frozen=True, eq=False)
+class Defense(PersistenceMixin):
+    """The networks of a fitted detector and the equation that compares their predictions.
 
     Parameters
     ----------
     autoencoder : keras.Model
-        AE; `run` changes its weights.
+        AE, trained.
     classifier : FrozenKerasModel or PredictProbaClassifier
         M.
     surrogate : FrozenKerasModel or None
-        Where M has no gradient, the network that has; `run` changes its weights if `distills`.
-    distills : bool
+        The network that provided the gradient in training; None where M has a gradient.
     heads : FrozenHeads
         Rows -> logits of M, or of its surrogate, and of the hidden terms.
-    objective : Objective
-    options : TrainingOptions
-    perturbation : Perturbation
-    seed : int
+    score : AdversarialScore
+        The equation of S(x).
+    sample_shape : tuple of int
+        Shape of one sample.
+    history : dict of list of float
+        Loss and metrics of each epoch; empty if nothing was trained.
     """
 
     autoencoder: keras.Model
     classifier: Classifier
     surrogate: FrozenKerasModel | None
-    distills: bool
     heads: FrozenHeads
+    score: AdversarialScore
+    sample_shape: SampleShape
+    history: History
+
+
+def train_defense(
+    classifier: Classifier,
+    X: RowSubset,
+    *,
+    autoencoder: keras.Model | Callable[[SampleShape], keras.Model] | None = None,
+    encoder: keras.Model | None = None,
+    decoder: keras.Model | None = None,
+    surrogate: Surrogate = None,
+    hidden_layers: Mapping[int | str, int] | None = None,
+    hidden_models: Sequence[keras.Model] | None = None,
+    hidden_weights: ArrayLike | None = None,
+    temperature: float = 1.0,
+    label_change_first: bool = True,
+    divergence_weight: float = 1.0,
+    reconstruction_weight: float | None = None,
+    loss: Callable[[Any, Any], Any] | None = None,
+    noise: float = 0.1,
+    virtual_adversarial: float = 0.3,
+    virtual_adversarial_shares: tuple[float, float] = (0.55, 0.2),
+    virtual_adversarial_steps: int = 2,
+    options: TrainingOptions,
+    memory: Any = None,
+    seed: int,
+) -> Defense:
+    """Build the autoencoder, train it to keep the predictions of the classifier, and return the defense.
+
+    A classifier without a gradient gets a surrogate first, distilled from its predictions.
+
+    Parameters
+    ----------
+    classifier : FrozenKerasModel or PredictProbaClassifier
+        M. It is not changed.
+    X : RowSubset of shape (n_samples, ...), float32 or float64
+        Training rows.
+    autoencoder, encoder, decoder, surrogate, hidden_layers, hidden_models, hidden_weights, temperature, \
+    label_change_first, divergence_weight, reconstruction_weight, loss, noise, virtual_adversarial, \
+    virtual_adversarial_shares, virtual_adversarial_steps, memory
+        Parameters of `AdversarialAEDetector`.
+    options : TrainingOptions
+        Optimizer, epochs and the other options of the training loop.
+    seed : int
+        Seeds initial weights, projections, perturbations and the order of the rows.
+
+    Returns
+    -------
+    defense : Defense
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the autoencoder, the surrogate or a hidden term does not fit the classifier and X; nothing is trained
+        then. If the training diverges.
+    """
+    network = classifier.model if isinstance(classifier, FrozenKerasModel) else None
+    weights = check_hidden_terms(network, hidden_layers, hidden_models, hidden_weights, X)
+    score = AdversarialScore(float(temperature), weights, bool(label_change_first))
+    with temporary_seed(seed):
+        trainable = build_autoencoder(X.shape[1:], autoencoder, encoder, decoder, Statistics.of(X))
+        stand_in = None if network is not None else build_surrogate(surrogate, X, classifier.classes_)
+        projections = draw_projections(network, hidden_layers, seed)
+        heads = FrozenHeads(stand_in or classifier, hidden_layers, hidden_models, projections)
+        defense = Defense(trainable, classifier, stand_in, heads, score, X.shape[1:], history={})
+        weight = default_reconstruction_weight(X, stand_in) if reconstruction_weight is None else reconstruction_weight
+        training = Training(
+            defense,
+            distilled=None if isinstance(surrogate, FrozenKerasModel) else stand_in,
+            objective=Objective(score, divergence_weight, weight, loss),
+            perturbation=Perturbation.of_rows(
+                X, noise, virtual_adversarial, virtual_adversarial_shares, virtual_adversarial_steps
+            ),
+            options=options,
+            seed=seed,
+        )
+        return replace(defense, history=training.run(X, memory))
+
+
+@dataclass(frozen=True)
+class Training:
+    """The training of a defense: everything, except the rows, that the trained weights depend on.
+
+    Parameters
+    ----------
+    defense : Defense
+        Untrained. `run` changes the weights of its autoencoder.
+    distilled : FrozenKerasModel or None
+        The surrogate, if `run` has to train it too.
+    objective : Objective
+    perturbation : Perturbation
+    options : TrainingOptions
+    seed : int
+    """
+
+    defense: Defense
+    distilled: FrozenKerasModel | None
     objective: Objective
-    options: TrainingOptions
     perturbation: Perturbation
+    options: TrainingOptions
     seed: int
 
     def run(self, X: RowSubset, memory: Any = None) -> History:
-        """Train, or take the weights of the same training from `memory`.
+        """Train, or load the weights of an identical training from `memory`.
 
         Parameters
         ----------
@@ -74,36 +189,64 @@ class Fitting:
         return history
 
     def _train(self, X: RowSubset) -> History:
-        if self.surrogate is not None and self.distills:
-            distill(self.surrogate, self.classifier, X, self.seed)
-        targets = self._targets(X)
+        if isinstance(self.defense.classifier, PredictProbaClassifier) and self.distilled is not None:
+            distill(self.distilled, self.defense.classifier, X, self.seed)
+        if not self._compiled(len(X)):
+            return self._train_autoencoder(X, compiled=False)
+        start = self.defense.autoencoder.get_weights()
+        try:
+            return self._train_autoencoder(X, compiled=True)
+        except XLA_ERRORS as error:
+            warn(f"XLA could not compile the training step, which takes longer without it: {str(error)[:200]}")
+            self.defense.autoencoder.set_weights(start)
+            return self._train_autoencoder(X, compiled=False)
+
+    def _train_autoencoder(self, X: RowSubset, compiled: bool) -> History:
         return train(
-            self.autoencoder, self.heads, X, targets, self.objective, self.options, self.seed, self.perturbation
+            self.defense.autoencoder,
+            self.defense.heads,
+            X,
+            self._targets(X),
+            self.objective,
+            self.options,
+            self.seed,
+            self.perturbation,
+            compiled=compiled,
         )
 
+    def _compiled(self, n_rows: int) -> bool:
+        """Whether XLA compiles the training step: on a GPU, if enough steps follow to make up for the wait."""
+        options, heads = self.options, self.defense.heads
+        n_steps = options.count_epochs(n_rows) * math.ceil(n_rows / options.batch_size)
+        own_metrics = any(not isinstance(metric, str) for metric in options.metrics or ())
+        own_code = self.objective.loss is not None or own_metrics
+        if own_code or n_steps < LEAST_STEPS_TO_COMPILE or not has_gpu() or tf.distribute.has_strategy():
+            return False
+        return can_compile([self.defense.autoencoder, heads.model, *heads.hidden_models])
+
     def _targets(self, X: RowSubset) -> list[np.ndarray]:
-        """Logits that x' has to match: M's own, also where a surrogate gives the gradient."""
-        logits = self.heads.evaluate(X)
-        if isinstance(self.classifier, PredictProbaClassifier):
-            logits[0] = self.classifier.predict_logits(X).astype(np.float32)
+        """Logits that x' has to reproduce: those of M itself, even where a surrogate provides the gradient."""
+        logits = self.defense.heads.evaluate(X)
+        if isinstance(self.defense.classifier, PredictProbaClassifier):
+            logits[0] = self.defense.classifier.predict_logits(X).astype(np.float32)
         return logits
 
     def _models(self) -> list[keras.Model]:
-        surrogate = [self.surrogate.model] if self.surrogate is not None and self.distills else []
-        return [self.autoencoder, *surrogate]
+        """The models that this training changes."""
+        return [self.defense.autoencoder, *([] if self.distilled is None else [self.distilled.model])]
 
     def _weights(self, history: History) -> tuple[list[list[np.ndarray]], History]:
         return [model.get_weights() for model in self._models()], history
 
     def _key(self) -> list[Any]:
-        """Plain values: never a Keras object, whose hash changes with the clock."""
+        """Plain values that identify this training. The hash of a Keras object would change with the clock."""
         settings = {**vars(self.objective), **vars(self.options), **vars(self.perturbation), "verbose": None}
-        surrogate = None if self.surrogate is None else fingerprint(self.surrogate.model)
+        surrogate = self.defense.surrogate
         return [
-            fingerprint(self.autoencoder),
-            _fingerprint_of_classifier(self.classifier),
-            [surrogate, self.distills],
-            self.heads.fingerprint(),
+            fingerprint(self.defense.autoencoder),
+            _fingerprint_of_classifier(self.defense.classifier),
+            [None if surrogate is None else fingerprint(surrogate.model), self.distilled is not None],
+            self.defense.heads.fingerprint(),
             {name: describe(value) for name, value in settings.items()},
             self.seed,
         ]

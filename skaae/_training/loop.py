@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from skaae._data.rows import Pages, Rows, as_float32
 from skaae._divergence import AdversarialScore
+from skaae._keras.devices import memory_errors
 from skaae._training.perturbations import Perturbation
 
 Heads = Callable[[tf.Tensor], list[tf.Tensor]]
@@ -22,6 +23,7 @@ MOST_RESIDENT_BYTES = 2**28
 # Where the number of epochs is left open: about as many steps as the defense goes on gaining from.
 DEFAULT_STEPS = 7000
 DEFAULT_EPOCHS = (5, 100)
+NO_MEMORY = "Try a smaller batch_size or autoencoder, or train on the CPU with CUDA_VISIBLE_DEVICES=-1."
 OPTIMIZER_TYPES = (str, type, keras.optimizers.Optimizer)
 
 
@@ -162,6 +164,7 @@ def train(
     options: TrainingOptions,
     seed: int,
     perturbation: Perturbation | None = None,
+    compiled: bool = False,
 ) -> dict[str, list[float]]:
     """Train the autoencoder in place.
 
@@ -181,6 +184,10 @@ def train(
         Of the order of the rows and of the perturbations.
     perturbation : Perturbation or None, default=None
         What is done to the rows before AE gets them; None: nothing, as published.
+    compiled : bool, default=False
+        Whether XLA compiles the training step, which a GPU needs for small networks: it would wait for the
+        start of each operation. XLA compiles anew for each shape, so that an epoch leaves out its last rows,
+        fewer than a batch; they are others in each epoch.
 
     Returns
     -------
@@ -191,6 +198,8 @@ def train(
     ------
     ValueError
         If the loss or the weights have become NaN or infinite.
+    MemoryError
+        If the device has no memory left.
     """
     epochs = options.count_epochs(len(X))
     if epochs == 0:
@@ -198,25 +207,27 @@ def train(
     if options.preprocess:
         batch = X[: options.batch_size].astype(np.float32)
         _checked_batch(options.preprocess(batch.copy()), batch)
-    n_steps = math.ceil(len(X) / options.batch_size)
+    full_only = compiled and len(X) >= options.batch_size
+    n_steps = len(X) // options.batch_size if full_only else math.ceil(len(X) / options.batch_size)
     model = TrainingModel(autoencoder, heads, objective, perturbation, seed)
     model.compile(
         optimizer=make_optimizer(options.optimizer, options.learning_rate, n_steps * epochs),
         metrics=copy.deepcopy(list(options.metrics)) if options.metrics else None,
         steps_per_execution=_steps_per_execution(options, n_steps),
-        jit_compile=False,
+        jit_compile=compiled,
     )
     # With its variables made beforehand TensorFlow traces the training step once instead of twice.
     model.optimizer.build(autoencoder.trainable_variables)
     skip_all_reduce(model.optimizer)
-    history = model.fit(
-        _batches(X, logits, options, epochs, seed),
-        epochs=epochs,
-        steps_per_epoch=n_steps,
-        shuffle=False,  # the batches are shuffled already
-        callbacks=copy.deepcopy(list(options.callbacks or ())),
-        verbose=_bar_or_lines(int(options.verbose)),
-    ).history
+    with memory_errors(NO_MEMORY):
+        history = model.fit(
+            _batches(X, logits, options, epochs, seed, full_only),
+            epochs=epochs,
+            steps_per_epoch=n_steps,
+            shuffle=False,  # the batches are shuffled already
+            callbacks=copy.deepcopy(list(options.callbacks or ())),
+            verbose=_bar_or_lines(int(options.verbose)),
+        ).history
     _check_convergence(autoencoder, history)
     return {name: [float(value) for value in values] for name, values in history.items()}
 
@@ -297,7 +308,9 @@ def skip_all_reduce(optimizer: keras.optimizers.Optimizer) -> None:
         optimizer._all_reduce_sum_gradients = list
 
 
-def shuffled_batches(arrays: Sequence[Rows], batch_size: int, epochs: int, seed: int) -> tf.data.Dataset:
+def shuffled_batches(
+    arrays: Sequence[Rows], batch_size: int, epochs: int, seed: int, full_only: bool = False
+) -> tf.data.Dataset:
     """Batches of the rows of all arrays, in a new order each epoch that depends on the seed alone.
 
     Parameters
@@ -306,11 +319,13 @@ def shuffled_batches(arrays: Sequence[Rows], batch_size: int, epochs: int, seed:
         Of one length. Up to 256 MiB are held by TensorFlow; more is read batch by batch, as from a memory map.
     batch_size, epochs : int
     seed : int
+    full_only : bool, default=False
+        Leave out the last batch of an epoch where it has fewer rows.
 
     Returns
     -------
     batches : tf.data.Dataset of tuple of tf.Tensor
-        The last batch of an epoch is what is left.
+        The last batch of an epoch has the remaining rows.
     """
     gather = _gather_resident if sum(_size(values) for values in arrays) <= MOST_RESIDENT_BYTES else _gather_streamed
     n_full = len(arrays[0]) // batch_size * batch_size
@@ -318,7 +333,11 @@ def shuffled_batches(arrays: Sequence[Rows], batch_size: int, epochs: int, seed:
     def order(epoch: tf.Tensor) -> tf.data.Dataset:
         rows = tf.random.experimental.stateless_shuffle(tf.range(len(arrays[0])), [seed, tf.cast(epoch, tf.int32)])
         full = tf.data.Dataset.from_tensor_slices(tf.reshape(rows[:n_full], (-1, batch_size)))
-        return full if n_full == len(arrays[0]) else full.concatenate(tf.data.Dataset.from_tensors(rows[n_full:]))
+        return (
+            full
+            if full_only or n_full == len(arrays[0])
+            else full.concatenate(tf.data.Dataset.from_tensors(rows[n_full:]))
+        )
 
     return gather(tf.data.Dataset.range(epochs).flat_map(order), arrays).prefetch(2)
 
@@ -357,11 +376,11 @@ def _gather_streamed(order: tf.data.Dataset, arrays: Sequence[Rows]) -> tf.data.
 
 
 def _batches(
-    X: Rows, logits: Sequence[np.ndarray], options: TrainingOptions, epochs: int, seed: int
+    X: Rows, logits: Sequence[np.ndarray], options: TrainingOptions, epochs: int, seed: int, full_only: bool
 ) -> tf.data.Dataset:
     if not options.preprocess:
-        return shuffled_batches([X, *logits], options.batch_size, epochs, seed)
-    batches = shuffled_batches([X], options.batch_size, epochs, seed)
+        return shuffled_batches([X, *logits], options.batch_size, epochs, seed, full_only)
+    batches = shuffled_batches([X], options.batch_size, epochs, seed, full_only)
     return batches.map(lambda x: (_preprocessed(options.preprocess, x),)).prefetch(2)
 
 

@@ -54,6 +54,21 @@ class Perturbation:
     shares: tuple[float, float] = (0.55, 0.2)
     steps: int = 2
 
+    @classmethod
+    def of_rows(
+        cls, X: Rows, noise: float, virtual_adversarial: float, shares: Sequence[float], steps: int
+    ) -> Perturbation:
+        """Perturbation with the scale and the bounds of the training rows X."""
+        first, second = map(float, shares)
+        return cls(
+            unit_of_perturbation(X),
+            bounds_of_perturbation(X),
+            noise=float(noise),
+            virtual_adversarial=float(virtual_adversarial),
+            shares=(first, second),
+            steps=steps,
+        )
+
     def __bool__(self) -> bool:
         """Whether rows are moved at all."""
         return self.noise > 0 or self.virtual_adversarial > 0

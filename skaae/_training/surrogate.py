@@ -131,22 +131,26 @@ def perturbed_copies(X: Rows, generator: np.random.Generator) -> np.ndarray:
     return np.clip(np.concatenate([*noisy, between]), statistics.lowest, statistics.highest).astype(np.float32)
 
 
-def reconstruction_weight(X: Rows) -> np.ndarray:
-    """Weight of the squared error between x and x' where M has a surrogate.
+def default_reconstruction_weight(X: Rows, surrogate: FrozenKerasModel | None) -> float | np.ndarray:
+    """Weight of the squared error between x and x': 0 without a surrogate.
 
-    Surrogate and classifier agree where X is and around it. Without this term x' may be anything that the
-    surrogate takes for the class of x, far from X as well, where a forest says something else.
+    A surrogate agrees with the classifier on X and near X only. Without this term x' could move far away from X,
+    to where the surrogate sees the class of x but the classifier sees another one.
 
     Parameters
     ----------
     X : ndarray or RowSubset of shape (n_samples, n_features)
         Training rows.
+    surrogate : FrozenKerasModel or None
+        None where the classifier has a gradient.
 
     Returns
     -------
-    weight : ndarray of shape (n_features,), float32
-        The same for each feature in units of its spread.
+    weight : float or ndarray of shape (n_features,), float32
+        Equal for all features in units of their standard deviations.
     """
+    if surrogate is None:
+        return 0.0
     return RECONSTRUCTION_WEIGHT / unit_of_perturbation(X) ** 2
 
 

@@ -1,1 +1,1 @@
-"""Optional packages, warnings, links to the documentation."""
+"""Helpers for optional packages, warnings and links to the documentation."""

@@ -1,4 +1,4 @@
-"""Where the documentation lies, for the links that notebooks show beside an estimator."""
+"""The address of the documentation, for the links that notebooks show beside an estimator."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ VARIABLE = "SKAAE_DOCUMENTATION"
 
 
 def documentation() -> str:
-    """Address of the site: of the environment variable, else the package's own "Documentation" URL.
+    """Return the address of the documentation site.
+
+    The environment variable ``SKAAE_DOCUMENTATION`` takes precedence over the "Documentation" URL in
+    the metadata of the package.
 
     Returns
     -------
     address : str
-        Without a slash at its end; empty if there is none.
+        The address without a slash at its end, or an empty string if there is no address.
 
     Examples
     --------
@@ -30,7 +33,7 @@ def documentation() -> str:
 
 
 class DocumentedMixin:
-    """An estimator whose HTML representation links to its page of our API reference, not to scikit-learn's."""
+    """Make the HTML representation of an estimator link to the API reference of skaae."""
 
     _doc_link_module = "skaae"
 

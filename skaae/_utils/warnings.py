@@ -1,22 +1,23 @@
-"""Warnings that point at the user's own line, however deep in the libraries they arise."""
+"""Warnings that point at the line of the user's code, however deep in the libraries they are raised."""
 
 from __future__ import annotations
 
 import sys
 import warnings
 
-# Whose frames lie between the user's line and ours: a Pipeline that fits us, a file that is loaded.
+# Packages whose frames may lie between the user's line and ours: a Pipeline calls fit, or joblib loads a file.
 LIBRARIES = {"skaae", "sklearn", "joblib", "pickle", "skops"}
 
 
 def warn(message: str | Warning, category: type[Warning] = UserWarning) -> None:
-    """Warn at the innermost line outside the libraries.
+    """Issue a warning that points at the innermost line outside the libraries.
 
     Parameters
     ----------
     message : str or Warning
+        The text, or a warning that contains it.
     category : type of Warning, default=UserWarning
-        Of a message that is a str.
+        Category of the warning if `message` is a str.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Detectors as ONNX files, and a detector that runs them without TensorFlow, Keras or scikit-learn."""
+"""Export detectors to ONNX files, and run these files without TensorFlow, Keras or scikit-learn."""
 
 from __future__ import annotations
 
@@ -19,55 +19,60 @@ if TYPE_CHECKING:
 
 __all__ = ["OnnxDetector", "to_onnx"]
 FORMAT = 1
-# What `OnnxDetector` reads from the file beside the graph.
+# The metadata that `OnnxDetector` reads in addition to the graph.
 METADATA = {"threshold", "classes", "classes_dtype", "sample_shape", "feature_names", "label_change_first", "versions"}
 EXTRA = "onnx-runtime"
 BYTES_PER_CHUNK = 2**18
 
 
 def to_onnx(estimator: Any, path: str | os.PathLike[str]) -> None:
-    """Write a fitted detector as one ONNX file, which :class:`OnnxDetector` runs without TensorFlow.
+    """Write a fitted detector to one ONNX file, which :class:`OnnxDetector` runs without TensorFlow.
 
-    The file has the autoencoder, the classifier and the score in one graph, from "x" (n_samples, ...)
-    to "score", "reconstruction" (x'), "probabilities" (M(x)) and "probabilities_reconstructed"
-    (M(x')), "no_defense" and "defense" (the positions of their labels), so that any ONNX runtime can
-    use it; threshold, labels, sample shape and the versions of the packages are in its metadata.
+    The file contains the autoencoder, the classifier and the score in one graph, which any ONNX
+    runtime can use. The input of the graph is "x", with shape (n_samples, ...). Its outputs are
+    "score", "reconstruction" (x'), "probabilities" (M(x)), "probabilities_reconstructed" (M(x')), and
+    the class numbers "no_defense" and "defense", predicted from x and from x'. The metadata of the
+    file contains the threshold, the labels, the sample shape and the versions of the packages.
 
     Parameters
     ----------
     estimator : AdversarialAEDetector, CorrectedClassifier or Pipeline
-        Fitted. Of a Pipeline, the steps before the detector go into the graph; after it, only the
-        classifier that it defends may come, whose labels are those that `correct` returns.
+        The fitted estimator. The graph also contains the steps of a Pipeline before the detector. The
+        only step allowed after the detector is the classifier that it defends. The predictions of
+        such a Pipeline are the corrected labels that `correct` returns.
     path : str or path
-        Written whole or not at all: under a temporary name in the same folder first.
+        The file to write. It is first written under a temporary name in the same folder and then
+        renamed, so that `path` never contains an incomplete file.
 
     Raises
     ------
     ImportError
         If a package of the extra ``onnx`` is not installed.
     TypeError
-        If it is something else, or has a part that cannot be expressed in ONNX, which is named.
+        If the estimator is of another type, or if a part of it cannot be expressed in ONNX. The
+        message names the part.
     NotFittedError
-        If it has not been fitted.
+        If the estimator is not fitted.
     FileNotFoundError, IsADirectoryError
         If the folder of `path` does not exist, or if `path` is a folder.
 
     Notes
     -----
-    With a Keras classifier, or one that skaae converts to Keras, the graph is the one that the
-    estimator runs; in float32 products round differently in ONNX Runtime, so that scores differ in
-    the seventh digit of the logits. Of other classifiers:
+    If the classifier is a Keras model, or skaae converts it to one, the file contains the graph that
+    the estimator runs. ONNX Runtime rounds float32 products differently, so the logits differ in the
+    seventh digit. Other classifiers are converted as follows:
 
-    - Trees, forests, gradient boosting and histogram gradient boosting of scikit-learn and LightGBM
-      take the very same branches, and equal votes give the same label; sums over the trees are
-      rounded to float32 once.
-    - XGBoost (onnxmltools) computes in float32, as it does itself.
-    - Others (skl2onnx): float64, but for support vector machines, Bagging, Voting, Stacking and AdaBoost,
-      which are in float32. A conversion whose probabilities are more than 1e-5 off is refused.
+    - Trees, forests, gradient boosting and histogram gradient boosting of scikit-learn, and LightGBM,
+      take exactly the same branches as the classifier, and equal votes give the same label. The sum
+      over the trees is rounded to float32 once.
+    - XGBoost (converted by onnxmltools) computes in float32, as XGBoost itself does.
+    - All others (converted by skl2onnx) compute in float64, except support vector machines, Bagging,
+      Voting, Stacking and AdaBoost, which compute in float32. A conversion whose probabilities differ
+      by more than 1e-5 is refused.
 
-    The threshold is the score of one of the calibration rows: on that row rounding decides whether the
-    score is above it. With ``label_change_first`` a row on which two classes are equally probable up to such rounding
-    may change its label, and with it the score by about 1000.
+    The threshold is the score of one of the calibration rows, so rounding decides whether that row is
+    flagged. With ``label_change_first``, a row with two classes that are equally probable up to
+    rounding may get another label, which changes its score by about 1000.
 
     Examples
     --------
@@ -89,27 +94,27 @@ def to_onnx(estimator: Any, path: str | os.PathLike[str]) -> None:
     from skaae.onnx._graph import export
 
     content = export(estimator, FORMAT).SerializeToString()
-    _session(content)  # ONNX Runtime has to accept it before anything is written
+    _session(content)  # raises an error, before anything is written, if ONNX Runtime refuses the model
     write_whole(path, content)
 
 
 class OnnxDetector(DecisionsMixin):
-    """A detector from a file of :func:`to_onnx`; needs NumPy and ONNX Runtime only.
+    """A detector that runs a file written by :func:`to_onnx`, and only needs NumPy and ONNX Runtime.
 
-    It has the methods of :class:`AdversarialAEDetector` that score and decide, with the same results up
-    to rounding. One detector may be used from several threads at once.
+    It has those methods of :class:`AdversarialAEDetector` that score rows and decide, with the same
+    results up to rounding. Several threads may use one detector at the same time.
 
     Parameters
     ----------
     path : str or path
-        A file that `to_onnx` has written.
+        A file written by `to_onnx`.
     session_options : onnxruntime.SessionOptions or None, default=None
-        Number of threads and the like.
+        Options of ONNX Runtime, such as the number of threads.
 
     Attributes
     ----------
     threshold_ : float
-        Rows that score higher are adversarial. May be set.
+        Rows with higher scores are adversarial. You may set this attribute.
     offset_ : float
         ``-threshold_``.
     classes_ : ndarray of shape (n_classes,)
@@ -117,9 +122,9 @@ class OnnxDetector(DecisionsMixin):
     n_features_in_ : int
         Size of the first dimension of a sample.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, if X was a DataFrame when the detector was fitted.
+        Names of the features. Defined only if the detector was fitted on a DataFrame.
     label_change_first_ : bool
-        Whether rows whose label is another for x' score above 1000.
+        Whether rows with different labels for x and x' score above 1000.
     versions_ : dict of str to str
         Versions of the packages that wrote the file.
 
@@ -128,29 +133,29 @@ class OnnxDetector(DecisionsMixin):
     ImportError
         If ONNX Runtime is not installed.
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
-        If it is no ONNX file, or none of `to_onnx`, or of a newer format.
+        If the file is not an ONNX file, was not written by `to_onnx`, or has a newer format.
 
     Notes
     -----
-    X is read in chunks of 256 KiB, so that memory beyond the results is bounded. Where the detector
-    came from a Pipeline, X is what its first step takes, while `reconstruct` and `transform` return
-    rows as its last step before the detector makes them.
+    X is processed in chunks of 256 KiB, which bounds the memory needed beyond the results. If the
+    detector was exported with the steps of a Pipeline, X contains rows as the first step takes them,
+    and `reconstruct` and `transform` return rows as the last step before the detector returns them.
     """
 
     def __init__(self, path: str | os.PathLike[str], session_options: Any = None) -> None:
         self._session = _open(path, session_options)
         self._path = os.fspath(path)
-        found = _metadata(self._session, path)
-        self.threshold_ = float(found["threshold"])
-        self.classes_ = np.array(found["classes"], dtype=np.dtype(found["classes_dtype"]))
-        self.label_change_first_ = bool(found["label_change_first"])
-        self.versions_ = dict(found["versions"])
-        self.n_features_in_ = int(found["sample_shape"][0])
-        if found["feature_names"] is not None:
-            self.feature_names_in_ = np.array(found["feature_names"], dtype=object)
-        self._sample_shape = tuple(found["sample_shape"])
+        metadata = _metadata(self._session, path)
+        self.threshold_ = float(metadata["threshold"])
+        self.classes_ = np.array(metadata["classes"], dtype=np.dtype(metadata["classes_dtype"]))
+        self.label_change_first_ = bool(metadata["label_change_first"])
+        self.versions_ = dict(metadata["versions"])
+        self.n_features_in_ = int(metadata["sample_shape"][0])
+        if metadata["feature_names"] is not None:
+            self.feature_names_in_ = np.array(metadata["feature_names"], dtype=object)
+        self._sample_shape = tuple(metadata["sample_shape"])
         self._dtype = {"tensor(float)": np.float32, "tensor(double)": np.float64}[self._session.get_inputs()[0].type]
         self._has_steps = "sample" in [output.name for output in self._session.get_outputs()]
 
@@ -163,25 +168,26 @@ class OnnxDetector(DecisionsMixin):
         return -self.threshold_
 
     def transform(self, X: ArrayLike) -> np.ndarray:
-        """X with its adversarial samples replaced by x', so that a classifier after it is corrected.
+        """Replace the adversarial samples of X by x', which corrects the predictions of a classifier on X.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, ...)
-            Samples of the shape that was fitted.
+            Samples with the same shape as those seen in fit.
 
         Returns
         -------
-        X_repaired : ndarray of the shape of X, float32 or float64 as X
-            Samples that are not flagged are returned bit for bit. After the steps of a Pipeline: of
-            the shape that these return, float64.
+        X_repaired : ndarray, same shape as X, float32 or float64 like X
+            Samples that are not flagged are returned unchanged, bit for bit. If the file contains steps
+            of a Pipeline, the array has the shape that these return, and dtype float64.
         """
         if not self._has_steps:
             return super().transform(X)
-        found = self._results(self._checked(X), "sample", "reconstruction", "score")
-        check_repairable(np.isfinite(found["score"]))
-        found["sample"][found["score"] > self.threshold_] = found["reconstruction"][found["score"] > self.threshold_]
-        return found["sample"]
+        results = self._results(self._checked(X), "sample", "reconstruction", "score")
+        check_repairable(np.isfinite(results["score"]))
+        is_flagged = results["score"] > self.threshold_
+        results["sample"][is_flagged] = results["reconstruction"][is_flagged]
+        return results["sample"]
 
     def _checked(self, X: Any) -> np.ndarray:
         check_feature_names(X, getattr(self, "feature_names_in_", None))
@@ -190,12 +196,12 @@ class OnnxDetector(DecisionsMixin):
         return X
 
     def _results(self, X: np.ndarray, *names: str) -> dict[str, np.ndarray]:
-        """Results of all rows, of each chunk put where they belong."""
+        """Compute the named results of all rows, chunk by chunk."""
         results: dict[str, np.ndarray] = {}
         start = 0
         for rows in chunks(X, BYTES_PER_CHUNK):
-            found = self._session.run(names, {"x": rows.astype(self._dtype, copy=False)})
-            for name, values in zip(names, found, strict=True):
+            outputs = self._session.run(names, {"x": rows.astype(self._dtype, copy=False)})
+            for name, values in zip(names, outputs, strict=True):
                 if start == 0:
                     results[name] = np.empty((len(X), *values.shape[1:]), values.dtype)
                 results[name][start : start + len(rows)] = values
@@ -214,18 +220,18 @@ def _open(path: str | os.PathLike[str], options: Any) -> Any:
     try:
         return _session(content, options)
     except (errors.InvalidProtobuf, errors.InvalidGraph, errors.InvalidArgument, errors.Fail) as error:
-        raise ValueError(f"path={os.fspath(path)!r} is no ONNX file that ONNX Runtime can read: {error}") from error
+        raise ValueError(f"path={os.fspath(path)!r} is not an ONNX file that ONNX Runtime can read: {error}") from error
 
 
 def _metadata(session: Any, path: str | os.PathLike[str]) -> dict[str, Any]:
-    found = session.get_modelmeta().custom_metadata_map
-    if "skaae_format" not in found:
-        raise ValueError(f"path={os.fspath(path)!r} is an ONNX file, but none that skaae.onnx.to_onnx has written.")
-    if json.loads(found["skaae_format"]) > FORMAT:
+    metadata = session.get_modelmeta().custom_metadata_map
+    if "skaae_format" not in metadata:
+        raise ValueError(f"path={os.fspath(path)!r} is an ONNX file, but skaae.onnx.to_onnx did not write it.")
+    if json.loads(metadata["skaae_format"]) > FORMAT:
         raise ValueError(
-            f"path={os.fspath(path)!r} has the format {found['skaae_format']}, newer than {FORMAT}, the newest that "
-            f"this version of skaae reads."
+            f"path={os.fspath(path)!r} has format {metadata['skaae_format']}, but this version of skaae reads formats "
+            f"up to {FORMAT}. Install the version that wrote the file, or a later one."
         )
-    if lost := sorted(METADATA - found.keys()):
-        raise ValueError(f"path={os.fspath(path)!r} has lost the metadata {lost}: export the detector again.")
-    return {name: json.loads(value) for name, value in found.items()}
+    if missing := sorted(METADATA - metadata.keys()):
+        raise ValueError(f"path={os.fspath(path)!r} lacks the metadata {missing}. Export the detector again.")
+    return {name: json.loads(value) for name, value in metadata.items()}

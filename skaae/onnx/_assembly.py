@@ -1,4 +1,4 @@
-"""ONNX models put together into one: the outputs of some are the inputs of others."""
+"""Assemble ONNX models and single nodes into one model."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from skaae._utils.extras import import_extra
 onnx = import_extra("onnx", "onnx")
 import_extra("onnx.compose", "onnx")
 
-# What tf2onnx writes at most, and what ONNX Runtime reads since 1.14 and 1.3.
+# The newest version that tf2onnx writes; ONNX Runtime reads these two since 1.14 and 1.3.
 OPSETS = {"": 18, "ai.onnx.ml": 3}
 IR_VERSION = 8
-# From version 1 to 3 of their domain these only got more attributes.
-EXTENDED = ("TreeEnsembleClassifier", "TreeEnsembleRegressor")
+# Between the versions 1 and 3 of ai.onnx.ml, these operators changed only by gaining attributes.
+EXTENDED_OPERATORS = ("TreeEnsembleClassifier", "TreeEnsembleRegressor")
 
 
 class Assembly:
-    """A graph that grows by models and by single nodes; its tensors go by their names.
+    """A graph to which models and single nodes can be added. Tensors are referred to by name.
 
     Parameters
     ----------
     name : str
-        Of the graph.
+        Name of the graph.
     inputs : dict of str to tuple
-        Name -> (type, shape) of each input: a NumPy scalar type, and a shape whose first dimension,
-        the rows, is left out.
+        Maps the name of each input to its type, which is a NumPy scalar type, and its shape without
+        the first dimension, which is the number of rows.
 
     Examples
     --------
@@ -50,17 +50,17 @@ class Assembly:
         self._n_parts = 0
 
     def node(self, operation: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
-        """Add a node with one output; return the name of that."""
+        """Add a node with one output, and return the name of the output."""
         output = f"{self._prefix()}{operation}"
         self._nodes.append(onnx.helper.make_node(operation, inputs, [output], domain=domain, **attributes))
         return output
 
     def cast(self, tensor: str, dtype: type) -> str:
-        """Add a cast to a NumPy scalar type; return the name of its output."""
+        """Add a cast to a NumPy scalar type, and return the name of its output."""
         return self.node("Cast", tensor, to=_element_type(dtype))
 
     def constant(self, values: Any) -> str:
-        """Add a constant; return its name."""
+        """Add a constant, and return its name."""
         name = f"{self._prefix()}constant"
         self._constants.append(onnx.numpy_helper.from_array(np.asarray(values), name))
         return name
@@ -71,13 +71,14 @@ class Assembly:
         Parameters
         ----------
         model : onnx.ModelProto
+            The model to add.
         inputs : dict of str to str
-            Name of each of its inputs -> name of the tensor here that is to be given.
+            Maps the name of each input of the model to the tensor of this graph that it receives.
 
         Returns
         -------
         outputs : dict of str to str
-            Name of each of its outputs -> its name here.
+            Maps the name of each output of the model to its name in this graph.
         """
         _check_opsets(model)
         prefix = self._prefix()
@@ -89,12 +90,12 @@ class Assembly:
         return {output.name: prefix + output.name for output in model.graph.output}
 
     def model(self, outputs: Mapping[str, tuple[str, type, tuple[int | None, ...]]]) -> Any:
-        """The model, checked.
+        """Return the assembled model, after a check.
 
         Parameters
         ----------
         outputs : dict of str to tuple
-            Name of each output -> (name of the tensor, its type, its shape without the rows).
+            Maps the name of each output to its tensor, type, and shape without the number of rows.
 
         Returns
         -------
@@ -123,20 +124,23 @@ def _value(name: str, dtype: type, shape: tuple[int | None, ...]) -> Any:
 
 
 def _check_opsets(model: Any) -> None:
-    """Raise a ValueError if an operator of a part is another one in the versions of the whole."""
+    """Raise a ValueError if an operator of the model works differently in the versions of the file."""
     versions = {opset.domain: opset.version for opset in model.opset_import}
-    others = {
+    different = {
         f"{node.op_type} of {node.domain or 'ai.onnx'} {versions[node.domain]}"
         for node in model.graph.node
-        if not _is_the_same(node, versions[node.domain])
+        if not _works_the_same(node, versions[node.domain])
     }
-    if others or model.functions:
-        raise ValueError(f"its graph has {sorted(others) or 'functions'}, but the versions of the file are {OPSETS}.")
+    if different or model.functions:
+        raise ValueError(
+            f"The graph contains {sorted(different) or 'functions'}, which the file cannot contain with opset versions "
+            f"{OPSETS}."
+        )
 
 
-def _is_the_same(node: Any, version: int) -> bool:
-    wanted = OPSETS.get(node.domain)
-    if wanted is None or version == wanted or (node.op_type in EXTENDED and version < wanted):
-        return wanted is not None
-    schemas = [onnx.defs.get_schema(node.op_type, number, node.domain) for number in (version, wanted)]
+def _works_the_same(node: Any, version: int) -> bool:
+    target = OPSETS.get(node.domain)
+    if target is None or version == target or (node.op_type in EXTENDED_OPERATORS and version < target):
+        return target is not None
+    schemas = [onnx.defs.get_schema(node.op_type, number, node.domain) for number in (version, target)]
     return schemas[0].since_version == schemas[1].since_version

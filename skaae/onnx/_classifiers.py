@@ -1,4 +1,4 @@
-"""M as ONNX where it is no Keras model, and what comes before the detector in a Pipeline."""
+"""Convert classifiers other than Keras models, and the steps before the detector in a Pipeline, to ONNX."""
 
 from __future__ import annotations
 
@@ -7,44 +7,47 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import make_pipeline
 
 from skaae._classifiers.adapters import PredictProbaClassifier
+from skaae._classifiers.unwrapping import all_steps_of
 from skaae._utils.extras import import_extra
 from skaae.onnx._assembly import OPSETS, Assembly
 from skaae.onnx._trees import add_trees
 
 TOLERANCE = 1e-5
 N_PROBES = 256
-# The newest that onnxmltools writes.
+# The newest version that onnxmltools writes.
 XGBOOST_OPSET = 15
 TREE_MODULES = ("sklearn.ensemble", "sklearn.tree")
 
 
 def classifier_model(classifier: PredictProbaClassifier, n_features: int) -> Any:
-    """Convert a classifier that is no Keras model.
+    """Convert a classifier that is not a Keras model to ONNX.
 
     Parameters
     ----------
     classifier : PredictProbaClassifier
+        The fitted classifier.
     n_features : int
+        Number of features of its rows.
 
     Returns
     -------
     model : onnx.ModelProto
-        From "x" (n_samples, n_features), float64, to "probabilities" (n_samples, n_classes), float64.
+        Its input is "x", with shape (n_samples, n_features), float64. Its output is "probabilities", with
+        shape (n_samples, n_classes), float64.
 
     Raises
     ------
     TypeError
-        If it has no conversion, or if its conversion has other probabilities than the classifier.
+        If there is no conversion, or if the converted model gives different probabilities.
 
     Notes
     -----
-    scikit-learn's forests, trees and boosting, and LightGBM, are converted here: they compare
-    as the classifiers do, and equal votes stay equal. XGBoost, which computes in float32, goes through
-    onnxmltools, everything else through skl2onnx, which computes some in float32 (SVC) and the
+    skaae itself converts trees, forests and boosting of scikit-learn, and LightGBM, such that all
+    comparisons are those of the classifier and equal votes stay equal. onnxmltools converts XGBoost,
+    which computes in float32. skl2onnx converts everything else, some of it in float32 (SVC) and the
     rest in float64. The result is compared with the classifier on rows of random numbers.
     """
     estimator = classifier.estimator
@@ -53,38 +56,38 @@ def classifier_model(classifier: PredictProbaClassifier, n_features: int) -> Any
     try:
         probabilities = _add_classifier(estimator, assembly, "x")
         model = assembly.model({"probabilities": (probabilities, np.float64, (len(classifier.classes_),))})
-        error = _largest_difference(model, n_features, classifier.predict_proba)
+        difference = _largest_difference(model, n_features, classifier.predict_proba)
     except ImportError:
         raise
-    except Exception as reason:  # the converters and ONNX Runtime raise all kinds
+    except Exception as reason:  # the converters and ONNX Runtime raise many types of errors
         raise TypeError(f"classifier={name} cannot be exported to ONNX: {_first_line(reason)}") from reason
-    if not error <= TOLERANCE:
+    if not difference <= TOLERANCE:
         raise TypeError(
-            f"classifier={name} cannot be exported to ONNX: the probabilities of its conversion differ by {error:.2g} "
-            f"from its own."
+            f"classifier={name} cannot be exported to ONNX: the probabilities of the converted model differ by "
+            f"{difference:.2g} from those of the classifier."
         )
     return model
 
 
 def transformer_model(steps: list[Any], n_features: int) -> Any:
-    """Convert the steps of a Pipeline that come before the detector.
+    """Convert the steps before the detector in a Pipeline to ONNX.
 
     Parameters
     ----------
     steps : list of transformer
-        Fitted; from numeric rows to numeric rows.
+        Fitted transformers from numeric rows to numeric rows.
     n_features : int
-        Of the rows that the first takes.
+        Number of features of the rows that the first step takes.
 
     Returns
     -------
     model : onnx.ModelProto
-        From "x" (n_samples, n_features), float64, to "sample", float64.
+        Its input is "x", with shape (n_samples, n_features), float64. Its output is "sample", float64.
 
     Raises
     ------
     TypeError
-        If a step has no conversion, or one with other results.
+        If there is no conversion of a step, or if the converted steps give different results.
     """
     names = [type(step).__name__ for step in steps]
     assembly = Assembly("transformers", {"x": (np.float64, (n_features,))})
@@ -97,26 +100,24 @@ def transformer_model(steps: list[Any], n_features: int) -> Any:
     try:
         sample = _add_transformers(steps, assembly, "x")
         model = assembly.model({"sample": (sample, np.float64, (None,))})
-        error = _largest_difference(model, n_features, transform)
+        difference = _largest_difference(model, n_features, transform)
     except ImportError:
         raise
-    except Exception as reason:  # as above
+    except Exception as reason:  # see classifier_model
         raise TypeError(
-            f"the steps before the detector, {names}, cannot be exported: {_first_line(reason)}"
+            f"The steps before the detector, {names}, cannot be exported to ONNX: {_first_line(reason)}"
         ) from reason
-    if not error <= TOLERANCE:
+    if not difference <= TOLERANCE:
         raise TypeError(
-            f"the steps before the detector, {names}, cannot be exported: their conversion is {error:.2g} off."
+            f"The steps before the detector, {names}, cannot be exported to ONNX: the results of the converted steps "
+            f"differ by {difference:.2g}."
         )
     return model
 
 
 def _add_classifier(estimator: Any, assembly: Assembly, x: str) -> str:
-    if isinstance(estimator, FrozenEstimator):
-        return _add_classifier(estimator.estimator, assembly, x)
-    if isinstance(estimator, Pipeline):
-        *steps, last = [step for _, step in estimator.steps if step is not None and step != "passthrough"]
-        return _add_classifier(last, assembly, _add_transformers(steps, assembly, x))
+    *transformers, estimator = all_steps_of(estimator)
+    x = _add_transformers(transformers, assembly, x)
     probabilities = add_trees(estimator, assembly, x)
     if probabilities is not None:
         return probabilities
@@ -148,7 +149,7 @@ def _add_xgboost(estimator: Any, assembly: Assembly, x: str) -> str:
 def _add_scikit_learn(estimator: Any, assembly: Assembly, x: str) -> str:
     skl2onnx = import_extra("skl2onnx", "onnx")
     types = import_extra("skl2onnx.common.data_types", "onnx")
-    # Trees round x to float32 before they compare, and skl2onnx rounds their thresholds to fit that.
+    # Trees round x to float32 before they compare, and skl2onnx rounds their thresholds accordingly.
     has_trees = any(type(part).__module__.startswith(TREE_MODULES) for part in _parts(estimator))
     dtype, tensor = (np.float32, types.FloatTensorType) if has_trees else (np.float64, types.DoubleTensorType)
     initial = [("x", tensor([None, estimator.n_features_in_]))]
@@ -158,7 +159,7 @@ def _add_scikit_learn(estimator: Any, assembly: Assembly, x: str) -> str:
 
 
 def _parts(estimator: Any) -> Iterator[Any]:
-    """The estimator and those that it was made of."""
+    """Yield the estimator and all estimators inside it."""
     yield estimator
     for part in vars(estimator).values():
         for inner in part if isinstance(part, list | tuple) else [part]:
@@ -167,14 +168,14 @@ def _parts(estimator: Any) -> Iterator[Any]:
 
 
 def _largest_difference(model: Any, n_features: int, function: Any) -> float:
-    """Between model and function, on rows of random numbers of several orders of magnitude."""
+    """Compare model and function on rows of random numbers of several orders of magnitude."""
     runtime = import_extra("onnxruntime", "onnx")
     generator = np.random.default_rng(0)
     scale = 10.0 ** generator.integers(-1, 4, (N_PROBES, 1))
     X = scale * generator.standard_normal((N_PROBES, n_features))
     session = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    (found,), wanted = session.run(None, {"x": X}), np.asarray(function(X), np.float64)
-    return float(np.max(np.abs(found - wanted) / np.maximum(1, np.abs(wanted))))
+    (actual,), expected = session.run(None, {"x": X}), np.asarray(function(X), np.float64)
+    return float(np.max(np.abs(actual - expected) / np.maximum(1, np.abs(expected))))
 
 
 def _first_line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Write a file completely or not at all."""
 
 from __future__ import annotations
 
@@ -8,41 +8,44 @@ from pathlib import Path
 
 
 def check_target(path: str | os.PathLike[str]) -> Path:
-    """Raise unless a file can be written at this path.
+    """Raise an error unless a file can be written at this path.
 
     Parameters
     ----------
     path : str or path
-        Where a file is going to be written.
+        The path of the file to write.
 
     Returns
     -------
     path : pathlib.Path
+        The same path.
 
     Raises
     ------
     TypeError
-        If it is no path.
+        If `path` is not a path.
     FileNotFoundError, IsADirectoryError
-        If its folder does not exist, or if it is a folder itself.
+        If the folder of `path` does not exist, or if `path` is a folder.
     """
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"path must be a str or a path, got {type(path).__name__}.")
     path = Path(path)
     if not path.parent.is_dir():
-        raise FileNotFoundError(f"path={str(path)!r}: there is no folder {str(path.parent)!r}.")
+        raise FileNotFoundError(f"path={str(path)!r}: the folder {str(path.parent)!r} does not exist.")
     if path.is_dir():
-        raise IsADirectoryError(f"path={str(path)!r} is a folder: the name of a file is wanted.")
+        raise IsADirectoryError(f"path must be the path of a file, but {str(path)!r} is a folder.")
     return path
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file, so that at any moment its path has the old content or the new, whole.
+    """Write a file such that its path contains either the old or the new content at any moment.
 
     Parameters
     ----------
     path : pathlib.Path
+        The file to write or to replace.
     content : bytes
+        The new content.
 
     Examples
     --------

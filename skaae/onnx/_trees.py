@@ -1,10 +1,10 @@
-"""Ensembles of trees as ONNX, so that every comparison is the classifier's own.
+"""Convert ensembles of trees to ONNX such that every comparison is the same as in the classifier.
 
-The converters of skl2onnx and onnxmltools round thresholds or sums to float32 at places where the
-classifiers do not: rows close to a threshold then fall into another leaf (LightGBM), and two classes
-with equally many votes of a forest are no longer equal, so that another label wins. Here the
-thresholds are compared in float64, x is rounded to float32 exactly where the classifier rounds it,
-and votes are added up before they are divided. ONNX rounds the sum over the trees, once, to float32.
+The converters of skl2onnx and onnxmltools round thresholds or sums to float32 where the classifiers
+do not. Rows close to a threshold then fall into another leaf (LightGBM). Two classes with equally
+many votes of a forest get different sums, so that another label wins. The conversion in this module
+compares thresholds in float64, rounds x to float32 exactly where the classifier does, and adds up
+votes before it divides them. ONNX rounds the sum over the trees to float32 once.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from skaae.onnx._assembly import Assembly
 
 
 class Tree(NamedTuple):
-    """A tree, node by node: left where ``x[feature] <= threshold``.
+    """A tree as arrays with one entry for each node. A row goes left if ``x[feature] <= threshold``.
 
-    `left` and `right` are numbers of nodes, and no matter at a leaf; `values` has the shape
-    (n_nodes, n_targets) for the targets first_target, first_target + 1, ... and matters at leaves.
+    `left` and `right` are the indices of the child nodes and are ignored at leaves. `values` has the
+    shape (n_nodes, n_targets) for the targets first_target, first_target + 1, ... and is used at
+    leaves only.
     """
 
     feature: np.ndarray
@@ -46,20 +47,22 @@ def add_trees(classifier: Any, assembly: Assembly, x: str) -> str | None:
     Parameters
     ----------
     classifier : classifier
-        Fitted.
+        The fitted classifier.
     assembly : Assembly
+        The graph.
     x : str
-        Name of the rows, float64.
+        Name of the tensor with the rows, float64.
 
     Returns
     -------
     probabilities : str or None
-        Name of the probabilities, float64; None if this is no ensemble that is known here.
+        Name of the tensor with the probabilities, float64. None if this module cannot convert
+        classifiers of this type.
 
     Raises
     ------
     TypeError
-        If it has categorical splits or a loss without such probabilities.
+        If the classifier has categorical splits, or a loss whose probabilities cannot be computed.
     """
     if type(classifier) in FORESTS:
         return _forest(classifier, assembly, x)
@@ -76,7 +79,7 @@ FORESTS = (RandomForestClassifier, ExtraTreesClassifier, DecisionTreeClassifier,
 
 
 def _forest(classifier: Any, assembly: Assembly, x: str) -> str:
-    """Mean of the trees' probabilities."""
+    """Add the mean of the probabilities of the trees."""
     trees = [tree.tree_ for tree in getattr(classifier, "estimators_", [classifier])]
     votes = _sum_of_trees(
         [_scikit_learn_tree(tree) for tree in trees], len(classifier.classes_), assembly, _float32(assembly, x)
@@ -86,7 +89,7 @@ def _forest(classifier: Any, assembly: Assembly, x: str) -> str:
 
 def _gradient_boosting(classifier: GradientBoostingClassifier, assembly: Assembly, x: str) -> str:
     if classifier.loss != "log_loss" or not (classifier.init_ == "zero" or classifier.init is None):
-        raise TypeError("GradientBoostingClassifier is exported with loss='log_loss' and init=None or 'zero'")
+        raise TypeError("GradientBoostingClassifier can only be exported with loss='log_loss' and init=None or 'zero'.")
     trees = [
         _scikit_learn_tree(tree.tree_, classifier.learning_rate, target)
         for stage in classifier.estimators_
@@ -99,7 +102,7 @@ def _gradient_boosting(classifier: GradientBoostingClassifier, assembly: Assembl
 
 def _histogram_boosting(classifier: HistGradientBoostingClassifier, assembly: Assembly, x: str) -> str:
     if classifier.is_categorical_ is not None and np.any(classifier.is_categorical_):
-        raise TypeError("HistGradientBoostingClassifier has categorical features, which are not exported")
+        raise TypeError("HistGradientBoostingClassifier cannot be exported with categorical features.")
     trees = [
         _histogram_tree(predictor.nodes, target)
         for stage in classifier._predictors
@@ -111,21 +114,21 @@ def _histogram_boosting(classifier: HistGradientBoostingClassifier, assembly: As
 def _lightgbm(classifier: Any, assembly: Assembly, x: str) -> str:
     model = classifier.booster_.dump_model()
     if model["objective"].split()[0] not in ("binary", "multiclass") or model.get("average_output"):
-        raise TypeError(f"LGBMClassifier with the objective {model['objective']!r} is not exported")
+        raise TypeError(f"LGBMClassifier cannot be exported with the objective {model['objective']!r}.")
     if "sigmoid" in model["objective"] and "sigmoid:1" not in model["objective"].split():
-        raise TypeError(f"LGBMClassifier with the objective {model['objective']!r} is not exported")
+        raise TypeError(f"LGBMClassifier cannot be exported with the objective {model['objective']!r}.")
     n_targets = model["num_tree_per_iteration"]
     trees = [_lightgbm_tree(tree["tree_structure"], tree["tree_index"] % n_targets) for tree in model["tree_info"]]
     return _boosted(trees, np.zeros((1, n_targets)), assembly, x)
 
 
 def _float32(assembly: Assembly, x: str) -> str:
-    """X rounded to float32, as scikit-learn's trees round it before they compare."""
+    """Round x to float32, as the trees of scikit-learn do before they compare."""
     return assembly.cast(assembly.cast(x, np.float32), np.float64)
 
 
 def _boosted(trees: list[Tree], start: np.ndarray, assembly: Assembly, x: str) -> str:
-    """Sigmoid or softmax of the start and the sum of the trees."""
+    """Add the sigmoid or softmax of the initial value plus the sum of the trees."""
     total = _sum_of_trees(trees, start.shape[1], assembly, x)
     raw = assembly.node("Add", total, assembly.constant(start.astype(np.float64)))
     if start.shape[1] > 1:
@@ -148,14 +151,14 @@ def _histogram_tree(nodes: np.ndarray, target: int) -> Tree:
 
 
 def _lightgbm_tree(root: dict[str, Any], target: int) -> Tree:
-    """From nested dicts; `left` and `right` of a node are the positions at which its children are put."""
+    """Convert nested dicts to a Tree. Children are appended to the list of nodes, which gives their indices."""
     nodes, rows = [root], []
     for node in nodes:
         if "leaf_value" in node:
             rows.append((0, 0.0, 0, 0, True, node["leaf_value"]))
             continue
         if node["decision_type"] != "<=" or node["missing_type"] == "Zero":
-            raise TypeError("LGBMClassifier has categorical splits or takes 0 as missing, which is not exported")
+            raise TypeError("LGBMClassifier cannot be exported with categorical splits or with zero_as_missing.")
         left = len(nodes)
         nodes += [node["left_child"], node["right_child"]]
         rows.append((node["split_feature"], node["threshold"], left, left + 1, False, 0.0))
@@ -164,23 +167,23 @@ def _lightgbm_tree(root: dict[str, Any], target: int) -> Tree:
 
 
 def _sum_of_trees(trees: list[Tree], n_targets: int, assembly: Assembly, x: str) -> str:
-    """The sum of what the leaves say, shape (n_samples, n_targets), float64."""
+    """Add the sum over the leaf values, with shape (n_samples, n_targets), float64."""
     from onnx.numpy_helper import from_array
 
-    number = np.concatenate([np.arange(len(tree.feature)) for tree in trees])
-    of_tree = np.repeat(np.arange(len(trees)), [len(tree.feature) for tree in trees])
+    node_index = np.concatenate([np.arange(len(tree.feature)) for tree in trees])
+    tree_index = np.repeat(np.arange(len(trees)), [len(tree.feature) for tree in trees])
     is_leaf = np.concatenate([tree.is_leaf for tree in trees])
 
-    def column(name: str, at_leaves: float = 0) -> np.ndarray:
-        return np.where(is_leaf, at_leaves, np.concatenate([getattr(tree, name) for tree in trees]))
+    def column(name: str) -> np.ndarray:
+        return np.where(is_leaf, 0, np.concatenate([getattr(tree, name) for tree in trees]))
 
     total = assembly.node(
         "TreeEnsembleRegressor",
         x,
         domain="ai.onnx.ml",
         n_targets=n_targets,
-        nodes_treeids=of_tree.tolist(),
-        nodes_nodeids=number.tolist(),
+        nodes_treeids=tree_index.tolist(),
+        nodes_nodeids=node_index.tolist(),
         nodes_featureids=column("feature").astype(int).tolist(),
         nodes_modes=["LEAF" if leaf else "BRANCH_LEQ" for leaf in is_leaf],
         nodes_values_as_tensor=from_array(column("threshold").astype(np.float64), "thresholds"),
@@ -194,20 +197,20 @@ def _sum_of_trees(trees: list[Tree], n_targets: int, assembly: Assembly, x: str)
 def _leaf_attributes(trees: Iterable[Tree]) -> dict[str, Any]:
     from onnx.numpy_helper import from_array
 
-    of_tree, of_node, target, weight = (np.concatenate(part) for part in zip(*_leaves(trees), strict=True))
+    tree_index, node_index, target, weight = (np.concatenate(part) for part in zip(*_leaves(trees), strict=True))
     return {
-        "target_treeids": of_tree.tolist(),
-        "target_nodeids": of_node.tolist(),
+        "target_treeids": tree_index.tolist(),
+        "target_nodeids": node_index.tolist(),
         "target_ids": target.tolist(),
         "target_weights_as_tensor": from_array(weight.astype(np.float64), "weights"),
     }
 
 
 def _leaves(trees: Iterable[Tree]) -> Iterator[tuple[np.ndarray, ...]]:
-    """Of each tree, an entry for each leaf and target: tree, node, target, value."""
-    for position, tree in enumerate(trees):
+    """Yield for each tree the arrays tree, node, target and value, with an entry for each leaf and target."""
+    for tree_index, tree in enumerate(trees):
         leaves = np.flatnonzero(tree.is_leaf)
         n_values = tree.values.shape[1]
-        node = np.repeat(leaves, n_values)
+        node_index = np.repeat(leaves, n_values)
         target = np.tile(tree.first_target + np.arange(n_values), len(leaves))
-        yield np.full(len(node), position), node, target, tree.values[leaves].ravel()
+        yield np.full(len(node_index), tree_index), node_index, target, tree.values[leaves].ravel()

@@ -40,7 +40,7 @@ def test_score_adds_the_weighted_terms(iris, iris_model):
     ).fit(X)
     X_reconstructed = detector.reconstruct(X)
     wanted = entropy(iris_model.predict(X, verbose=0), iris_model.predict(X_reconstructed, verbose=0), axis=1)
-    for weight, projection in zip(weights, detector._hidden_terms["projections"], strict=True):
+    for weight, projection in zip(weights, detector._defense.heads.projections, strict=True):
         p, q = (projected(iris_model, "hidden", projection, rows) for rows in (X, X_reconstructed))
         wanted = wanted + weight * entropy(p, q, axis=1)
     np.testing.assert_allclose(detector.adversarial_score(X), wanted, rtol=1e-3, atol=1e-5)

@@ -21,6 +21,7 @@ from skaae._displays.axes import (
 )
 from tests.support.pictures import plt, untouched_settings
 
+MISSING = "This feature requires matplotlib, which is not installed. Install it with: pip install 'skaae[matplotlib]'\n"
 IMPORTS = """
 import sys
 import skaae
@@ -52,7 +53,7 @@ def style():
 
 def test_matplotlib_is_named_with_its_extra_and_nothing_is_imported_early():
     shown = subprocess.run([sys.executable, "-c", IMPORTS], check=True, capture_output=True, text=True).stdout
-    assert shown == "This needs matplotlib: pip install 'skaae[matplotlib]'\n" * 6
+    assert shown == MISSING * 6
 
 
 class TestAxes:
@@ -77,9 +78,9 @@ class TestAxes:
             single_axes("here", (3, 2))
         with pytest.raises(TypeError, match="ax must be a matplotlib Axes, an array of them, or None, got str"):
             grid_of_axes("here", (1, 1), (3, 2))
-        with pytest.raises(ValueError, match="ax holds 1 Axes, 2 x 1 are wanted"):
+        with pytest.raises(ValueError, match="ax must contain 2 x 1 Axes, got 1"):
             grid_of_axes([ax], (2, 1), (3, 2))
-        with pytest.raises(ValueError, match="from a grid of subplots"):
+        with pytest.raises(ValueError, match="must belong to a grid of subplots"):
             grid_of_axes(plt.figure().add_axes([0, 0, 1, 1]), (2, 1), (3, 2))
 
     def test_legend_lies_above_the_data(self):
@@ -127,10 +128,10 @@ class TestScores:
     @pytest.mark.parametrize(
         ("scores", "message"),
         [
-            ([[1.0]], r"scores has shape \(1, 1\), one score for each row"),
-            ([], r"scores has shape \(0,\)"),
-            ([1.0, np.nan], "not finite"),
-            ([1.0, -2.5], "the least -2.5: .*score_samples returns their negatives"),
+            ([[1.0]], r"scores must have shape \(n_samples,\).*, got shape \(1, 1\)"),
+            ([], r"with at least one sample, got shape \(0,\)"),
+            ([1.0, np.nan], "scores must contain finite numbers only"),
+            ([1.0, -2.5], r"the smallest is -2\.5\. .*score_samples returns the negative of it"),
         ],
     )
     def test_bad_scores(self, scores, message):

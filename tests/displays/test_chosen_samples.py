@@ -13,13 +13,13 @@ def test_chosen_samples():
 @pytest.mark.parametrize(
     ("samples", "message"),
     [
-        (0, "samples must be above 0, or numbers of samples, got 0"),
-        (True, "samples must be an integer, or numbers of samples"),
-        (2.5, "samples must be an integer, or numbers of samples"),
-        ([], "samples must be an integer, or numbers of samples"),
-        ([True, False], "samples must be an integer, or numbers of samples"),
-        ([1, 10], "samples has numbers from 1 to 10, X has 10 samples"),
-        ([-1], "samples has numbers from -1 to -1"),
+        (0, "samples must be an integer of at least 1 or a list of indices, got 0"),
+        (True, "samples must be an integer of at least 1 or a list"),
+        (2.5, "samples must be an integer of at least 1 or a list"),
+        ([], "samples must be an integer of at least 1 or a list"),
+        ([True, False], "samples must be an integer of at least 1 or a list"),
+        ([1, 10], "samples contains indices from 1 to 10, but X has 10 samples"),
+        ([-1], "samples contains indices from -1 to -1"),
     ],
 )
 def test_bad_samples(samples, message):
@@ -29,7 +29,7 @@ def test_bad_samples(samples, message):
 
 def test_lengths():
     check_lengths(np.zeros((3, 2)), y=[1, 2, 3], corrected=None)
-    with pytest.raises(ValueError, match="y has 2 entries, X has 3 samples"):
+    with pytest.raises(ValueError, match="y has 2 entries, but X has 3 samples"):
         check_lengths(np.zeros((3, 2)), y=[1, 2])
 
 
@@ -52,8 +52,8 @@ def test_image_shape(image_shape, shape, wanted):
 @pytest.mark.parametrize(
     ("image_shape", "shape", "message"),
     [
-        (None, (5, 3, 8, 8), r"X has shape \(5, 3, 8, 8\): images of 1 or 3 channels, which come last, are wanted"),
-        ((8, 8), (5, 65), r"image_shape \(8, 8\) does not fit samples of shape \(65,\)"),
+        (None, (5, 3, 8, 8), r"Images must have 1 or 3 channels in the last dimension, but X has shape \(5, 3, 8, 8\)"),
+        ((8, 8), (5, 65), r"image_shape=\(8, 8\) does not match samples of shape \(65,\)"),
         ((64,), (5, 64), r"image_shape must be \(height, width\) or \(height, width, 1 or 3\), got \(64,\)"),
         ((4, 8, 2), (5, 64), r"image_shape must be"),
     ],
@@ -65,9 +65,11 @@ def test_bad_image_shape(image_shape, shape, message):
 
 def test_features():
     check_features((5, 2, 2), list("abcd"), [1.0, 2.0, 3.0, 4.0])
-    with pytest.raises(ValueError, match=r"feature_names has shape \(3,\), one for each of 4 features is wanted"):
+    with pytest.raises(
+        ValueError, match=r"feature_names must have one entry for each of the 4 features, got shape \(3,\)"
+    ):
         check_features((5, 4), list("abc"), None)
-    with pytest.raises(ValueError, match="standard_deviations has shape"):
+    with pytest.raises(ValueError, match="standard_deviations must have one entry"):
         check_features((5, 4), None, np.ones((1, 4)))
-    with pytest.raises(ValueError, match="give 1 for a feature that is constant"):
+    with pytest.raises(ValueError, match="Use 1 for a constant feature"):
         check_features((5, 2), None, [0.0, 1.0])

@@ -37,7 +37,7 @@ class TestImages:
     def test_arrays_and_columns(self):
         display = CorrectionDisplay.from_predictions(IMAGES, RECONSTRUCTED, X_original=ORIGINALS, samples=[4, 0])
         assert display.axes_.shape == (2, 3)
-        assert [ax.get_title() for ax in display.axes_[0]] == ["original", "given", "reconstructed"]
+        assert [ax.get_title() for ax in display.axes_[0]] == ["original", "input", "reconstruction"]
         for i, row in enumerate((4, 0)):
             for ax, images in zip(display.axes_[i], (ORIGINALS, IMAGES, RECONSTRUCTED), strict=True):
                 np.testing.assert_allclose(pixels(ax), np.clip(images[row, ..., 0], 0, 1))
@@ -46,17 +46,17 @@ class TestImages:
     def test_captions(self):
         display = CorrectionDisplay.from_predictions(IMAGES, RECONSTRUCTED, **FOUND, y=TRUTH, samples=[0, 3])
         assert [ax.get_xlabel() for ax in display.axes_.ravel()] == [
-            "no defense: 1 (wrong)\nscore 1004.2, flagged",
-            "reconstructed: 0\ncorrected: 0",
-            "no defense: 2 (wrong)\nscore 1000.2, not flagged",
-            "reconstructed: 0\ncorrected: 2 (wrong)",
+            "predicted: 1 (wrong)\nscore 1004.2, flagged",
+            "predicted: 0\ncorrected: 0",
+            "predicted: 2 (wrong)\nscore 1000.2, not flagged",
+            "predicted: 0\ncorrected: 2 (wrong)",
         ]
         assert [ax.get_ylabel() for ax in display.axes_[:, 0]] == ["row 0\ntruth: 0", "row 3\ntruth: 0"]
 
     def test_what_is_not_known_is_not_written(self):
         display = CorrectionDisplay.from_predictions(IMAGES, RECONSTRUCTED, no_defense=FOUND["no_defense"])
         assert display.axes_.shape == (5, 2), "the first five"
-        assert [ax.get_xlabel() for ax in display.axes_[0]] == ["no defense: 1", ""]
+        assert [ax.get_xlabel() for ax in display.axes_[0]] == ["predicted: 1", ""]
         assert display.axes_[0, 0].get_ylabel() == "row 0"
 
     def test_stored_as_rows(self):
@@ -80,7 +80,7 @@ class TestImages:
         assert len(figure.axes) == 2 + 4
         again = display.plot(plt.subplots(2, 2)[1])
         assert again.axes_.shape == (2, 2)
-        with pytest.raises(ValueError, match="ax holds 3 Axes, 2 x 2 are wanted"):
+        with pytest.raises(ValueError, match="ax must contain 2 x 2 Axes, got 3"):
             display.plot(plt.subplots(3)[1])
         assert left.axison
 
@@ -115,7 +115,7 @@ class TestTables:
         assert [bar.get_width() for bar in ax.patches] == [-10, 3, 0.5]
         assert [text.get_text() for text in ax.get_yticklabels()] == ["b", "d", "a"]
         assert [text.get_text() for text in ax.texts[:3]] == ["20 → 10", "4 → 7", "1 → 1.5"]
-        assert ax.get_xlabel() == "move from given to reconstructed (units of the data)"
+        assert ax.get_xlabel() == "change from input to reconstruction (in units of the data)"
         assert ax.get_ylim()[0] > ax.get_ylim()[1], "the largest move on top"
 
     def test_standard_deviations_and_originals(self):
@@ -130,13 +130,13 @@ class TestTables:
         assert diamonds.get_marker() == "D"
         assert first.get_xlim() == second.get_xlim()
         assert first.get_xlim()[0] == -first.get_xlim()[1]
-        assert second.get_xlabel() == "move from given to reconstructed (standard deviations); diamond: original"
+        assert second.get_xlabel() == "change from input to reconstruction (in standard deviations); diamond: original"
 
     def test_titles(self):
         known = {name: values[:2] for name, values in FOUND.items()}
         display = CorrectionDisplay.from_predictions(TABLE, TABLE_RECONSTRUCTED, **known, y=["x", "y"])
         assert display.axes_[1, 0].get_title(loc="left") == (
-            "row 1, truth: y, score 0.01, not flagged\nno defense: 1 (wrong), corrected: 1 (wrong)"
+            "row 1, truth: y, score 0.01, not flagged\nwithout defense: 1 (wrong), corrected: 1 (wrong)"
         )
 
     def test_sequences_are_tables_of_their_values(self):
@@ -203,21 +203,21 @@ class TestEstimator:
 
     def test_bad_input(self, digits_detector):
         detector, X, y = digits_detector
-        with pytest.raises(ValueError, match="y has 99 entries, X has 100 samples"):
+        with pytest.raises(ValueError, match="y has 99 entries, but X has 100 samples"):
             CorrectionDisplay.from_estimator(detector, X, y[1:])
-        with pytest.raises(ValueError, match="X_original has 10 entries, X has 100 samples"):
+        with pytest.raises(ValueError, match="X_original has 10 entries, but X has 100 samples"):
             CorrectionDisplay.from_estimator(detector, X, X_original=X[:10])
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"X_reconstructed": TABLE[:, :2]}, r"X_reconstructed has shape \(2, 2\), the shape of X is wanted: \(2, 4\)"),
+        ({"X_reconstructed": TABLE[:, :2]}, r"X_reconstructed has shape \(2, 2\), but X has shape \(2, 4\)"),
         ({"X_original": TABLE[:, :2]}, r"X_original has shape \(2, 2\)"),
-        ({"corrected": [1]}, "corrected has 1 entries, X has 2 samples"),
-        ({"n_features": 0}, "n_features must be an integer above 0, got 0"),
+        ({"corrected": [1]}, "corrected has 1 entries, but X has 2 samples"),
+        ({"n_features": 0}, "n_features must be an integer of at least 1, got 0"),
         ({"image_shape": (3, 3)}, "image_shape"),
-        ({"feature_names": ["a"]}, "feature_names has shape"),
+        ({"feature_names": ["a"]}, "feature_names must have one entry"),
     ],
 )
 def test_bad_input(arguments, message):

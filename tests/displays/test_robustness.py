@@ -122,11 +122,11 @@ class TestEstimator:
 
     def test_bad_input(self, digits_detector):
         detector, X, y = digits_detector
-        with pytest.raises(ValueError, match=r"attacked\[0.3\] has 99 rows, y has 100 labels"):
+        with pytest.raises(ValueError, match=r"attacked\[0.3\] has 99 rows, but y has 100 labels"):
             RobustnessDisplay.from_estimator(detector, {0.3: X[1:]}, y)
-        with pytest.raises(ValueError, match="X must be given with X_calibration"):
+        with pytest.raises(ValueError, match="X_calibration requires X too"):
             RobustnessDisplay.from_estimator(detector, X, y, X_calibration=X)
-        with pytest.raises(TypeError, match="A dict from strength to rows is wanted"):
+        with pytest.raises(TypeError, match="Expected a dict from strengths to attacked rows"):
             RobustnessDisplay.from_estimator(detector, X, y)
 
 
@@ -140,14 +140,14 @@ class TestEstimator:
             {0.1: {"no_defense": TRUTH}},
             {},
             ValueError,
-            r"results\[0.1\] must be what correct returns, with 'corrected'",
+            r"results\[0.1\] must be a result of correct, but it has no entry 'corrected'",
         ),
         ({0.1: {**CLEAN, "defense": [1]}}, {}, ValueError, r"results\[0.1\]\['defense'\] has shape \(1,\)"),
-        (([0.1], [CLEAN, CLEAN]), {}, TypeError, "two sequences of one length"),
-        ({0.1: CLEAN}, {"percentiles": [5]}, ValueError, "percentiles has no use without"),
-        (STRONG, {"scores_calibration": [1.0]}, ValueError, "scores must be given with scores_calibration"),
-        (CLEAN, {"scores": [1.0], "scores_calibration": CALIBRATION}, ValueError, "with 'instance_score'"),
-        (STRONG, {"scores": [-1.0], "scores_calibration": CALIBRATION}, ValueError, "scores has values below 0"),
+        (([0.1], [CLEAN, CLEAN]), {}, TypeError, "sequences of the same length"),
+        ({0.1: CLEAN}, {"percentiles": [5]}, ValueError, "percentiles requires clean rows"),
+        (STRONG, {"scores_calibration": [1.0]}, ValueError, "scores_calibration requires scores too"),
+        (CLEAN, {"scores": [1.0], "scores_calibration": CALIBRATION}, ValueError, "has no entry 'instance_score'"),
+        (STRONG, {"scores": [-1.0], "scores_calibration": CALIBRATION}, ValueError, "scores must not be negative"),
         (
             STRONG,
             {"scores": [1.0], "scores_calibration": CALIBRATION, "percentiles": [0, 5]},

@@ -46,7 +46,7 @@ class TestDrawing:
         assert labels(display) == [
             "clean, 10 rows: 20.0% flagged (false-alarm rate)",
             "attacked, 8 rows: 87.5% flagged (detection rate)",
-            "threshold 0.3: rows that score higher are flagged",
+            "threshold 0.3: rows with higher scores are flagged",
         ]
 
     def test_published_score(self):
@@ -57,8 +57,8 @@ class TestDrawing:
 
     def test_label_changes_are_named(self):
         display = ScoreDisplay.from_predictions([1e-3, 2.0, 1005.0])
-        assert [text.get_text() for text in display.ax_.texts] == ["x' has the label of x", "x' has another label"]
-        assert "above 1000: 1000 + log-odds" in display.ax_.get_xlabel()
+        assert [text.get_text() for text in display.ax_.texts] == ["same label for x and x'", "label changes"]
+        assert "from 1000: 1000 + log-odds" in display.ax_.get_xlabel()
         ticks = [text.get_text() for text in display.ax_.get_xticklabels()]
         assert ticks[0] == "$10^{-3}$"
         assert ticks[-3:] == ["1003", "1004", "1005"]
@@ -113,12 +113,12 @@ class TestEstimator:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"scores": [-1.0]}, "scores has values below 0"),
-        ({"scores": [1.0], "scores_attacked": [[1.0]]}, "scores_attacked has shape"),
+        ({"scores": [-1.0]}, "scores must not be negative"),
+        ({"scores": [1.0], "scores_attacked": [[1.0]]}, "scores_attacked must have shape"),
         ({"scores": [1.0], "threshold": -1.0}, "threshold must be a finite number >= 0 or None, got -1.0"),
         ({"scores": [1.0], "threshold": "high"}, "threshold must be .* got 'high'"),
-        ({"scores": [1.0], "names": "clean"}, "names must be two"),
-        ({"scores": [1.0], "bins": 0}, "bins must be an integer above 0, got 0"),
+        ({"scores": [1.0], "names": "clean"}, "names must be a pair"),
+        ({"scores": [1.0], "bins": 0}, "bins must be an integer of at least 1, got 0"),
     ],
 )
 def test_bad_input(arguments, message):

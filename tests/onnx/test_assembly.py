@@ -30,5 +30,5 @@ def test_operators_of_other_versions_are_refused():
     model = affine(2, 1)
     model.graph.node[0].domain = "com.microsoft"
     model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
-    with pytest.raises(ValueError, match=r"its graph has \['Mul of com.microsoft 1'\]"):
+    with pytest.raises(ValueError, match=r"The graph contains \['Mul of com.microsoft 1'\]"):
         Assembly("refused", {"x": (np.float64, (2,))}).add(model, {"x": "x"})

@@ -77,5 +77,5 @@ def test_unknown_classifier():
 def test_unknown_transformer():
     X = load_iris().data
     steps = [StandardScaler().fit(X), FunctionTransformer(np.sinh).fit(X)]
-    with pytest.raises(TypeError, match=r"\['StandardScaler', 'FunctionTransformer'\], cannot be exported"):
+    with pytest.raises(TypeError, match=r"\['StandardScaler', 'FunctionTransformer'\], cannot be exported to ONNX"):
         transformer_model(steps, 4)

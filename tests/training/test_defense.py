@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
@@ -16,9 +17,9 @@ def trainings(monkeypatch):
     counts = {"distill": 0, "train": 0}
 
     def counted(name, function):
-        def call(*arguments):
+        def call(*arguments, **named):
             counts[name] += 1
-            return function(*arguments)
+            return function(*arguments, **named)
 
         return call
 
@@ -57,7 +58,66 @@ def test_targets_are_the_real_predictions(iris, forest, monkeypatch):
     """Not those of the surrogate, which only lends its gradient."""
     X = iris[0].astype("float32")
     seen = []
-    monkeypatch.setattr(defense, "train", lambda autoencoder, heads, rows, logits, *rest: seen.append(logits) or {})
+    monkeypatch.setattr(
+        defense, "train", lambda autoencoder, heads, rows, logits, *rest, **named: seen.append(logits) or {}
+    )
     AdversarialAEDetector(forest, threshold=1.0, epochs=1, random_state=0).fit(X)
     floored = np.maximum(forest.predict_proba(X), 0.02 / 3)
     np.testing.assert_allclose(seen[0][0], np.log(floored), atol=1e-6)
+
+
+class TestCompiledByXla:
+    """What a GPU does, on the CPU."""
+
+    @pytest.fixture(autouse=True)
+    def gpu(self, monkeypatch):
+        monkeypatch.setattr(defense, "has_gpu", lambda: True)
+        monkeypatch.setattr(defense, "LEAST_STEPS_TO_COMPILE", 2)
+
+    @pytest.fixture
+    def compiled(self, monkeypatch):
+        """Notes for each training whether it is compiled."""
+        notes, train = [], defense.train
+
+        def noted(*arguments, compiled):
+            notes.append(compiled)
+            return train(*arguments, compiled=compiled)
+
+        monkeypatch.setattr(defense, "train", noted)
+        return notes
+
+    def test_trains_as_well(self, iris, iris_model, compiled):
+        losses = [
+            AdversarialAEDetector(iris_model, epochs=epochs, batch_size=40, random_state=0)
+            .fit(iris[0])
+            .history_["loss"]
+            for epochs in (1, 15)
+        ]
+        assert compiled == [True, True]
+        assert losses[1][-1] < 0.7 * losses[1][0]
+
+    def test_short_trainings_and_own_code_are_not_compiled(self, iris, iris_model, compiled):
+        few = {"epochs": 1, "batch_size": 150}
+        own_loss = {"epochs": 3, "loss": lambda x, x_reconstructed: (x - x_reconstructed)[:, 0] ** 2}
+        for parameters in (few, own_loss):
+            AdversarialAEDetector(iris_model, random_state=0, **parameters).fit(iris[0])
+        assert compiled == [False, False]
+
+    def test_where_xla_fails_training_goes_on_without_it(self, iris, iris_model, monkeypatch):
+        detector = AdversarialAEDetector(iris_model, epochs=2, random_state=0)
+        monkeypatch.setattr(defense, "has_gpu", lambda: False)
+        expected = clone(detector).fit(iris[0]).autoencoder_.get_weights()
+        monkeypatch.setattr(defense, "has_gpu", lambda: True)
+        train = defense.train
+
+        def fails(autoencoder, *arguments, compiled):
+            if compiled:
+                autoencoder.set_weights([0 * weights for weights in autoencoder.get_weights()])
+                raise tf.errors.InternalError(None, None, "Failed to compute symbolic tile")
+            return train(autoencoder, *arguments, compiled=False)
+
+        monkeypatch.setattr(defense, "train", fails)
+        with pytest.warns(UserWarning, match="XLA could not compile .* Failed to compute symbolic tile"):
+            detector.fit(iris[0])
+        for weights, wanted in zip(detector.autoencoder_.get_weights(), expected, strict=True):
+            np.testing.assert_array_equal(weights, wanted)

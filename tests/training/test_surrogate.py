@@ -23,7 +23,7 @@ from xgboost import XGBClassifier
 
 from skaae import AdversarialAEDetector, FrozenKerasModel
 from skaae._classifiers.adapters import PredictProbaClassifier
-from skaae._training.surrogate import NOISE, agreement, build_surrogate, perturbed_copies, reconstruction_weight
+from skaae._training.surrogate import NOISE, agreement, build_surrogate, default_reconstruction_weight, perturbed_copies
 from tests.support.models import PUBLISHED
 
 KINDS = {
@@ -158,7 +158,8 @@ def test_units_of_the_features_do_not_matter(kind):
 
 def test_reconstruction_weight_is_in_units_of_each_feature():
     X = np.array([[0.0, 0.0], [2.0, 20.0]])
-    np.testing.assert_allclose(reconstruction_weight(X), [0.1, 0.001])
+    np.testing.assert_allclose(default_reconstruction_weight(X, build_surrogate(None, X, np.arange(2))), [0.1, 0.001])
+    assert default_reconstruction_weight(X, None) == 0
 
 
 @pytest.mark.slow

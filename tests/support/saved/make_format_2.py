@@ -1,6 +1,6 @@
-"""Made format-1.joblib, format-1.skops and format-1.npz, with skaae 0.1.0. They are kept: do not make them anew.
+"""Made format-2.joblib, format-2.skops and format-2.npz, with skaae 0.1.0. They are kept: do not make them anew.
 
-A later version has to load both files and give the scores that are in format-1.npz.
+A later version has to load both files and give the scores that are in format-2.npz.
 """
 
 from pathlib import Path

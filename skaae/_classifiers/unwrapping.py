@@ -1,0 +1,117 @@
+"""What is inside FrozenEstimators and Pipelines: the only place where they are taken apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+
+from skaae._frozen_keras_model import FrozenKerasModel
+
+
+def unfrozen(estimator: Any) -> Any:
+    """Take an estimator out of its FrozenEstimator, or of several around each other.
+
+    Examples
+    --------
+    >>> from sklearn.frozen import FrozenEstimator
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from skaae._classifiers.unwrapping import unfrozen
+    >>> unfrozen(FrozenEstimator(FrozenEstimator(GaussianNB())))
+    GaussianNB()
+    """
+    while isinstance(estimator, FrozenEstimator):
+        estimator = estimator.estimator
+    return estimator
+
+
+def steps_of(estimator: Any) -> list[Any]:
+    """The steps of a Pipeline without FrozenEstimators and steps that do nothing; of any other estimator, itself.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A Pipeline inside the Pipeline is one step.
+
+    Returns
+    -------
+    steps : list of estimator
+    """
+    estimator = unfrozen(estimator)
+    if not isinstance(estimator, Pipeline):
+        return [estimator]
+    return [unfrozen(step) for _, step in estimator.steps if step is not None and step != "passthrough"]
+
+
+def all_steps_of(estimator: Any) -> list[Any]:
+    """The same steps, with those of inner Pipelines instead of the inner Pipelines.
+
+    Parameters
+    ----------
+    estimator : estimator
+
+    Returns
+    -------
+    steps : list of estimator
+        None is a Pipeline or a FrozenEstimator.
+
+    Examples
+    --------
+    >>> from sklearn.frozen import FrozenEstimator
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import MinMaxScaler, StandardScaler
+    >>> from skaae._classifiers.unwrapping import all_steps_of
+    >>> scalers = FrozenEstimator(make_pipeline(StandardScaler(), "passthrough", MinMaxScaler()))
+    >>> all_steps_of(make_pipeline(scalers, FrozenEstimator(GaussianNB())))
+    [StandardScaler(), MinMaxScaler(), GaussianNB()]
+    """
+    steps = steps_of(estimator)
+    if not isinstance(unfrozen(estimator), Pipeline):
+        return steps
+    return [inner for step in steps for inner in all_steps_of(step)]
+
+
+def unwrapped(classifier: Any) -> Any:
+    """Take a classifier out of its FrozenEstimators, and out of a Pipeline in which it is the only step.
+
+    Parameters
+    ----------
+    classifier : object
+        Anything that a user may pass as a classifier.
+
+    Returns
+    -------
+    classifier : object
+        Not a FrozenEstimator. A Pipeline only if it has several steps that do something.
+    """
+    classifier = unfrozen(classifier)
+    if not isinstance(classifier, Pipeline):
+        return classifier
+    steps = all_steps_of(classifier)
+    return steps[0] if len(steps) == 1 else classifier
+
+
+def is_same_classifier(first: Any, second: Any) -> bool:
+    """Whether two wrappers hold the same object: a Keras model or a classifier of scikit-learn."""
+    return _innermost(first) is _innermost(second)
+
+
+def _innermost(classifier: Any) -> Any:
+    classifier = unwrapped(classifier)
+    if isinstance(classifier, FrozenKerasModel):
+        return classifier.model
+    return getattr(classifier, "model_", classifier)
+
+
+def inner_estimators(estimator: Any) -> Iterator[Any]:
+    """The estimator and, recursively, the estimators inside a Pipeline or a ColumnTransformer, all unfrozen."""
+    estimator = unfrozen(estimator)
+    yield estimator
+    inner = [step for _, step in getattr(estimator, "steps", ())]
+    inner += [transformer for _, transformer, _ in getattr(estimator, "transformers", ())]
+    for step in inner:
+        if not isinstance(step, str) and step is not None:
+            yield from inner_estimators(step)
