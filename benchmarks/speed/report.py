@@ -21,7 +21,7 @@ Written by `benchmarks/speed/report.py`. The table shows medians of {rounds} rou
 turns, each in a process of its own, with the same networks and rows on the same machine ({machine}). The goals are
 those that we set ourselves; no test checks them.
 
-The tabular data have 20,000 x 30 float32 values, with AE 64-16-64, M 64-64-5 and batches of 128. The images are 1,280 of
+The table has 20,000 x 30 float32 values, with AE 64-16-64, M 64-64-5 and batches of 128. The images are 1,280 of
 32 x 32 x 3, with the autoencoder of the paper for CIFAR-10 and batches of 64. Training is the published one, except
 that the line "perturbed" and the search use the defaults.
 
