@@ -132,8 +132,8 @@ class RowFunction:
                 if start == 0:
                     results[name] = np.empty((len(X), *values.shape[1:]), values.dtype)
                 results[name][start : start + len(values)] = values
-            pages.read(len(values))
-        pages.give_back()
+            pages.note_read(len(values))
+        pages.release()
         return results
 
     def _batches(self, X: Rows) -> Iterator[tuple[int, dict[str, tf.Tensor]]]:
