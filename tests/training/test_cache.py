@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skaae import AdversarialAEDetector, FrozenKerasModel
-from skaae._training.cache import describe
+from skaae._training.cache import cache_key_of
 from tests.support.models import PUBLISHED
 
 PERCENTILES = {"threshold_percentile": np.linspace(80, 98, 6)}
@@ -158,5 +158,5 @@ def test_autoencoder_from_a_callable_is_found_again_although_keras_numbers_its_l
 
 def test_description_of_keras_objects_is_their_configuration():
     first, again, other = (keras.optimizers.Adam(rate) for rate in (0.1, 0.1, 0.2))
-    assert describe(first) == describe(again) != describe(other)
-    assert describe([keras.metrics.KLDivergence()]) == describe([keras.metrics.KLDivergence()])
+    assert cache_key_of(first) == cache_key_of(again) != cache_key_of(other)
+    assert cache_key_of([keras.metrics.KLDivergence()]) == cache_key_of([keras.metrics.KLDivergence()])

@@ -23,7 +23,13 @@ from xgboost import XGBClassifier
 
 from skaae import AdversarialAEDetector, FrozenKerasModel
 from skaae._classifiers.adapters import PredictProbaClassifier
-from skaae._training.surrogate import NOISE, agreement, build_surrogate, default_reconstruction_weight, perturbed_copies
+from skaae._training.surrogate import (
+    NOISE,
+    build_surrogate,
+    default_reconstruction_weight,
+    perturbed_copies,
+    share_of_equal_labels,
+)
 from tests.support.models import PUBLISHED
 
 KINDS = {
@@ -145,7 +151,7 @@ def test_agreement_is_a_share(cancer, forest):
     surrogate = build_surrogate(None, cancer[0].astype("float32"), forest.classes_)
     same = surrogate.predict(cancer[0]) == forest.predict(cancer[0])
     with pytest.warns(UserWarning, match="surrogate"):
-        assert agreement(surrogate, classifier, cancer[0]) == pytest.approx(same.mean())
+        assert share_of_equal_labels(surrogate, classifier, cancer[0]) == pytest.approx(same.mean())
 
 
 @pytest.mark.parametrize("kind", ["forest", "pipeline"])
