@@ -408,7 +408,7 @@ class TestUnregisteredCompilation:
     def test_copies(self, iris, model):
         detector = AdversarialAEDetector(model, epochs=1, random_state=0)
         fitted = clone(detector).fit(iris[0])
-        for same in (copy.deepcopy(fitted), clone(CorrectedClassifier(model, detector=detector)).fit(*iris).detector_):
+        for same in (copy.deepcopy(fitted), clone(CorrectedClassifier(detector)).fit(*iris).detector_):
             assert same.classifier_.model.compiled is False or same.classifier_.model is model
         np.testing.assert_array_equal(copy.deepcopy(fitted).predict(iris[0]), fitted.predict(iris[0]))
         assert model.compiled
