@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skaae._classifiers.adapters import check_kind, is_fitted
 from skaae._classifiers.unwrapping import unfrozen
-from skaae._data.input import DTYPES, check_labels, clear_errors
+from skaae._data.input import DTYPES, check_labels, explain_conversion_errors
 from skaae._data.rows import RowSubset
 from skaae._data.samples import check_float32_range
 from skaae._detector import AdversarialAEDetector
@@ -21,7 +21,7 @@ from skaae._keras.seeds import draw_seed, temporary_seed
 from skaae._parameters import check_parameters, unchanged_on_error
 from skaae._persistence import PersistenceMixin
 from skaae._scoring.threshold import split_labeled_rows, split_rows
-from skaae._training.autoencoders import check_start
+from skaae._training.autoencoders import check_autoencoder_arguments
 from skaae._utils.documentation import DocumentedMixin
 
 if TYPE_CHECKING:
@@ -162,11 +162,11 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
         self._validate_params()
         check_parameters(self.detector)
         check_labels(y)
-        with clear_errors(X):
+        with explain_conversion_errors(X):
             rows, labels = validate_data(self, X, y, allow_nd=True, dtype=DTYPES, ensure_min_samples=2)
         check_float32_range(rows)
         detector = self.detector
-        check_start(rows.shape[1:], detector.autoencoder, detector.encoder, detector.decoder)
+        check_autoencoder_arguments(rows.shape[1:], detector.autoencoder, detector.encoder, detector.decoder)
         check_classification_targets(labels)
         return rows, labels
 

@@ -12,7 +12,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import validate_data
 
 from skaae._classifiers.adapters import as_frozen_classifier
-from skaae._data.input import DTYPES, check_finite_in_chunks, clear_errors
+from skaae._data.input import DTYPES, check_finite_in_chunks, explain_conversion_errors
 from skaae._data.rows import Rows, RowSubset
 from skaae._data.samples import check_float32_range, check_sample_shape
 from skaae._frozen_keras_model import FrozenKerasModel
@@ -25,7 +25,7 @@ from skaae._scoring.scorer import check_finite, make_scorer
 from skaae._scoring.threshold import conformal_threshold, split_rows
 from skaae._training.defense import Defense, train_defense
 from skaae._training.loop import TrainingOptions
-from skaae._training.surrogate import agreement
+from skaae._training.surrogate import share_of_equal_labels
 from skaae._utils.documentation import DocumentedMixin
 
 if TYPE_CHECKING:
@@ -305,7 +305,7 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
         self._set_defense(self._trained_defense(training, seed))
         check_finite(self._scorer, calibration)
         if self.surrogate_ is not None:
-            self.surrogate_agreement_ = agreement(self.surrogate_, self.classifier_, calibration)
+            self.surrogate_agreement_ = share_of_equal_labels(self.surrogate_, self.classifier_, calibration)
         if self.threshold is None:
             scores = self._results(calibration, "score")["score"]
             self._set_threshold(conformal_threshold(scores, self.threshold_percentile))
@@ -355,7 +355,7 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
     def _validated(self, X: ArrayLike, reset: bool) -> np.ndarray:
         is_mapped, n_least = isinstance(X, np.memmap), 2 if reset else 1
         settings = {"allow_nd": True, "dtype": DTYPES, "ensure_min_samples": n_least}
-        with clear_errors(X):
+        with explain_conversion_errors(X):
             rows: np.ndarray = validate_data(self, X, reset=reset, ensure_all_finite=not is_mapped, **settings)
         if is_mapped:
             check_finite_in_chunks(rows, type(self).__name__)

@@ -61,11 +61,11 @@ PARAMETER_CONSTRAINTS: dict[str, Any] = {
 @contextmanager
 def unchanged_on_error(estimator: BaseEstimator) -> Iterator[None]:
     """Give the estimator back its attributes if the block fails or is interrupted."""
-    found = vars(estimator).copy()
+    attributes = vars(estimator).copy()
     try:
         yield
     except BaseException:
-        estimator.__dict__ = found  # in one step, which a second interrupt cannot cut in two
+        estimator.__dict__ = attributes  # in one step, which a second interrupt cannot cut in two
         raise
 
 

@@ -41,8 +41,10 @@ def of_one_row(X: np.ndarray) -> dict[str, float]:
     works = {
         "one row: all of it": lambda: detector.score_samples(row),
         "one row: scikit-learn's checks": lambda: detector._checked(row),
-        "one row: the graph, on a batch of 96": lambda: network._graph.at_once(padded),
-        "one row: of that, TensorFlow's call of a function that does nothing": lambda: nothing.at_once(padded),
+        "one row: the graph, on a batch of 96": lambda: network._graph.call_in_this_thread(padded),
+        "one row: of that, TensorFlow's call of a function that does nothing": lambda: nothing.call_in_this_thread(
+            padded
+        ),
     }
     return {name: median(work, 1000) for name, work in works.items()}
 

@@ -75,12 +75,12 @@ class FrozenHeads(PersistenceMixin):
 
     def evaluate(self, X: Rows) -> list[np.ndarray]:
         """Logits of all rows of X, as `__call__`, once the outputs of M have been found to be sound."""
-        found = RowFunction(self._named, X.shape[1:])(X)
-        check_outputs(found.pop("outputs"), self.classifier.from_logits)
-        for values in found.values():
+        results = RowFunction(self._named, X.shape[1:])(X)
+        check_outputs(results.pop("outputs"), self.classifier.from_logits)
+        for values in results.values():
             # Finite probabilities can come from infinite logits.
             check_outputs(values, from_logits=True)
-        return list(found.values())
+        return list(results.values())
 
     def fingerprint(self) -> list[Any]:
         """What the hidden terms depend on, as plain values."""
@@ -102,7 +102,7 @@ class FrozenHeads(PersistenceMixin):
 
     def _named(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
         outputs, logits = self._outputs_and_logits(x)
-        return {"outputs": outputs, **{f"term {position}": values for position, values in enumerate(logits)}}
+        return {"outputs": outputs, **{f"term {position:03d}": values for position, values in enumerate(logits)}}
 
 
 def draw_projections(

@@ -24,7 +24,7 @@ DTYPES = (np.float64, np.float32)
 
 
 @contextmanager
-def clear_errors(X: Any) -> Iterator[None]:
+def explain_conversion_errors(X: Any) -> Iterator[None]:
     """Refuse what the block would read as numbers though it means something else, and name X in the errors of NumPy.
 
     Parameters
@@ -40,8 +40,8 @@ def clear_errors(X: Any) -> Iterator[None]:
     Examples
     --------
     >>> import numpy as np
-    >>> from skaae._data.input import clear_errors
-    >>> with clear_errors([["cat"]]):
+    >>> from skaae._data.input import explain_conversion_errors
+    >>> with explain_conversion_errors([["cat"]]):
     ...     np.asarray([["cat"]], dtype=float)
     Traceback (most recent call last):
         ...
@@ -53,11 +53,11 @@ def clear_errors(X: Any) -> Iterator[None]:
         try:
             yield
         except (TypeError, ValueError, OverflowError) as error:
-            found = None if issparse(X) or is_frame(X) or _holds_reals(X) else error_of_conversion(X)
-            if found is None:
+            reason = None if issparse(X) or is_frame(X) or _holds_reals(X) else error_of_conversion(X)
+            if reason is None:
                 raise
-            kind = TypeError if isinstance(found, TypeError) else ValueError
-            raise kind(f"X cannot be read as an array of numbers: {found}") from error
+            kind = TypeError if isinstance(reason, TypeError) else ValueError
+            raise kind(f"X cannot be read as an array of numbers: {reason}") from error
 
 
 def _holds_reals(X: Any) -> bool:
@@ -93,9 +93,9 @@ def read_samples(X: Any) -> np.ndarray:
     Raises
     ------
     ValueError, TypeError
-        As `clear_errors`, or if X is empty or sparse, or a value is not finite or beyond float32.
+        As `explain_conversion_errors`, or if X is empty or sparse, or a value is not finite or beyond float32.
     """
-    with clear_errors(X):
+    with explain_conversion_errors(X):
         X = check_array(X, allow_nd=True, dtype=DTYPES, input_name="X")
     check_float32_range(X)
     return X

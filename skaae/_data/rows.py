@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 BYTES_PER_CHUNK = 2**22
-# Of a memory map, what is read before its pages are given back.
+# Pages of a memory map are released after so many bytes.
 BYTES_OF_PAGES = 2**27
-# What the system may map around a page that is read.
-BYTES_AROUND = 2**21
+# The operating system may map a whole block of this size when a row in it is read.
+BYTES_PER_BLOCK = 2**21
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,10 +65,11 @@ Rows = np.ndarray | RowSubset
 
 
 class Pages:
-    """Gives the pages of a memory map back to the system, again and again, while its rows are read.
+    """Releases the pages of a memory map again and again while its rows are read.
 
-    They stay in the system's cache, but no longer count as memory of this process. Nothing is done
-    for an array in memory, nor for a map whose pages are copies (mode "c"), which would be lost.
+    Released pages stay in the cache of the operating system, but no longer count as memory of this process.
+    Nothing is released of an array in memory, or of a map whose pages are copies (mode "c"): what was written
+    to them would be lost.
 
     Parameters
     ----------
@@ -78,42 +79,59 @@ class Pages:
     --------
     >>> import numpy as np
     >>> from skaae._data.rows import Pages
-    >>> Pages(np.zeros((3, 2))).read(3)
+    >>> pages = Pages(np.arange(6).reshape(3, 2))
+    >>> pages.take(np.array([2, 0]))
+    array([[4, 5],
+           [0, 1]])
     """
 
     def __init__(self, X: Rows) -> None:
-        array = X.X if isinstance(X, RowSubset) else X
         self._rows = X
-        self._map = _shared_map(array)
-        # Between the rows of a subset lie others, on the same pages.
-        self._bytes_per_row = array.nbytes / max(1, len(X))
-        self._bytes_read = 0.0
+        self._array = X.X if isinstance(X, RowSubset) else X
+        self._map = _shared_map(self._array)
+        # Other rows lie between those of a subset, on the same pages.
+        self._bytes_per_row = self._array.nbytes / max(1, len(X))
+        self._bytes_mapped = 0.0
 
-    def read(self, n_rows: int) -> None:
-        """Note that so many rows have been read, one after the other."""
-        self._note(n_rows * self._bytes_per_row)
+    def note_read(self, n_rows: int) -> None:
+        """Note that so many rows have been read, one after the other; release the pages if they are many."""
+        self._bytes_mapped += n_rows * self._bytes_per_row
+        if self._bytes_mapped >= BYTES_OF_PAGES:
+            self.release()
 
-    def gather(self, places: np.ndarray) -> np.ndarray:
-        """Copy of the rows at these places in any order, a few at a time, since far more is mapped around each."""
+    def take(self, places: np.ndarray) -> np.ndarray:
+        """Copy the rows at these places, which may be in any order.
+
+        The rows of a memory map are read in the order of the file, so that each block of the file is mapped once.
+        """
         if self._map is None:
             return self._rows[places]
-        n_at_once = max(1, BYTES_OF_PAGES // BYTES_AROUND)
-        parts = []
-        for start in range(0, len(places), n_at_once):
-            parts.append(self._rows[places[start : start + n_at_once]])
-            self._note(len(parts[-1]) * (BYTES_AROUND + self._bytes_per_row))
-        return np.concatenate(parts)
+        taken = np.empty((len(places), *self._rows.shape[1:]), self._rows.dtype)
+        for part, n_bytes in self._parts_in_file_order(places):
+            if self._bytes_mapped + n_bytes > BYTES_OF_PAGES:
+                self.release()
+            taken[part] = self._rows[places[part]]
+            self._bytes_mapped += n_bytes
+        return taken
 
-    def give_back(self) -> None:
-        """Give all of them back now."""
+    def release(self) -> None:
+        """Release all pages now."""
         if self._map is not None:
             self._map.madvise(mmap.MADV_DONTNEED)
-            self._bytes_read = 0.0
+            self._bytes_mapped = 0.0
 
-    def _note(self, n_bytes: float) -> None:
-        self._bytes_read += n_bytes
-        if self._bytes_read >= BYTES_OF_PAGES:
-            self.give_back()
+    def _parts_in_file_order(self, places: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
+        """Positions in `places` whose rows lie in a few blocks of the file, and the bytes that these blocks map."""
+        numbers = self._rows.indices[places] if isinstance(self._rows, RowSubset) else places
+        addresses = self._array.ctypes.data + numbers.astype(np.int64) * self._array.strides[0]
+        order = np.argsort(addresses)
+        is_new_block = np.diff(addresses[order] // BYTES_PER_BLOCK, prepend=-1) != 0
+        bytes_per_block = BYTES_PER_BLOCK + self._array[:1].nbytes
+        part = (np.cumsum(is_new_block) - 1) // max(1, BYTES_OF_PAGES // bytes_per_block)
+        starts = np.flatnonzero(np.diff(part, prepend=-1))
+        n_blocks = np.add.reduceat(is_new_block, starts, dtype=np.int64) if len(starts) else starts
+        for rows, count in zip(np.split(order, starts[1:]), n_blocks, strict=False):
+            yield rows, int(count) * bytes_per_block
 
 
 def _shared_map(array: np.ndarray) -> mmap.mmap | None:
@@ -144,8 +162,8 @@ def chunks(X: Rows, n_bytes: int | None = None) -> Iterator[np.ndarray]:
     pages = Pages(X)
     for start in range(0, len(X), n_rows):
         yield X[start : start + n_rows]
-        pages.read(n_rows)
-    pages.give_back()
+        pages.note_read(n_rows)
+    pages.release()
 
 
 def as_float32(X: Rows) -> np.ndarray:

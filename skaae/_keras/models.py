@@ -55,8 +55,11 @@ def check_output_shape(output_shape: Sequence[int | None], sample_shape: Sequenc
         )
 
 
-def _shapes_fit(wanted: Sequence[int | None], found: Sequence[int]) -> bool:
-    return len(wanted) == len(found) and all(w in (None, f) for w, f in zip(wanted, found, strict=True))
+def _shapes_fit(shape: Sequence[int | None], sample_shape: Sequence[int]) -> bool:
+    """Whether a shape, in which None stands for any length, is that of the samples."""
+    return len(shape) == len(sample_shape) and all(
+        length in (None, size) for length, size in zip(shape, sample_shape, strict=True)
+    )
 
 
 def is_layer_graph(model: keras.Model) -> bool:
@@ -119,11 +122,11 @@ def variables_of(model: keras.Layer) -> list[dict[str, np.ndarray]]:
     TypeError
         If a layer has learned a vocabulary, which is no array.
     """
-    found = _layers_with_variables(model)
+    layers = _layers_with_variables(model)
     with_assets = [layer.name for layer in model._flatten_layers() if hasattr(layer, "save_assets")]
     if with_assets:
         raise TypeError(f"the layers {with_assets} have vocabularies; put them before the detector.")
-    return [{name: np.array(tf.convert_to_tensor(value)) for name, value in own.items()} for _, own in found]
+    return [{name: np.array(tf.convert_to_tensor(value)) for name, value in own.items()} for _, own in layers]
 
 
 def load_variables(model: keras.Layer, variables: Sequence[Mapping[str, np.ndarray]]) -> None:
@@ -136,10 +139,10 @@ def load_variables(model: keras.Layer, variables: Sequence[Mapping[str, np.ndarr
 
 
 def _layers_with_variables(model: keras.Layer) -> list[tuple[keras.Layer, dict[str, Any]]]:
-    found: list[tuple[keras.Layer, dict[str, Any]]] = [(layer, {}) for layer in model._flatten_layers()]
-    for layer, own in found:
+    layers: list[tuple[keras.Layer, dict[str, Any]]] = [(layer, {}) for layer in model._flatten_layers()]
+    for layer, own in layers:
         layer.save_own_variables(own)
-    return [(layer, own) for layer, own in found if own]
+    return [(layer, own) for layer, own in layers if own]
 
 
 def call_frozen(model: keras.Model, x: tf.Tensor) -> Any:

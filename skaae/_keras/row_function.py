@@ -49,13 +49,13 @@ class Graph:
 
     def __call__(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
         """Over TensorFlow's threads, parts that do not wait for each other at the same time."""
-        found: dict[str, tf.Tensor] = self._traced(x)
-        return found
+        outputs: dict[str, tf.Tensor] = self._traced(x)
+        return outputs
 
-    def at_once(self, x: np.ndarray) -> dict[str, tf.Tensor]:
+    def call_in_this_thread(self, x: np.ndarray) -> dict[str, tf.Tensor]:
         """In this thread, past what TensorFlow does around a call: the quicker way for few rows, with the same bits."""
-        found = tf.raw_ops.StatefulPartitionedCall(args=[x, *self._captured], Tout=self._types, f=self._traced)
-        return dict(zip(self._names, found, strict=True))
+        outputs = tf.raw_ops.StatefulPartitionedCall(args=[x, *self._captured], Tout=self._types, f=self._traced)
+        return dict(zip(self._names, outputs, strict=True))
 
 
 class RowFunction:
@@ -122,7 +122,7 @@ class RowFunction:
 
     def _evaluate(self, X: Rows, names: Sequence[str] | None) -> dict[str, np.ndarray]:
         if 0 < len(X) <= self.batch_size:
-            outputs = self._graph.at_once(self._padded(X[:]))
+            outputs = self._graph.call_in_this_thread(self._padded(X[:]))
             return {name: outputs[name].numpy()[: len(X)] for name in names or outputs}
         results: dict[str, np.ndarray] = {}
         pages = Pages(X)
@@ -132,8 +132,8 @@ class RowFunction:
                 if start == 0:
                     results[name] = np.empty((len(X), *values.shape[1:]), values.dtype)
                 results[name][start : start + len(values)] = values
-            pages.read(len(values))
-        pages.give_back()
+            pages.note_read(len(values))
+        pages.release()
         return results
 
     def _batches(self, X: Rows) -> Iterator[tuple[int, dict[str, tf.Tensor]]]:

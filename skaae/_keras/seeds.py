@@ -66,12 +66,12 @@ def temporary_seed(seed: int) -> Iterator[None]:
     >>> bool((np.random.get_state()[1] == before).all())
     True
     """
-    found = _global_states()
+    states = _global_states()
     try:
         keras.utils.set_random_seed(seed)
         yield
     finally:
-        _restore(found)
+        _restore(states)
 
 
 def _global_states() -> dict[str, Any]:
@@ -85,12 +85,12 @@ def _global_states() -> dict[str, Any]:
     }
 
 
-def _restore(found: dict[str, Any]) -> None:
+def _restore(states: dict[str, Any]) -> None:
     tensorflow = context.context()
-    random.setstate(found["python"])
-    np.random.set_state(found["numpy"])
-    tensorflow._seed, tensorflow._rng = found["tensorflow"]
-    for name, value in zip(KERAS_STATES, found["keras"], strict=True):
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])
+    tensorflow._seed, tensorflow._rng = states["tensorflow"]
+    for name, value in zip(KERAS_STATES, states["keras"], strict=True):
         global_state.set_global_attribute(name, value)
-    if found["deterministic"] != config.is_op_determinism_enabled():
-        (config.enable_op_determinism if found["deterministic"] else config.disable_op_determinism)()
+    if states["deterministic"] != config.is_op_determinism_enabled():
+        (config.enable_op_determinism if states["deterministic"] else config.disable_op_determinism)()

@@ -197,13 +197,13 @@ class DecisionsMixin:
         ValueError
             If X does not fit, or a sample has an infinite score: it has no label.
         """
-        found = self._results(self._checked(X), "score", "no_defense", "defense")
-        check_repairable(np.isfinite(found["score"]))
-        is_adversarial = found["score"] > self.threshold_
-        no_defense, defense = self.classes_[found["no_defense"]], self.classes_[found["defense"]]
+        results = self._results(self._checked(X), "score", "no_defense", "defense")
+        check_repairable(np.isfinite(results["score"]))
+        is_adversarial = results["score"] > self.threshold_
+        no_defense, defense = self.classes_[results["no_defense"]], self.classes_[results["defense"]]
         return self._correction(
             is_adversarial=is_adversarial,
-            instance_score=found["score"],
+            instance_score=results["score"],
             corrected=np.where(is_adversarial, defense, no_defense),
             no_defense=no_defense,
             defense=defense,
@@ -211,10 +211,10 @@ class DecisionsMixin:
 
     def _corrected_probabilities(self, X: ArrayLike) -> np.ndarray:
         """M's probabilities of x' where x is adversarial, else those of x."""
-        found = self._results(self._checked(X), "score", "probabilities", "probabilities_reconstructed")
-        check_repairable(np.isfinite(found["score"]))
-        flagged = found["score"] > self.threshold_
-        return np.where(flagged[:, None], found["probabilities_reconstructed"], found["probabilities"])
+        results = self._results(self._checked(X), "score", "probabilities", "probabilities_reconstructed")
+        check_repairable(np.isfinite(results["score"]))
+        flagged = results["score"] > self.threshold_
+        return np.where(flagged[:, None], results["probabilities_reconstructed"], results["probabilities"])
 
     def _is_adversarial(self, X: np.ndarray) -> np.ndarray:
         return self._results(X, "score")["score"] > self.threshold_

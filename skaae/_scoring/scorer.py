@@ -50,7 +50,7 @@ def make_scorer(defense: Defense) -> Scorer:
 def score_graph(defense: Defense, x: tf.Tensor) -> dict[str, tf.Tensor]:
     """All results of `make_scorer` as one graph, where M is a Keras model."""
     reconstruction = tf.cast(call_frozen(defense.autoencoder, x), tf.float32)
-    compared = compare(defense.score, defense.heads(x), defense.heads(reconstruction))
+    compared = compare_predictions(defense.score, defense.heads(x), defense.heads(reconstruction))
     # M can be finite where x' is not: a saturated unit of M is.
     is_finite = tf.reduce_all(tf.math.is_finite(reconstruction), axis=range(1, len(reconstruction.shape)))
     compared["score"] = tf.where(is_finite, compared["score"], tf.constant(math.inf, tf.float64))
@@ -61,7 +61,7 @@ def reconstruction_graph(defense: Defense, x: tf.Tensor) -> dict[str, tf.Tensor]
     """X', the hidden terms of x and those of x' as one graph, where M is not a Keras model."""
     reconstruction = tf.cast(call_frozen(defense.autoencoder, x), tf.float32)
     terms = [*defense.heads.hidden_terms(x), *defense.heads.hidden_terms(reconstruction)]
-    return {"reconstruction": reconstruction, **{f"term_{place}": values for place, values in enumerate(terms)}}
+    return {"reconstruction": reconstruction, **{f"term_{place:03d}": values for place, values in enumerate(terms)}}
 
 
 def check_finite(scorer: Scorer, X: Rows) -> None:
@@ -86,7 +86,7 @@ def check_finite(scorer: Scorer, X: Rows) -> None:
             )
 
 
-def compare(
+def compare_predictions(
     score: AdversarialScore, logits: Sequence[tf.Tensor], logits_reconstructed: Sequence[tf.Tensor]
 ) -> dict[str, tf.Tensor]:
     """All that follows from the logits of x and of x'."""
@@ -126,12 +126,12 @@ class PredictProbaScorer:
         return {name: np.concatenate([part[name] for part in parts]) for name in names}
 
     def _score(self, X: Rows, names: Sequence[str]) -> Results:
-        found = self._network(X)
+        outputs = self._network(X)
         if tuple(names) == ("reconstruction",):
-            return found
-        reconstruction = found.pop("reconstruction")
-        n_terms = len(found) // 2
-        hidden, hidden_reconstructed = list(found.values())[:n_terms], list(found.values())[n_terms:]
+            return outputs
+        reconstruction = outputs.pop("reconstruction")
+        n_terms = len(outputs) // 2
+        hidden, hidden_reconstructed = list(outputs.values())[:n_terms], list(outputs.values())[n_terms:]
         probabilities = self.classifier.predict_proba(X)
         is_finite = np.isfinite(reconstruction).reshape(len(X), -1).all(axis=1)
         # scikit-learn's classifiers refuse an x' that is not finite.
@@ -139,7 +139,7 @@ class PredictProbaScorer:
         probabilities_reconstructed = self.classifier.predict_proba(repaired)
         terms = [floored_logarithms(probabilities), *hidden]
         terms_reconstructed = [floored_logarithms(probabilities_reconstructed), *hidden_reconstructed]
-        results = compare(self.score, [*map(padded, terms)], [*map(padded, terms_reconstructed)])
+        results = compare_predictions(self.score, [*map(padded, terms)], [*map(padded, terms_reconstructed)])
         compared = {name: values.numpy()[: len(X)] for name, values in results.items()}
         compared["score"] = np.where(is_finite, compared["score"], np.inf)
         exact = {"probabilities": probabilities, "probabilities_reconstructed": probabilities_reconstructed}

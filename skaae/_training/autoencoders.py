@@ -74,7 +74,7 @@ def build_autoencoder(
     return _checked(copy_model(autoencoder, "autoencoder"), sample_shape)
 
 
-def check_start(
+def check_autoencoder_arguments(
     sample_shape: SampleShape, autoencoder: object = None, encoder: object = None, decoder: object = None
 ) -> None:
     """Raise what `build_autoencoder` would raise of the arguments and of what goes in, without making anything."""
@@ -166,7 +166,7 @@ def _convolutional(
     for level, filters in enumerate(reversed(FILTERS)):
         hidden = transposed(filters, KERNEL_SIZE, name=f"decoder_{level}", **options)(hidden)
     hidden = convolution(n_channels, 3, padding="same", activation=activation, name="outputs")(hidden)
-    surplus = tuple((0, found - wanted) for found, wanted in zip(hidden.shape[1:-1], size, strict=True))
+    surplus = tuple((0, length - needed) for length, needed in zip(hidden.shape[1:-1], size, strict=True))
     return cropping(surplus if len(surplus) > 1 else surplus[0], name="reconstruction")(hidden)
 
 

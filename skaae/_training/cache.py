@@ -70,7 +70,7 @@ def train_once(X: RowSubset, key: str, training: Callable[[], TrainingResult]) -
     return training()
 
 
-def describe(value: Any) -> Any:
+def cache_key_of(value: Any) -> Any:
     """Plain values that stand for a parameter in a key.
 
     A Keras object stands for itself by class and configuration, any other object by its pickle;
@@ -78,16 +78,16 @@ def describe(value: Any) -> Any:
 
     Examples
     --------
-    >>> from skaae._training.cache import describe
-    >>> describe([1e-3, "adam", None])
+    >>> from skaae._training.cache import cache_key_of
+    >>> cache_key_of([1e-3, "adam", None])
     [0.001, 'adam', None]
-    >>> describe(lambda x: x) == describe(lambda x: x + 1)
+    >>> cache_key_of(lambda x: x) == cache_key_of(lambda x: x + 1)
     False
     """
     if value is None or isinstance(value, str | int | float):
         return value
     if isinstance(value, list | tuple):
-        return [describe(item) for item in value]
+        return [cache_key_of(item) for item in value]
     if not isinstance(value, type) and hasattr(value, "get_config"):
         return [type(value).__qualname__, joblib.hash(_without_number(value.get_config()))]
     return joblib.hash(cloudpickle.dumps(value))

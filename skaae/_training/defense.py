@@ -22,7 +22,7 @@ from skaae._keras.models import fingerprint
 from skaae._keras.seeds import temporary_seed
 from skaae._persistence import PersistenceMixin
 from skaae._training.autoencoders import SampleShape, build_autoencoder
-from skaae._training.cache import cached_training, describe
+from skaae._training.cache import cache_key_of, cached_training
 from skaae._training.loop import Objective, TrainingOptions, train
 from skaae._training.perturbations import Perturbation
 from skaae._training.surrogate import Surrogate, build_surrogate, default_reconstruction_weight, distill
@@ -247,7 +247,7 @@ class Training:
             _fingerprint_of_classifier(self.defense.classifier),
             [None if surrogate is None else fingerprint(surrogate.model), self.distilled is not None],
             self.defense.heads.fingerprint(),
-            {name: describe(value) for name, value in settings.items()},
+            {name: cache_key_of(value) for name, value in settings.items()},
             self.seed,
         ]
 

@@ -20,6 +20,7 @@ from skaae._training.perturbations import Perturbation
 
 Heads = Callable[[tf.Tensor], list[tf.Tensor]]
 MOST_RESIDENT_BYTES = 2**28
+BYTES_AT_ONCE = 2**22
 # Where the number of epochs is left open: about as many steps as the defense goes on gaining from.
 DEFAULT_STEPS = 7000
 DEFAULT_EPOCHS = (5, 100)
@@ -359,20 +360,36 @@ def _gather_resident(order: tf.data.Dataset, arrays: Sequence[Rows]) -> tf.data.
 
 
 def _gather_streamed(order: tf.data.Dataset, arrays: Sequence[Rows]) -> tf.data.Dataset:
-    """Batches read from the arrays themselves, which stay where they are."""
+    """Batches read from the arrays themselves, which stay where they are.
+
+    The rows of several batches are read at once, in the order of the file: each row alone would cost a page fault.
+    """
     pages = [Pages(values) for values in arrays]
 
     def read(rows: np.ndarray) -> list[np.ndarray]:
-        return [values.gather(rows).astype(np.float32, copy=False) for values in pages]
+        taken = [values.take(rows.ravel()).astype(np.float32, copy=False) for values in pages]
+        return [values.reshape(*rows.shape, *values.shape[1:]) for values in taken]
 
-    def gather(rows: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        found = tf.numpy_function(read, [rows], [tf.float32] * len(arrays), stateful=True)
+    def read_batches(rows: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        batches = tf.numpy_function(read, [rows], [tf.float32] * len(arrays), stateful=True)
+        shapes = [(None, None, *values.shape[1:]) for values in arrays]
+        return rows, *map(tf.ensure_shape, batches, shapes)
+
+    def without_padding(rows: tf.Tensor, *batches: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        n_rows = tf.math.count_nonzero(rows >= 0)
         return tuple(
-            tf.ensure_shape(batch, (rows.shape[0], *values.shape[1:]))
-            for batch, values in zip(found, arrays, strict=True)
+            tf.ensure_shape(batch[:n_rows], (order.element_spec.shape[0], *batch.shape[1:])) for batch in batches
         )
 
-    return order.map(gather)
+    at_once = order.padded_batch(_batches_at_once(order, arrays), padding_values=-1)
+    return at_once.map(read_batches).prefetch(1).unbatch().map(without_padding)
+
+
+def _batches_at_once(order: tf.data.Dataset, arrays: Sequence[Rows]) -> int:
+    """Number of batches that are read at once: about 4 MiB."""
+    bytes_per_row = sum(_size(values) for values in arrays) / len(arrays[0])
+    (n_rows,) = next(iter(order)).shape
+    return max(1, int(BYTES_AT_ONCE / (bytes_per_row * n_rows)))
 
 
 def _batches(

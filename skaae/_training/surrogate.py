@@ -70,9 +70,9 @@ def build_surrogate(surrogate: Surrogate, X: Rows, classes: np.ndarray) -> Froze
         model, from_logits = _start(surrogate, X, n_classes), False
     check_one_input_one_output(model, "surrogate")
     check_input_shape(model, sample_shape, "surrogate")
-    found = count_classes(model, "surrogate")
-    if found != n_classes:
-        raise ValueError(f"surrogate tells {found} classes apart, but the classifier has {n_classes}: {classes}.")
+    n_outputs = count_classes(model, "surrogate")
+    if n_outputs != n_classes:
+        raise ValueError(f"surrogate tells {n_outputs} classes apart, but the classifier has {n_classes}: {classes}.")
     return FrozenKerasModel(model, classes=classes, from_logits=from_logits)
 
 
@@ -154,7 +154,7 @@ def default_reconstruction_weight(X: Rows, surrogate: FrozenKerasModel | None) -
     return RECONSTRUCTION_WEIGHT / unit_of_perturbation(X) ** 2
 
 
-def agreement(surrogate: FrozenKerasModel, classifier: PredictProbaClassifier, X: Rows) -> float:
+def share_of_equal_labels(surrogate: FrozenKerasModel, classifier: PredictProbaClassifier, X: Rows) -> float:
     """Share of the rows of X to which surrogate and classifier give the same label.
 
     Parameters
@@ -166,7 +166,7 @@ def agreement(surrogate: FrozenKerasModel, classifier: PredictProbaClassifier, X
 
     Returns
     -------
-    agreement : float
+    share : float
         In [0, 1].
 
     Warns

@@ -16,7 +16,7 @@ from skaae._classifiers.unwrapping import all_steps_of, is_same_classifier, step
 from skaae._corrected import CorrectedClassifier
 from skaae._detector import AdversarialAEDetector
 from skaae._frozen_keras_model import FrozenKerasModel
-from skaae._scoring.scorer import compare, reconstruction_graph, score_graph
+from skaae._scoring.scorer import compare_predictions, reconstruction_graph, score_graph
 from skaae._training.defense import Defense
 from skaae._utils.extras import import_extra
 from skaae.onnx._assembly import OPSETS, Assembly
@@ -147,7 +147,7 @@ def _equation(defense: Defense) -> Graph:
         floor = FLOOR_TIMES_CLASSES / probabilities_of_both.shape[1]
         logits = [tf.math.log(tf.maximum(values, floor)) for values in (original, reconstructed)]
         n_terms = len(terms) // 2
-        compared = compare(defense.score, [logits[0], *terms[:n_terms]], [logits[1], *terms[n_terms:]])
+        compared = compare_predictions(defense.score, [logits[0], *terms[:n_terms]], [logits[1], *terms[n_terms:]])
         exact = {"probabilities": tf.identity(original), "probabilities_reconstructed": tf.identity(reconstructed)}
         return {**compared, **exact}
 

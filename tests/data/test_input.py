@@ -3,7 +3,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from skaae._data.input import check_labels, clear_errors, read_samples
+from skaae._data.input import check_labels, explain_conversion_errors, read_samples
 from skaae._data.samples import check_readable
 
 
@@ -27,7 +27,7 @@ class TestReadSamples:
 class TestClearErrors:
     def test_errors_that_are_not_about_numbers_are_left_alone(self):
         error = ValueError("something else")
-        with pytest.raises(ValueError, match="something else") as caught, clear_errors(np.ones(3)):
+        with pytest.raises(ValueError, match="something else") as caught, explain_conversion_errors(np.ones(3)):
             raise error
         assert caught.value is error
 

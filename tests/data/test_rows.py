@@ -84,15 +84,18 @@ def test_pages_of_a_memory_map_are_given_back(tmp_path, monkeypatch, mode):
 
 @pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="resident pages are read as Linux shows them")
 def test_scattered_rows_of_a_memory_map(tmp_path, monkeypatch):
-    """Each of them maps up to 2 MiB, all together the whole file."""
+    """Each of them maps up to 2 MiB, all together the whole file: each block is mapped and released once."""
     monkeypatch.setattr("skaae._data.rows.BYTES_OF_PAGES", 2**22)
+    released, release = [], Pages.release
+    monkeypatch.setattr(Pages, "release", lambda pages: released.append(pages) or release(pages))
     path = tmp_path / "X.npy"
     np.save(path, np.arange(2**23, dtype=np.float32).reshape(-1, 4))
     X, places = np.load(path, mmap_mode="r"), GENERATOR.permutation(2**21)[:1001]
     pages = Pages(RowSubset(X, np.arange(len(X))[::-1]))
-    np.testing.assert_array_equal(pages.gather(places)[:, 0], 4 * (2**21 - 1 - places))
+    np.testing.assert_array_equal(pages.take(places)[:, 0], 4 * (2**21 - 1 - places))
     assert resident(path) <= 2**22
-    np.testing.assert_array_equal(Pages(np.array(X)).gather(places), X[places])
+    assert len(released) <= 17  # of 32 MiB
+    np.testing.assert_array_equal(Pages(np.array(X)).take(places), X[places])
 
 
 MEMORY_MAP = """

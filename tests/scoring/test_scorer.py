@@ -1,13 +1,19 @@
+import warnings
+
+import keras
 import numpy as np
 import pytest
 from scipy.special import softmax
+from scipy.stats import entropy
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
 
-from skaae import AdversarialAEDetector
+from skaae import AdversarialAEDetector, FrozenKerasModel
 from skaae._classifiers.adapters import ROWS_PER_CALL
 from skaae._divergence import AdversarialScore
-from skaae._scoring.scorer import compare
+from skaae._scoring.scorer import compare_predictions
+from tests.support.models import PUBLISHED
 
 NAMES = ("score", "reconstruction", "no_defense", "defense", "probabilities", "probabilities_reconstructed")
 
@@ -35,10 +41,32 @@ def test_any_number_of_rows_scores_the_same(detector, iris):
     np.testing.assert_array_equal(detector.adversarial_score(X)[-3:], detector.adversarial_score(X[-3:]))
 
 
-def test_compare():
+def network(n_classes):
+    return keras.Sequential([keras.Input((4,)), keras.layers.Dense(n_classes, activation="softmax")])
+
+
+def test_many_hidden_models(iris):
+    """TensorFlow orders results by their names, in which 10 must not come before 2."""
+    X, y = iris[0].astype("float32"), iris[1]
+    keras.utils.set_random_seed(0)
+    models, surrogate = [network(3) for _ in range(7)], FrozenKerasModel(network(3))
+    detector = AdversarialAEDetector(
+        GaussianNB().fit(X, y), surrogate=surrogate, hidden_models=models, epochs=0, threshold=1.0, **PUBLISHED
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "the surrogate", UserWarning)
+        detector.fit(X)
+    x_reconstructed = detector.reconstruct(X)
+    logits, again = (detector.classifier_.predict_logits(rows) for rows in (X, x_reconstructed))
+    expected = entropy(softmax(logits, axis=1), softmax(again, axis=1), axis=1)
+    expected += sum(entropy(model(X).numpy(), model(x_reconstructed).numpy(), axis=1) for model in models)
+    np.testing.assert_allclose(detector.adversarial_score(X), expected, rtol=1e-3)
+
+
+def test_compare_predictions():
     generator = np.random.default_rng(0)
     logits, reconstructed = generator.normal(size=(2, 5, 3))
-    found = compare(AdversarialScore(1.0, ()), [logits], [reconstructed])
+    found = compare_predictions(AdversarialScore(1.0, ()), [logits], [reconstructed])
     p, q = softmax(logits, axis=1), softmax(reconstructed, axis=1)
     np.testing.assert_allclose(found["score"], np.sum(p * np.log(p / q), axis=1), atol=1e-7)
     np.testing.assert_array_equal(found["no_defense"], logits.argmax(axis=1))
