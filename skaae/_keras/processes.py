@@ -1,4 +1,4 @@
-"""TensorFlow's threads do not live on in a forked process: an error instead of a wait without end."""
+"""An error in forked processes, where TensorFlow would wait forever for threads that were not copied."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _user: int | None = None
 
 
 def check_not_forked() -> None:
-    """Note that this process uses TensorFlow; raise if it was forked from one that had used it.
+    """Note that this process uses TensorFlow, or raise if it was forked from a process that had used it.
 
     Raises
     ------
@@ -25,6 +25,6 @@ def check_not_forked() -> None:
         _user = os.getpid()
     if _user != os.getpid():
         raise RuntimeError(
-            "this process was forked after TensorFlow had been used, and would wait for its threads for ever: start "
-            'processes with joblib\'s "loky", or multiprocessing.get_context("spawn").'
+            "This process was forked after TensorFlow had been used, so TensorFlow would wait forever. Start processes "
+            'with "loky" of joblib, or with multiprocessing.get_context("spawn").'
         )

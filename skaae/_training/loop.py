@@ -1,4 +1,4 @@
-"""Training: the Keras model that moves AE, and nothing but AE, toward M(AE(x)) = M(x)."""
+"""The training loop: a Keras model that trains only the autoencoder AE, toward M(AE(x)) = M(x)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from skaae._training.perturbations import Perturbation
 Heads = Callable[[tf.Tensor], list[tf.Tensor]]
 MOST_RESIDENT_BYTES = 2**28
 BYTES_AT_ONCE = 2**22
-# Where the number of epochs is left open: about as many steps as the defense goes on gaining from.
+# With epochs=None: beyond about so many steps the defense hardly improves.
 DEFAULT_STEPS = 7000
 DEFAULT_EPOCHS = (5, 100)
 NO_MEMORY = "Try a smaller batch_size or autoencoder, or train on the CPU with CUDA_VISIBLE_DEVICES=-1."
@@ -30,18 +30,18 @@ OPTIMIZER_TYPES = (str, type, keras.optimizers.Optimizer)
 
 @dataclass(frozen=True)
 class Objective:
-    """The loss of a batch, without the regularization losses of the autoencoder's layers.
+    """The loss of a batch, without the regularization losses of the layers of the autoencoder.
 
     Parameters
     ----------
     score : AdversarialScore
-        S(x), the very function that scores rows later.
+        S(x), the same function that scores rows later.
     divergence_weight : float
         Weight of S(x).
     reconstruction_weight : float or ndarray that broadcasts to a sample
         Weight of the mean squared error between x and x', or of each coordinate in it.
     loss : callable or None
-        ``(x, x_reconstructed) -> values``, one a row, instead of both.
+        ``(x, x_reconstructed) -> values``, one per row, which replaces both terms.
     """
 
     score: AdversarialScore
@@ -68,7 +68,7 @@ class Objective:
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How to train: the parameters of the detector that bear the same names."""
+    """Options of the training loop: the parameters of the detector of the same names."""
 
     optimizer: str | type | keras.optimizers.Optimizer = "adam"
     learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 1e-3
@@ -80,7 +80,7 @@ class TrainingOptions:
     verbose: int = 0
 
     def count_epochs(self, n_samples: int) -> int:
-        """Epochs for this number of training rows: those given, or 5 to 100 of about 7000 steps in all."""
+        """The given number of epochs, or 5 to 100 epochs that make about 7000 steps with so many training rows."""
         if self.epochs is not None:
             return self.epochs
         n_steps = math.ceil(n_samples / self.batch_size)
@@ -88,9 +88,9 @@ class TrainingOptions:
 
 
 class TrainingModel(keras.Model):
-    """AE as a Keras model that is trained on the objective, with callbacks, metrics and history.
+    """The autoencoder as a Keras model that is trained on the objective, with callbacks, metrics and history.
 
-    M is reached through a function: as an attribute, Keras would track it and train it along.
+    M is called through a function. Keras would track it as an attribute, and train it too.
     """
 
     def __init__(
@@ -109,21 +109,21 @@ class TrainingModel(keras.Model):
         self._seed = seed
 
     def call(self, x: tuple[tf.Tensor, tf.Tensor], training: bool = False) -> dict[str, Any]:
-        """X' and its logits, from the perturbed rows; the clean ones are for the loss."""
-        # To build metrics over several devices, Keras calls this with the rows alone.
+        """Reconstruct the perturbed rows, and compute their logits. The loss needs the clean rows."""
+        # With several devices, Keras calls this with the rows alone when it builds metrics.
         x_reconstructed = self._reconstruct(x[1] if isinstance(x, tuple) else x, training)
         return {"reconstruction": x_reconstructed, "logits": self._heads(x_reconstructed)}
 
     def train_step(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
         x, *logits = data
         logits = logits or self._heads(x)
-        # Before Keras opens its gradient tape, which would differentiate the ascent too.
+        # Perturb before Keras opens its gradient tape, which would also differentiate the ascent.
         logs = super().train_step(((x, self._perturbed(x, logits)), logits))
-        # Over several workers Keras takes the mean of each along its first axis.
+        # With several workers Keras averages each value along its first axis.
         return {name: value[None] for name, value in logs.items()} if _over_several_workers() else logs
 
     def _maybe_symbolic_build(self, **batch: Any) -> None:
-        """Over several workers Keras fails when it reduces a batch for this, and all is built without it."""
+        """Do nothing with several workers, where Keras fails in this step and does not need it."""
         if not _over_several_workers():
             super()._maybe_symbolic_build(**batch)
 
@@ -148,11 +148,11 @@ class TrainingModel(keras.Model):
     ) -> tf.Tensor:
         loss = self._objective(x[0], y_pred["reconstruction"], y, y_pred["logits"])
         total = tf.add_n([loss, *(tf.cast(penalty, tf.float32) for penalty in self.losses)])
-        # The gradients of several devices are summed.
+        # The gradients of the devices are summed.
         return total / tf.distribute.get_strategy().num_replicas_in_sync
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, tf.Tensor]:
-        """The user's metrics compare the probabilities M(x) and M(AE(x))."""
+        """Compare the probabilities M(x) and M(AE(x)) with the metrics of the user."""
         return super().compute_metrics(x, tf.nn.softmax(y[0]), tf.nn.softmax(y_pred["logits"][0]), sample_weight)
 
 
@@ -172,33 +172,33 @@ def train(
     Parameters
     ----------
     autoencoder : keras.Model
-        Changed: its weights.
+        Its weights are changed.
     heads : callable
-        Rows -> logits of M and of the hidden terms; frozen.
+        Rows -> logits of M and of the hidden terms. Frozen.
     X : ndarray or RowSubset of shape (n_samples, ...)
         Training rows.
     logits : sequence of ndarray of shape (n_samples, n_classes)
-        `heads` of all rows of X, computed once before training.
+        Results of `heads` for all rows of X.
     objective : Objective
     options : TrainingOptions
     seed : int
-        Of the order of the rows and of the perturbations.
+        Seeds the order of the rows and the perturbations.
     perturbation : Perturbation or None, default=None
-        What is done to the rows before AE gets them; None: nothing, as published.
+        How the rows are perturbed before AE reconstructs them. None: not at all, as published.
     compiled : bool, default=False
-        Whether XLA compiles the training step, which a GPU needs for small networks: it would wait for the
-        start of each operation. XLA compiles anew for each shape, so that an epoch leaves out its last rows,
-        fewer than a batch; they are others in each epoch.
+        Whether XLA compiles the training step. A GPU needs this for small networks, where it would mostly wait for
+        operations to start. XLA compiles each shape anew, so an epoch leaves out its last, incomplete batch. Its
+        rows differ from epoch to epoch.
 
     Returns
     -------
     history : dict of list of float
-        One value an epoch of "loss" and of each metric.
+        "loss" and each metric, with one value per epoch.
 
     Raises
     ------
     ValueError
-        If the loss or the weights have become NaN or infinite.
+        If the loss or the weights become NaN or infinite.
     MemoryError
         If the device has no memory left.
     """
@@ -217,7 +217,7 @@ def train(
         steps_per_execution=_steps_per_execution(options, n_steps),
         jit_compile=compiled,
     )
-    # With its variables made beforehand TensorFlow traces the training step once instead of twice.
+    # If the optimizer has its variables already, TensorFlow traces the training step once instead of twice.
     model.optimizer.build(autoencoder.trainable_variables)
     skip_all_reduce(model.optimizer)
     with memory_errors(NO_MEMORY):
@@ -238,17 +238,16 @@ def make_optimizer(
     learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
     decay_steps: int | None = None,
 ) -> keras.optimizers.Optimizer:
-    """Make a new optimizer from a name, a class or an instance, so that no state is shared between fits.
+    """Create a new optimizer from a name, a class or an instance, so that fits share no state.
 
     Parameters
     ----------
     optimizer : str, class or keras.optimizers.Optimizer
-        An instance brings its own learning rate.
+        An instance has its own learning rate.
     learning_rate : float or LearningRateSchedule
-        For a name or a class.
+        Used with a name or a class.
     decay_steps : int or None, default=None
-        Number of steps in which a learning rate that is a float falls to 0, along half a cosine;
-        None: it stays.
+        Number of steps in which a float learning rate decreases to 0 along half a cosine. None: it is constant.
 
     Returns
     -------
@@ -257,9 +256,9 @@ def make_optimizer(
     Raises
     ------
     ValueError
-        If Keras knows no optimizer of that name.
+        If Keras has no optimizer of that name.
     TypeError
-        If the class is no optimizer.
+        If the class is not an optimizer.
 
     Examples
     --------
@@ -273,25 +272,25 @@ def make_optimizer(
         try:
             optimizer = type(keras.optimizers.get(optimizer))
         except ValueError as error:
-            raise ValueError(f"optimizer={optimizer!r} is no name of a Keras optimizer, such as 'adam'.") from error
+            raise ValueError(f"optimizer={optimizer!r} is not the name of a Keras optimizer such as 'adam'.") from error
     if not issubclass(optimizer, keras.optimizers.Optimizer):
-        raise TypeError(f"optimizer is the class {optimizer.__name__}: a keras.optimizers.Optimizer is wanted.")
+        raise TypeError(f"optimizer must be a keras.optimizers.Optimizer, got the class {optimizer.__name__}.")
     if decay_steps and not callable(learning_rate):
         learning_rate = keras.optimizers.schedules.CosineDecay(learning_rate, decay_steps)
     return optimizer(learning_rate=learning_rate)
 
 
 def _steps_per_execution(options: TrainingOptions, n_steps: int) -> int:
-    """An epoch is one call, unless callbacks or the progress bar look at single batches.
+    """All steps of an epoch, or 1 where callbacks or the progress bar need each batch.
 
-    Over several devices TensorFlow's loop fails for lack of a value that it has on one.
+    It is 1 with several devices too, where the loop of TensorFlow fails.
     """
     several = tf.distribute.get_strategy().num_replicas_in_sync > 1
     return 1 if options.callbacks or options.verbose or several else n_steps
 
 
 def _bar_or_lines(verbose: int) -> int:
-    """A progress bar is drawn over and over: in a log file each of its states would stay, so lines instead."""
+    """Replace the progress bar by one line per epoch where the output cannot redraw it, as in a log file."""
     can_draw = sys.stdout.isatty() or type(sys.stdout).__module__.startswith("ipykernel")
     return 2 if verbose == 1 and not can_draw else verbose
 
@@ -301,9 +300,9 @@ def _over_several_workers() -> bool:
 
 
 def skip_all_reduce(optimizer: keras.optimizers.Optimizer) -> None:
-    """Leave out the sum of the gradients over devices where there is one device.
+    """Do not sum gradients over devices if there is only one.
 
-    TensorFlow registers a gradient for it by name, and so keeps the graph of every training: megabytes a fit.
+    TensorFlow registers a gradient for that sum by name, and so keeps the graph of every training: megabytes per fit.
     """
     if tf.distribute.get_strategy().num_replicas_in_sync == 1:
         optimizer._all_reduce_sum_gradients = list
@@ -312,16 +311,17 @@ def skip_all_reduce(optimizer: keras.optimizers.Optimizer) -> None:
 def shuffled_batches(
     arrays: Sequence[Rows], batch_size: int, epochs: int, seed: int, full_only: bool = False
 ) -> tf.data.Dataset:
-    """Batches of the rows of all arrays, in a new order each epoch that depends on the seed alone.
+    """Batches of the rows of all arrays. The order differs in each epoch and depends only on the seed.
 
     Parameters
     ----------
     arrays : sequence of ndarray or RowSubset
-        Of one length. Up to 256 MiB are held by TensorFlow; more is read batch by batch, as from a memory map.
+        Of equal length. TensorFlow holds up to 256 MiB of them. Larger arrays are read during training, for instance
+        from a memory map.
     batch_size, epochs : int
     seed : int
     full_only : bool, default=False
-        Leave out the last batch of an epoch where it has fewer rows.
+        Leave out the last batch of an epoch if it is incomplete.
 
     Returns
     -------
@@ -344,15 +344,15 @@ def shuffled_batches(
 
 
 def _size(values: Rows) -> int:
-    """Bytes of the rows as float32."""
+    """Number of bytes of the rows as float32."""
     return 4 * math.prod(values.shape)
 
 
 def _gather_resident(order: tf.data.Dataset, arrays: Sequence[Rows]) -> tf.data.Dataset:
-    """Batches from one copy of the rows that TensorFlow holds: the fast way.
+    """Batches from one copy of the rows that TensorFlow holds, which is fastest.
 
-    The copy goes through the pipeline by reference. Captured by the function that gathers, it would be in a cycle of
-    references with it, and stay until Python looks for such cycles.
+    The copy passes through the pipeline by reference. If the function that gathers captured it, the two would form a
+    reference cycle, and the copy would stay in memory until Python collects cycles.
     """
     resident = tf.data.Dataset.from_tensors(tuple(tf.convert_to_tensor(as_float32(values)) for values in arrays))
     both = tf.data.Dataset.zip(order, resident.repeat())
@@ -360,9 +360,9 @@ def _gather_resident(order: tf.data.Dataset, arrays: Sequence[Rows]) -> tf.data.
 
 
 def _gather_streamed(order: tf.data.Dataset, arrays: Sequence[Rows]) -> tf.data.Dataset:
-    """Batches read from the arrays themselves, which stay where they are.
+    """Batches read from the arrays themselves, which are not copied.
 
-    The rows of several batches are read at once, in the order of the file: each row alone would cost a page fault.
+    The rows of several batches are read together, in the order of the file. Otherwise each row costs a page fault.
     """
     pages = [Pages(values) for values in arrays]
 
@@ -386,7 +386,7 @@ def _gather_streamed(order: tf.data.Dataset, arrays: Sequence[Rows]) -> tf.data.
 
 
 def _batches_at_once(order: tf.data.Dataset, arrays: Sequence[Rows]) -> int:
-    """Number of batches that are read at once: about 4 MiB."""
+    """Number of batches that are read together, about 4 MiB."""
     bytes_per_row = sum(_size(values) for values in arrays) / len(arrays[0])
     (n_rows,) = next(iter(order)).shape
     return max(1, int(BYTES_AT_ONCE / (bytes_per_row * n_rows)))
@@ -402,7 +402,7 @@ def _batches(
 
 
 def _preprocessed(preprocess: Callable[[np.ndarray], np.ndarray], x: tf.Tensor) -> tf.Tensor:
-    """Call the user's Python function from inside the data pipeline."""
+    """Call the Python function of the user from inside the data pipeline."""
     rows = tf.numpy_function(lambda batch: _checked_batch(preprocess(batch), batch), [x], tf.float32, stateful=True)
     return tf.ensure_shape(rows, x.shape)
 
@@ -410,7 +410,7 @@ def _preprocessed(preprocess: Callable[[np.ndarray], np.ndarray], x: tf.Tensor) 
 def _checked_batch(processed: Any, batch: np.ndarray) -> np.ndarray:
     rows = np.asarray(processed, dtype=np.float32)
     if rows.shape != batch.shape:
-        raise ValueError(f"preprocess returned shape {rows.shape} for a batch of shape {batch.shape}.")
+        raise ValueError(f"preprocess must return an array of the shape of its batch, {batch.shape}, got {rows.shape}.")
     return rows
 
 
@@ -418,6 +418,7 @@ def _check_convergence(autoencoder: keras.Model, history: dict[str, list[float]]
     finite = np.isfinite(history["loss"]).all() and all(np.isfinite(w).all() for w in autoencoder.get_weights())
     if not finite:
         raise ValueError(
-            f"training diverged, the loss went {history['loss'][0]:.3g} ... {history['loss'][-1]:.3g}: try a smaller "
-            f"learning_rate, an optimizer with clipnorm=1.0, or scale X (StandardScaler)."
+            f"The training diverged: the loss was {history['loss'][0]:.3g} in the first epoch and "
+            f"{history['loss'][-1]:.3g} in the last. Try a smaller learning_rate or an optimizer with clipnorm=1.0, or "
+            f"scale X (StandardScaler)."
         )

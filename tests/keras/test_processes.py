@@ -43,5 +43,5 @@ def test_a_forked_process_says_so_and_loky_works(tmp_path):
     found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     lines = found.stdout.splitlines()
     assert len(lines) == 3, found.stderr[-2000:]
-    assert all(line.startswith("this process was forked after TensorFlow had been used") for line in lines[:2])
+    assert all(line.startswith("This process was forked after TensorFlow had been used") for line in lines[:2])
     assert lines[2] == "loky gives the same"
