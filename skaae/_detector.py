@@ -42,103 +42,110 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
 
         S(x) = KL(M(x) || M(x')),
 
-    is large for an adversarial x. A row is flagged if S(x) > ``threshold_``, and the prediction on
-    x' is the corrected one. AE is trained to restore the prediction on x from x and a perturbation,
-    noise and virtual adversarial. Training needs neither labels nor attacks.
+    is large for an adversarial x. A row is flagged if S(x) > ``threshold_``. Its corrected
+    prediction is the prediction for x'. AE is trained on rows with added noise and virtual
+    adversarial perturbations, to restore the prediction for the clean row. Training needs neither
+    labels nor attacks.
 
     Parameters
     ----------
     classifier : keras.Model, FrozenKerasModel or fitted classifier
         M, the classifier to defend: a ``keras.Model`` that returns probabilities; a
-        :class:`FrozenKerasModel` where it returns logits or has class labels; or any fitted
-        classifier with ``predict_proba``, wrapped in ``sklearn.frozen.FrozenEstimator`` wherever the
-        detector is cloned (GridSearchCV). scikeras classifiers, linear models, multilayer
-        perceptrons and Pipelines of these after a scaler or PCA are used as exact Keras models; any
-        other is asked for its probabilities, floored at 0.02 / n_classes, and has a `surrogate`.
-        Its label is the most probable class. It is never changed, and referred to, not copied.
+        :class:`FrozenKerasModel` if it returns logits or has class labels; or any fitted classifier
+        with ``predict_proba``. Wrap the latter in ``sklearn.frozen.FrozenEstimator`` if the detector
+        is cloned, as in GridSearchCV. scikeras classifiers, linear models, multilayer perceptrons
+        and Pipelines of these after a scaler or PCA are used as exact Keras models. For all others
+        ``predict_proba`` is called, its probabilities are floored at 0.02 / n_classes, and a
+        `surrogate` is trained. The label of M is the most probable class. M is neither changed nor
+        copied.
     autoencoder : keras.Model, callable or None, default=None
-        AE: a model, of which a copy is trained from the weights it has; a
-        ``callable(sample_shape) -> keras.Model``; or None for a default that fits rows, sequences
+        AE: a model, of which a copy is trained, starting from its weights; a
+        ``callable(sample_shape) -> keras.Model``; or None for a default that suits rows, sequences
         or images.
     encoder, decoder : keras.Model or None, default=None
-        Two models instead of one `autoencoder`; copies are chained and trained.
+        Two models instead of one `autoencoder`. Copies of them are chained and trained.
     hidden_layers : dict of {int or str: int} or None, default=None
-        Layers of M, by index or name, that x' has to agree on too, each with the dimension of its
-        random softmax projection: S(x) gets a term KL(h(x) || h(x')) for each.
+        Layers of M, by index or name, that must also agree for x and x', each with the dimension of
+        its random softmax projection. For each layer S(x) gets a term KL(h(x) || h(x')).
     hidden_models : list of keras.Model or None, default=None
-        The same terms, given as models from x to probabilities.
+        Models from x to probabilities, for more terms of the same kind.
     hidden_weights : array-like of float or None, default=None
-        Weights of the terms, `hidden_layers` first, in loss and score; None: 1 each.
+        Weights of these terms in loss and score, `hidden_layers` first. None: 1 each.
     surrogate : keras.Model, callable, FrozenKerasModel or None, default=None
-        Where M has no gradient, the Keras network that carries it while AE is trained: a model that
-        returns probabilities, of which a copy is distilled from M's predictions on X and perturbed
-        X; a ``callable(sample_shape, n_classes) -> keras.Model``; a :class:`FrozenKerasModel`,
-        used as it is; or None for a default. It is never used for a score or a label.
+        The Keras network that provides the gradient if M has none: a model that returns
+        probabilities, of which a copy is distilled from the predictions of M for X and for perturbed
+        X; a ``callable(sample_shape, n_classes) -> keras.Model``; a :class:`FrozenKerasModel`, which
+        is used without distillation; or None for a default. It is used only in training, never for a
+        score or a label.
     temperature : float, default=1.0
-        Replaces M(x) by M(x)**(1 / temperature), renormalized, before the divergence is taken;
-        below 1 it sharpens. Not applied to M(x').
+        M(x) is replaced by M(x)**(1 / temperature), renormalized, before the divergence is computed.
+        Values below 1 sharpen it. M(x') is not changed.
     divergence_weight : float, default=1.0
         The loss is ``divergence_weight`` times S(x) plus ``reconstruction_weight`` times the mean
-        squared error between x and x', plus the regularization losses of AE's layers.
+        squared error between x and x', plus the regularization losses of the layers of AE.
     reconstruction_weight : float or None, default=None
-        None: 0 where M has a gradient, as published; where it has a surrogate 0.1, each feature in units
-        of its standard deviation, so that x' stays where the two agree.
+        None: 0 if M has a gradient, as published. If M has a surrogate, 0.1 with each feature in
+        units of its standard deviation, so that x' stays where M and surrogate agree.
     loss : callable or None, default=None
-        ``loss(x, x_reconstructed) -> values``, TensorFlow operations with one value a row, instead
-        of both terms. The score stays S(x).
+        ``loss(x, x_reconstructed) -> values``, TensorFlow operations with one value per row, which
+        replaces both terms of the loss. The score is still S(x).
     noise : float, default=0.1
-        Standard deviation of the Gaussian noise on the rows that AE is trained to restore, in units
-        of each feature's standard deviation in X (sequences: each channel's; images: the range of
-        their values, which perturbed images stay in, as rows do where X lies in [0, 1]).
+        Standard deviation of the Gaussian noise on the training rows, in units of the standard
+        deviation of each feature of X. For sequences the unit is that of each channel, for images
+        the range of their values. Perturbed images stay in that range, and rows in [0, 1] if X does.
     virtual_adversarial : float, default=0.3
-        Largest virtual adversarial perturbation of these rows [2]_, in the same units, as a root mean
-        square over the features: what moves the prediction most, found by gradient ascent.
+        Largest virtual adversarial perturbation of the training rows [2]_, in the same units, as a
+        root mean square over the features. Gradient ascent finds the perturbation that changes the
+        prediction most.
     virtual_adversarial_shares : tuple of two float, default=(0.55, 0.2)
-        Shares of the rows of a batch that are moved against M, as an attack does that knows nothing of
-        the defense, and against M(AE(x)), as one does that knows it. The others get noise alone. The
-        first share is what holds against the former, the second against the latter.
+        Shares of the rows of a batch that are perturbed against M and against M(AE(x)). The others
+        only get noise. The first share protects against attacks that do not know the defense, the
+        second against attacks that do.
     virtual_adversarial_steps : int, default=2
-        Gradient steps of a perturbation.
+        Number of gradient steps of a perturbation.
     label_change_first : bool, default=True
-        Score the rows whose label is another for x' above all others, at 1000 plus the logarithm of
-        the odds that M(x') gives its label against that of x; the others at S(x). With ``noise=0,
-        virtual_adversarial=0, label_change_first=False`` the detector is the published method [1]_.
+        Whether rows for which x' has another label score above all others: 1000 plus the logarithm
+        of the odds, given by M(x'), of the new label against the old one. The others score S(x).
+        With ``noise=0, virtual_adversarial=0, label_change_first=False`` the detector is the
+        published method [1]_.
     optimizer : str, class or keras.optimizers.Optimizer, default="adam"
-        Each fit makes a new optimizer; an instance gives the configuration, its learning rate included.
+        Each fit creates a new optimizer. An instance provides its configuration, including the
+        learning rate.
     learning_rate : float or keras.optimizers.schedules.LearningRateSchedule, default=1e-3
-        For an optimizer given by name or class. A float is where it starts: it falls to 0 along
+        Learning rate of an optimizer that is given by name or class. A float decreases to 0 along
         half a cosine.
     epochs : int or None, default=None
-        Passes over the training rows; None: 5 to 100, for about 7000 training steps in all. With 0
-        AE stays as it is and only the threshold is inferred.
+        Passes over the training rows. None: 5 to 100, for about 7000 training steps in total. 0: AE
+        is not trained, and only the threshold is inferred.
     batch_size : int, default=128
         Rows of a training step.
     callbacks : list of keras.callbacks.Callback or None, default=None
         Deep-copied for each fit.
     metrics : list of str or keras.metrics.Metric or None, default=None
-        Recorded in ``history_``; they compare the probabilities M(x) and M(x').
+        Recorded in ``history_``. They compare the probabilities M(x) and M(x').
         ``["categorical_accuracy"]`` is the share of rows that keep their label.
     preprocess : callable or None, default=None
-        ``preprocess(batch) -> batch`` of the same shape, a Python function of NumPy arrays applied
+        ``preprocess(batch) -> batch`` of the same shape, a Python function of NumPy arrays, applied
         to each training batch (augmentation).
     threshold : float or None, default=None
-        A fixed threshold; no rows are set aside then. None: inferred from `threshold_percentile`.
+        A fixed threshold, for which no rows are set aside. None: inferred from
+        `threshold_percentile`.
     threshold_percentile : float, default=95.0
         Percentage of normal rows below the threshold, in (0, 100].
     calibration_fraction : float, default=0.2
-        Share of the rows that is kept out of training to set the threshold, in [0, 1). With 0 the
-        training rows set it, as published, and more new rows are flagged than promised. Rows that
-        the classifier was trained on score lower than new ones, so the promise is kept only for
-        rows that it has not seen: see :meth:`infer_threshold`.
+        Share of the rows that is set aside to infer the threshold, in [0, 1). With 0 it is inferred
+        from the training rows, as published, and more new rows are flagged than promised. Rows on
+        which M was trained score lower than new rows, so the promise holds only if M was not trained
+        on X: see :meth:`infer_threshold`.
     memory : str, path, joblib.Memory or None, default=None
         Caches the training, so that a search over `threshold_percentile` does not repeat it. Needs
-        an int `random_state`. When a cached training is used, callbacks are not called.
+        an int `random_state`. If a cached training is used, callbacks are not called.
     random_state : int, RandomState instance or None, default=None
-        Seeds initial weights, order of rows, projections and calibration rows. An int gives the
-        same detector every time. No global random state is changed.
+        Seeds initial weights, order of rows, projections and calibration rows. With an int, each fit
+        gives the same detector. No global random state is changed.
     verbose : int, default=0
-        1 shows a progress bar, where the output goes to a terminal or notebook, else a line an epoch,
-        as 2 always does.
+        1 shows a progress bar in a terminal or notebook, and one line per epoch elsewhere. 2 always
+        shows one line per epoch.
 
     Attributes
     ----------
@@ -147,22 +154,22 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
     classifier_ : FrozenKerasModel or PredictProbaClassifier
         M.
     surrogate_ : FrozenKerasModel or None
-        The network that stood in for M in training; None where M has a gradient of its own.
+        The network that provided the gradient in training. None if M has a gradient.
     surrogate_agreement_ : float
-        Share of the held-out rows to which surrogate and M give the same label, where there is a
-        surrogate. Below 0.8 it warns.
+        Share of the held-out rows for which surrogate and M predict the same label, if there is a
+        surrogate. Below 0.8 a warning is issued.
     threshold_ : float
-        Rows that score higher are adversarial.
+        Rows with a higher score are adversarial.
     offset_ : float
         ``-threshold_``.
     history_ : dict of list of float
-        Loss and metrics of each epoch; empty if nothing was trained.
+        Loss and metrics of each epoch. Empty if nothing was trained.
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     n_features_in_ : int
         Size of the first dimension of a sample.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, if X has been a DataFrame.
+        Names of the features, if X was a DataFrame.
 
     See Also
     --------
@@ -263,7 +270,7 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
         ----------
         X : array-like of shape (n_samples, ...)
             Normal rows (n_samples, n_features), sequences (n_samples, n_timesteps, n_channels) or
-            images (n_samples, height, width, n_channels), as the classifier takes them.
+            images (n_samples, height, width, n_channels) of the shape that the classifier expects.
         y : object
             Ignored.
 
@@ -274,10 +281,10 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
         Raises
         ------
         ValueError, TypeError
-            If a parameter or X is not what is wanted; nothing is trained then. If the training has
-            diverged. Whatever is raised, the detector is as it was before, fitted or not.
+            If a parameter or X is invalid, before anything is trained. If the training diverges.
+            After any error the detector is unchanged, fitted or not.
         NotFittedError
-            If the classifier has not been fitted.
+            If the classifier is not fitted.
         """
         with unchanged_on_error(self):
             X = self._checked_for_fit(X)

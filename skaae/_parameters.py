@@ -1,4 +1,4 @@
-"""The range of each parameter of the detector, and an estimator that a failed fit leaves as it was."""
+"""Checks of the parameters of the detector, and estimators that stay unchanged if fit fails."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._training.loop import OPTIMIZER_TYPES, make_optimizer
 
 PERCENTILE = Interval(Real, 0, 100, closed="right")
-# Keras computes in float32, where more is infinite and less is 0.
+# The range of float32, in which Keras computes: larger numbers are infinite, smaller ones are 0.
 LARGEST, SMALLEST = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
 WEIGHT = Interval(Real, 0, LARGEST, closed="both")
-# TensorFlow counts the rows of a batch in int32.
+# TensorFlow counts the rows of a batch with int32.
 MOST_ROWS = 2**31 - 1
-# Names of metrics that Keras knows in `compile` only.
+# Names of metrics that Keras accepts only in `compile`.
 METRIC_SHORTHANDS = ("accuracy", "acc", "crossentropy", "ce")
 PARAMETER_CONSTRAINTS: dict[str, Any] = {
-    "classifier": "no_validation",  # skaae._classifiers.adapters says what it has to be
+    "classifier": "no_validation",  # checked by skaae._classifiers.adapters
     "autoencoder": [callable, None],
     "encoder": [callable, None],
     "decoder": [callable, None],
@@ -60,17 +60,17 @@ PARAMETER_CONSTRAINTS: dict[str, Any] = {
 
 @contextmanager
 def unchanged_on_error(estimator: BaseEstimator) -> Iterator[None]:
-    """Give the estimator back its attributes if the block fails or is interrupted."""
+    """Restore the attributes of the estimator if the block fails or is interrupted."""
     attributes = vars(estimator).copy()
     try:
         yield
     except BaseException:
-        estimator.__dict__ = attributes  # in one step, which a second interrupt cannot cut in two
+        estimator.__dict__ = attributes  # a single step, which a second interrupt cannot divide
         raise
 
 
 def check_parameters(detector: BaseEstimator) -> None:
-    """Raise a ValueError or TypeError that names the parameter where one, looked at alone, is not what is wanted."""
+    """Raise a ValueError or TypeError that names the parameter if a parameter by itself is invalid."""
     detector._validate_params()
     check_shares(detector.virtual_adversarial_shares)
     make_optimizer(detector.optimizer, detector.learning_rate)
@@ -90,15 +90,15 @@ def _check_metric(metric: Any, argument: str) -> None:
             keras.metrics.get(metric)
         except ValueError as error:
             raise ValueError(
-                f"{argument}={metric!r} is no name of a Keras metric, such as 'categorical_accuracy'."
+                f"{argument}={metric!r} is not the name of a Keras metric such as 'categorical_accuracy'."
             ) from error
 
 
 def check_shares(shares: Any) -> None:
-    """Raise a ValueError unless these are two shares that leave no less than nothing over."""
+    """Raise a ValueError unless these are two shares that sum to at most 1."""
     numbers = len(shares) == 2 and all(isinstance(share, Real) and not isinstance(share, bool) for share in shares)
     if not numbers or not (min(shares) >= 0 and sum(shares) <= 1):
         raise ValueError(
             f"virtual_adversarial_shares must be two numbers of at least 0 that sum to at most 1, the shares of the "
-            f"rows that are moved against M and against M(AE(x)), got {shares!r}."
+            f"rows that are perturbed against M and against M(AE(x)), got {shares!r}."
         )

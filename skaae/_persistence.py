@@ -86,8 +86,9 @@ class PersistenceMixin:
 
     def __sklearn_clone__(self) -> Self:
         """Clone the estimator; Keras models are copied without the settings of `compile`, as in a file."""
-        with without_compilation(self.get_params(deep=False)):
-            return super().__sklearn_clone__()
+        estimator: Any = self
+        with without_compilation(estimator.get_params(deep=False)):
+            return super().__sklearn_clone__()  # type: ignore[misc]
 
 
 class Saved:

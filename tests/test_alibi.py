@@ -261,7 +261,7 @@ class TestWhatAModelReturns:
     def test_several_sigmoids_are_refused(self, ae, X):
         """They are neither a distribution over the classes nor logits."""
         model = keras.Sequential([keras.Input((4,)), layers.Dense(3, "sigmoid")])
-        with pytest.raises(ValueError, match="these are no probabilities"):
+        with pytest.raises(ValueError, match="must return probabilities"):
             AdversarialAE(ae=ae, model=model).score(X)
 
 

@@ -168,11 +168,11 @@ class TestRefused:
         [
             (None, ValueError, "'detector' parameter of CorrectedClassifier must be an instance of"),
             (LogisticRegression(), ValueError, "'detector' parameter of CorrectedClassifier must be an instance of"),
-            (AdversarialAEDetector(None), ValueError, "classifier=None was given"),
-            (AdversarialAEDetector(LogisticRegression), TypeError, "classifier is the class LogisticRegression"),
+            (AdversarialAEDetector(None), ValueError, "classifier must be the classifier to defend"),
+            (AdversarialAEDetector(LogisticRegression), TypeError, "got the class LogisticRegression"),
             (AdversarialAEDetector(LogisticRegression(), epochs=-1), ValueError, "'epochs' parameter"),
             (AdversarialAEDetector(LinearSVC()), TypeError, "no predict_proba.*CalibratedClassifierCV"),
-            (AdversarialAEDetector(Ridge()), TypeError, "Ridge is a regressor"),
+            (AdversarialAEDetector(Ridge()), TypeError, "got the regressor Ridge"),
             (AdversarialAEDetector(categorical()), ValueError, "Put the ColumnTransformer before the detector"),
             (
                 AdversarialAEDetector(LogisticRegression(), calibration_fraction=0.999),

@@ -25,7 +25,7 @@ class TestNamesOfColumns:
             (FRAME[NAMES[:3]], "Feature names seen at fit time, yet now missing:\n- d"),
             (FRAME.assign(e=1.0), "Feature names unseen at fit time:\n- e"),
             (FRAME.rename(columns={"a": "A"}), "unseen at fit time:\n- A"),
-            (FRAME[["a", "a", "b", "c"]], r"several columns of the name\(s\) \['a'\]"),
+            (FRAME[["a", "a", "b", "c"]], r"several columns named \['a'\]"),
             (pl.DataFrame(FRAME[NAMES[::-1]]), "must be in the same order"),
             (pl.DataFrame(FRAME).rename({"a": "A"}), "unseen at fit time:\n- A"),
         ],

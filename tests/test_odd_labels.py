@@ -38,7 +38,7 @@ GOOD_LABELS = {
     "polars": pl.Series(NAMES),
     "another index": pd.Series(NAMES, index=np.arange(30)[::-1]),
 }
-MISSING = r"y has 1 missing label\(s\), the first at 3"
+MISSING = r"y must have a label for each sample, but 1 are missing, the first at index 3"
 BAD_LABELS = {
     "NaN": (np.where(np.arange(30) == 3, np.nan, LABELS), ValueError, MISSING),
     "None": (with_label(None), ValueError, MISSING),
@@ -46,8 +46,8 @@ BAD_LABELS = {
     "NA": (pd.Series(with_label(pd.NA, LABELS)).astype("Int64"), ValueError, MISSING),
     "missing category": (pd.Series(with_label(None)).astype("category"), ValueError, MISSING),
     "polars null": (pl.Series([None if place == 3 else name for place, name in enumerate(NAMES)]), ValueError, MISSING),
-    "masked": (np.ma.masked_equal(LABELS, 1), ValueError, "y is a masked array of which 10 values are masked"),
-    "mixed": (with_label(7), TypeError, r"y mixes labels of the types \['int', 'str'\]"),
+    "masked": (np.ma.masked_equal(LABELS, 1), ValueError, "y is a masked array with 10 masked values"),
+    "mixed": (with_label(7), TypeError, r"y must have labels of one type, got labels of the types \['int', 'str'\]"),
     "ragged": ([[1], [1, 2]] * 15, ValueError, "y cannot be read as an array of labels"),
     "too few": (LABELS[:29], ValueError, "inconsistent numbers of samples"),
     "too many": (np.append(LABELS, 0), ValueError, "inconsistent numbers of samples"),
@@ -120,8 +120,8 @@ class TestMetrics:
         [
             (np.where(np.arange(30) == 3, np.nan, SIGNS), ValueError, MISSING),
             (with_label(None, SIGNS), ValueError, MISSING),
-            (np.ma.masked_equal(SIGNS, 1), ValueError, "y is a masked array of which 15"),
-            (with_label("x", SIGNS), TypeError, "y mixes labels"),
+            (np.ma.masked_equal(SIGNS, 1), ValueError, "y is a masked array with 15"),
+            (with_label("x", SIGNS), TypeError, "y must have labels of one type"),
             (SIGNS.astype(str), ValueError, "-1 for adversarial"),
             (SIGNS > 0, ValueError, "-1 for adversarial"),
             (SIGNS[:29], ValueError, "inconsistent numbers of samples"),

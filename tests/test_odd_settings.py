@@ -87,7 +87,7 @@ class TestBorders:
             ({"hidden_weights": [1.0]}, ValueError, "hidden_weights must be 0 numbers"),
             ({"callbacks": [3]}, TypeError, r"callbacks\[0\] must be a keras.callbacks.Callback, got 3"),
             ({"callbacks": [keras.callbacks.History]}, TypeError, r"callbacks\[0\] must be .* got <class"),
-            ({"metrics": ["categorical_accuracy", "no"]}, ValueError, r"metrics\[1\]='no' is no name of a Keras"),
+            ({"metrics": ["categorical_accuracy", "no"]}, ValueError, r"metrics\[1\]='no' is not the name of a Keras"),
             ({"metrics": [3]}, TypeError, r"metrics\[0\] must be a str or a keras.metrics.Metric, got 3"),
         ],
         ids=str,
@@ -103,8 +103,8 @@ class TestBorders:
         ("parameters", "error", "message"),
         [
             ({"callbacks": [3]}, TypeError, r"callbacks\[0\] must be"),
-            ({"optimizer": "no"}, ValueError, "optimizer='no' is no name"),
-            ({"autoencoder": None, "encoder": dense(2, seed=1)}, ValueError, "encoder was given without decoder"),
+            ({"optimizer": "no"}, ValueError, "optimizer='no' is not the name"),
+            ({"autoencoder": None, "encoder": dense(2, seed=1)}, ValueError, "encoder was passed without decoder"),
             (
                 {"autoencoder": keras.Sequential([keras.Input((3,)), keras.layers.ReLU()])},
                 ValueError,
@@ -185,7 +185,7 @@ class TestClassifiers:
     @pytest.mark.parametrize("classifier", [DummyClassifier(), RandomForestClassifier(2)], ids=str)
     def test_of_a_single_class(self, classifier):
         name = type(classifier).__name__
-        with pytest.raises(ValueError, match=rf"classifier={name} knows a single class, \[.*0.*\]: at least two"):
+        with pytest.raises(ValueError, match=rf"at least two classes, but {name} has a single class, \[.*0.*\]"):
             detector(classifier.fit(ROWS, LABELS * 0), preprocess=must_not_train).fit(ROWS)
 
     @pytest.mark.parametrize(
@@ -201,14 +201,14 @@ class TestClassifiers:
 
     def test_weights_that_are_nan(self):
         model = of_features(scale(np.nan), activation("softmax"))
-        with pytest.raises(ValueError, match="classifier returned NaN or infinity"):
+        with pytest.raises(ValueError, match="classifier must return finite predictions"):
             detector(model, **FAILS_IN_TRAINING).fit(ROWS)
 
     def test_infinite_logits_behind_finite_probabilities(self):
         model = of_features(scale([-1e38, 1, 1, 1]), scale([1e3, 1, 1, 1]), activation("softmax"))
         X = np.abs(ROWS)
         assert np.isfinite(FrozenKerasModel(model).predict_proba(X)).all()
-        with pytest.raises(ValueError, match="classifier returned NaN or infinity"):
+        with pytest.raises(ValueError, match="classifier must return finite predictions"):
             detector(model, **FAILS_IN_TRAINING).fit(X)
 
 

@@ -54,7 +54,7 @@ def with_value(X, value):
         ({"autoencoder": "model"}, "'autoencoder'.*Got 'model'"),
         (
             {"encoder": keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])},
-            "encoder was given without decoder",
+            "encoder was passed without decoder",
         ),
     ],
     ids=str,
@@ -75,8 +75,8 @@ def test_bad_parameters(iris, iris_model, parameters, message):
         (lambda X: X[:1], ValueError, r"1 sample\(s\).* minimum of 2"),
         (lambda X: X[:, :0], ValueError, r"0 feature\(s\)"),
         (lambda X: X[:, 0], ValueError, "Expected 2D array, got 1D array"),
-        (lambda X: X[:, :3], ValueError, r"classifier takes samples of shape \(4,\).*\(3,\)"),
-        (lambda X: X[:, :, None], ValueError, r"classifier takes samples of shape \(4,\).*\(4, 1\)"),
+        (lambda X: X[:, :3], ValueError, r"classifier expects samples of shape \(4,\).*\(3,\)"),
+        (lambda X: X[:, :, None], ValueError, r"classifier expects samples of shape \(4,\).*\(4, 1\)"),
         (lambda X: with_value(X, np.nan), ValueError, "Input X contains NaN"),
         (lambda X: with_value(X, np.inf), ValueError, "Input X contains infinity"),
         (lambda X: with_value(X, 1e39), ValueError, r"X contains values beyond 3.4e\+38, the largest float32"),
@@ -124,7 +124,7 @@ def test_nothing_works_before_fit(iris, iris_model, method):
 def test_image_of_another_size(digit_images, digits_model):
     images = digit_images[0][:50]
     detector = AdversarialAEDetector(digits_model, epochs=0, threshold=1.0).fit(images)
-    with pytest.raises(ValueError, match=r"samples of shape \(8, 7, 1\), .* expecting samples of shape \(8, 8, 1\)"):
+    with pytest.raises(ValueError, match=r"samples of shape \(8, 7, 1\), .* fitted with .* \(8, 8, 1\)"):
         detector.predict(images[:, :, :7])
 
 

@@ -1,1 +1,1 @@
-"""Any classifier as M: its logits, its labels and, where there is one, its gradient."""
+"""Any classifier as M: its logits, its labels and, if it has one, its gradient."""

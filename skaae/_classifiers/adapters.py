@@ -1,4 +1,4 @@
-"""M: the one entrance, from whatever classifier the user has to logits, classes and, where there is one, a gradient."""
+"""Adapters: any classifier of the user as M, with logits, class labels and, if it has one, a gradient."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from skaae._keras.logits import check_outputs
 from skaae._persistence import PersistenceMixin
 from skaae._utils.extras import import_extra
 
-# Of a class, 0.01 where there are two: exact zeros have no logarithm, and among probabilities that a
-# forest or boosting makes smaller, ratios mean little (smaller floors detected fewer attacks on them).
+# Probabilities are floored at this divided by the number of classes, which is 0.01 for two classes: zeros have no
+# logarithm, and ratios of the small probabilities of a forest mean little (lower floors detected fewer attacks).
 FLOOR_TIMES_CLASSES = 0.02
 ROWS_PER_CALL = 8192
 ACCEPTED = (
@@ -33,12 +33,12 @@ ENCODERS = (OneHotEncoder, OrdinalEncoder, TargetEncoder)
 
 
 class ConvertedClassifier(FrozenKerasModel):
-    """A scikit-learn classifier as a Keras model with the same probabilities, made anew where it is loaded.
+    """A scikit-learn classifier as a Keras model with the same probabilities. Loading converts it again.
 
     Parameters
     ----------
     estimator : classifier
-        Fitted, of a kind that `skaae._classifiers.conversions` knows.
+        Fitted, of a kind that `skaae._classifiers.conversions` can convert.
     model : keras.Model
         Its conversion.
     """
@@ -55,7 +55,7 @@ class ConvertedClassifier(FrozenKerasModel):
 
 
 class PredictProbaClassifier(PersistenceMixin, BaseEstimator):
-    """Any fitted classifier with ``predict_proba``: logits from its probabilities, without a gradient.
+    """Any fitted classifier with ``predict_proba``. It has logits but no gradient.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ class PredictProbaClassifier(PersistenceMixin, BaseEstimator):
         return floored_logarithms(self.predict_proba(X))
 
     def predict_proba(self, X: Rows) -> np.ndarray:
-        """The classifier's own probabilities, checked, slice by slice.
+        """Compute the probabilities of the classifier slice by slice, and check them.
 
         Parameters
         ----------
@@ -109,29 +109,28 @@ class PredictProbaClassifier(PersistenceMixin, BaseEstimator):
 
     def _predict_proba(self, X: np.ndarray) -> np.ndarray:
         probabilities = np.asarray(self.estimator.predict_proba(self._named(X)), dtype=np.float64)
-        wanted = (len(X), len(self.classes_))
-        if probabilities.shape != wanted:
+        expected = (len(X), len(self.classes_))
+        if probabilities.shape != expected:
             raise ValueError(
-                f"classifier: {type(self.estimator).__name__}.predict_proba returned shape {probabilities.shape}, "
-                f"{wanted} is wanted, a column for each of classes_."
+                f"{type(self.estimator).__name__}.predict_proba must return shape {expected}, a column per class, got "
+                f"the shape {probabilities.shape}."
             )
         check_outputs(probabilities, from_logits=False)
         return probabilities
 
     def _named(self, X: np.ndarray) -> Any:
-        """X with the names of the features with which the classifier was fitted, if it had any."""
+        """X as a DataFrame if the classifier was fitted with feature names, else X itself."""
         names = getattr(self.estimator, "feature_names_in_", None)
         if names is None:
             return X
         return import_extra("pandas", "pandas").DataFrame(X, columns=names)
 
     def check_samples(self, sample_shape: Sequence[int]) -> None:
-        """Raise unless the classifier takes rows of this many features."""
+        """Raise a ValueError unless the classifier accepts rows with so many features."""
         n_features = getattr(self.estimator, "n_features_in_", None)
         if len(sample_shape) != 1 or n_features not in (None, sample_shape[0]):
             raise ValueError(
-                f"classifier takes samples of shape ({n_features},), but a sample of X has the shape "
-                f"{tuple(sample_shape)}."
+                f"classifier expects samples of shape ({n_features},), but gets samples of shape {tuple(sample_shape)}."
             )
 
 
@@ -139,21 +138,22 @@ Classifier = FrozenKerasModel | PredictProbaClassifier
 
 
 def floored_logarithms(probabilities: np.ndarray) -> np.ndarray:
-    """Logits of probabilities that may be exactly 0."""
+    """Logarithms of probabilities, some of which may be 0."""
     return np.log(np.maximum(probabilities, FLOOR_TIMES_CLASSES / probabilities.shape[1]))
 
 
 def as_frozen_classifier(classifier: Any) -> Classifier:
-    """Turn a classifier of any accepted kind into one that gives logits.
+    """Turn a classifier of any accepted kind into one that returns logits.
 
     Parameters
     ----------
-    classifier : keras.Model, FrozenKerasModel, fitted classifier, or FrozenEstimator around it
+    classifier : keras.Model, FrozenKerasModel or fitted classifier
+        Possibly inside FrozenEstimators and Pipelines.
 
     Returns
     -------
     frozen : FrozenKerasModel or PredictProbaClassifier
-        The former where a Keras model has the very probabilities of the classifier.
+        The former if a Keras model has exactly the probabilities of the classifier.
 
     Raises
     ------
@@ -161,9 +161,9 @@ def as_frozen_classifier(classifier: Any) -> Classifier:
         If the classifier is None, has several inputs or outputs, predicts several labels at once, or
         encodes categorical columns.
     NotFittedError
-        If it is an estimator that has not been fitted.
+        If it is an estimator that is not fitted.
     TypeError
-        If it is of a kind that is not accepted.
+        If it is of another kind.
 
     Examples
     --------
@@ -188,7 +188,7 @@ def as_frozen_classifier(classifier: Any) -> Classifier:
 
 
 def is_fitted(classifier: Any) -> bool:
-    """Whether there is nothing left to fit: a Keras model, a fitted estimator, or no estimator at all."""
+    """Whether there is nothing to fit: for a Keras model, a fitted estimator, or an object that is not an estimator."""
     classifier = unwrapped(classifier)
     is_estimator = hasattr(classifier, "fit") and not isinstance(classifier, type)
     if not is_estimator or isinstance(classifier, keras.Model | FrozenKerasModel):
@@ -204,11 +204,11 @@ def _check_target_type(classifier: Any) -> None:
     """Raise if a scikeras classifier predicts several labels at once."""
     target = str(getattr(classifier, "target_type_", ""))
     if target.startswith("multilabel") or target.endswith("multioutput"):
-        raise ValueError(f"classifier predicts a {target} target: a classifier of one label for a sample is wanted.")
+        raise ValueError(f"classifier must predict one label per sample, got a classifier for {target} targets.")
 
 
 def check_kind(classifier: Any) -> None:
-    """Raise unless this is an estimator, fitted or not, that may be defended.
+    """Raise unless this is an estimator, fitted or not, that can be defended.
 
     Parameters
     ----------
@@ -217,20 +217,20 @@ def check_kind(classifier: Any) -> None:
     Raises
     ------
     ValueError, TypeError
-        If it is None, a class, a regressor, has no ``predict_proba``, or encodes categorical columns.
+        If it is None, a class or a regressor, if it has no ``predict_proba``, or if it encodes categorical columns.
     """
     if classifier is None:
-        raise ValueError(f"classifier=None was given: the detector needs the classifier that it defends, {ACCEPTED}.")
+        raise ValueError(f"classifier must be the classifier to defend, {ACCEPTED}, got None.")
     name = type(classifier).__name__
     if isinstance(classifier, type):
-        raise TypeError(f"classifier is the class {classifier.__name__}: a fitted instance is wanted, {ACCEPTED}.")
+        raise TypeError(f"classifier must be a fitted instance, {ACCEPTED}, got the class {classifier.__name__}.")
     if not hasattr(classifier, "fit"):
-        raise TypeError(f"classifier is of type {name}: {ACCEPTED} is wanted.")
+        raise TypeError(f"classifier must be {ACCEPTED}, got an object of type {name}.")
     if _is_regressor(classifier):
-        raise TypeError(f"classifier={name} is a regressor: {ACCEPTED} is wanted.")
+        raise TypeError(f"classifier must be {ACCEPTED}, got the regressor {name}.")
     if not hasattr(classifier, "predict_proba"):
         raise TypeError(
-            f"classifier={name} has no predict_proba: wrap it in sklearn.calibration.CalibratedClassifierCV."
+            f"classifier={name} has no predict_proba. Wrap it in sklearn.calibration.CalibratedClassifierCV."
         )
     _check_columns(classifier, name)
 
@@ -240,13 +240,13 @@ def _check_fitted(classifier: Any) -> None:
     if not is_fitted(classifier):
         raise NotFittedError(
             f"classifier={name} is not fitted. Fit it and wrap it in sklearn.frozen.FrozenEstimator, so that clone and "
-            f"GridSearchCV keep the fit; or let skaae.CorrectedClassifier fit classifier and detector together."
+            f"GridSearchCV keep the fit. Or use skaae.CorrectedClassifier, which fits classifier and detector together."
         )
     _check_labels(classifier, name)
 
 
 def _is_regressor(classifier: Any) -> bool:
-    # scikeras has no tags, which scikit-learn asks for here; its classifiers are known by their `model_`.
+    # is_regressor needs the tags, which scikeras does not have. Its classifiers are recognized by their `model_`.
     return hasattr(classifier, "__sklearn_tags__") and is_regressor(classifier)
 
 
@@ -254,21 +254,21 @@ def _check_labels(classifier: Any, name: str) -> None:
     classes = getattr(classifier, "classes_", None)
     several = isinstance(classes, list) and any(np.ndim(labels) for labels in classes)
     if classes is None or several or getattr(classifier, "multilabel_", False):
-        raise ValueError(f"classifier={name} predicts several labels at once: a classifier of one label is wanted.")
+        raise ValueError(f"classifier must predict one label per sample, but {name} predicts several.")
     if len(classes) < 2:
-        raise ValueError(f"classifier={name} knows a single class, {list(classes)}: at least two are wanted.")
+        raise ValueError(f"classifier must have at least two classes, but {name} has a single class, {list(classes)}.")
     if getattr(classifier, "out_activation_", "") == "logistic" and classifier.n_outputs_ > 1:
-        raise ValueError(f"classifier={name} was fitted on several labels a row: a classifier of one label is wanted.")
+        raise ValueError(f"classifier must predict one label per sample, but {name} was fitted with several.")
 
 
 def _check_columns(classifier: Any, name: str) -> None:
-    """Raise if categorical columns are encoded behind the detector, where x' = AE(x) makes no categories."""
+    """Raise if the classifier encodes categorical columns: the values of x' = AE(x) would not be categories."""
     for step in inner_estimators(classifier):
         if isinstance(step, ColumnTransformer):
             encoders = [type(inner).__name__ for inner in inner_estimators(step) if isinstance(inner, ENCODERS)]
             if encoders:
                 raise ValueError(
                     f"classifier={name} encodes categorical columns ({', '.join(encoders)} in a ColumnTransformer). "
-                    f"Put the ColumnTransformer before the detector, make_pipeline(columns, detector), and give the "
-                    f"detector the classifier that comes after it."
+                    f"Put the ColumnTransformer before the detector, make_pipeline(columns, detector), and pass the "
+                    f"detector the classifier that follows the ColumnTransformer."
                 )

@@ -1,7 +1,7 @@
 """Exact conversions: scikit-learn estimators as Keras models with the same probabilities and a gradient.
 
-To add a kind, write one function ``(estimator, x) -> x`` and enter it in a table: `TRANSFORMERS`
-for a step before the classifier, `CLASSIFIERS` for one that turns rows into logits.
+To add a kind, write one function ``(estimator, x) -> x`` and add it to a table: `TRANSFORMERS` for a step before the
+classifier, `CLASSIFIERS` for a classifier, whose function returns logits.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from skaae._classifiers.unwrapping import all_steps_of
 
 Tensor: TypeAlias = keras.KerasTensor
 Conversion = Callable[[Any, Tensor], Tensor]
-# Weights of unscaled features are large and cancel: single precision would cost the fifth digit.
+# Large weights of unscaled features cancel each other: in single precision the fifth digit would be lost.
 DTYPE = "float64"
 
 
@@ -37,8 +37,8 @@ def convert(classifier: Any) -> keras.Model | None:
     Returns
     -------
     model : keras.Model or None
-        From rows (n_samples, n_features) to logits (n_samples, n_classes), or (n_samples, 1) of the
-        second of two classes. None if this kind, or a step of the Pipeline, has no conversion.
+        Its outputs are logits (n_samples, n_classes), or (n_samples, 1) for the second of two classes. None if
+        the classifier, or a step of the Pipeline, is of a kind without a conversion.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def convert(classifier: Any) -> keras.Model | None:
 
 
 def _has_logits(classifier: Any) -> bool:
-    """Whether the probabilities of this one are made from logits, as those of its kind can be."""
+    """Whether the probabilities of this classifier are made from logits: of SGDClassifier only with log_loss."""
     return not isinstance(classifier, SGDClassifier) or classifier.loss == "log_loss"
 
 
@@ -71,22 +71,22 @@ def _affine(x: Tensor, weights: np.ndarray, bias: np.ndarray) -> Tensor:
 
 
 def _linear(classifier: Any, x: Tensor) -> Tensor:
-    """One logit for two classes, else one a class."""
+    """One logit for two classes, else one per class."""
     return _affine(x, classifier.coef_.T, np.atleast_1d(classifier.intercept_))
 
 
 def _logistic_regression(classifier: LogisticRegression, x: Tensor) -> Tensor:
-    # scikit-learn 1.7 could still fit one binary classifier a class.
+    # scikit-learn 1.7 can fit one binary classifier per class.
     one_vs_rest = classifier.solver == "liblinear" or getattr(classifier, "multi_class", None) == "ovr"
     return _one_vs_rest(classifier, x) if one_vs_rest else _linear(classifier, x)
 
 
 def _one_vs_rest(classifier: Any, x: Tensor) -> Tensor:
-    """Sigmoids that are normalized over the classes: their logarithms are the logits."""
+    """Logarithms of sigmoids, which scikit-learn normalizes over the classes."""
     logits = _linear(classifier, x)
     if len(classifier.classes_) == 2:
         return logits
-    # Where every sigmoid is exactly 0, scikit-learn returns equal probabilities.
+    # If all sigmoids are exactly 0, scikit-learn returns equal probabilities.
     vanished = ops.equal(ops.max(ops.sigmoid(logits), axis=1, keepdims=True), 0)
     return ops.where(vanished, ops.zeros_like(logits), ops.log_sigmoid(logits))
 
@@ -126,7 +126,7 @@ def _normalizer(normalizer: Normalizer, x: Tensor) -> Tensor:
 
 def _l2_norm(x: Tensor) -> Tensor:
     squares = ops.sum(ops.square(x), axis=1, keepdims=True)
-    # The square root has no gradient at 0, and 0 * inf would be NaN.
+    # The square root has an infinite gradient at 0, and 0 * inf would be NaN.
     root = ops.sqrt(ops.where(ops.equal(squares, 0), ops.ones_like(squares), squares))
     return ops.where(ops.equal(squares, 0), ops.zeros_like(squares), root)
 
@@ -148,7 +148,7 @@ NORMS: dict[str, Callable[[Tensor], Tensor]] = {
     "l2": _l2_norm,
     "max": lambda x: ops.max(ops.abs(x), axis=1, keepdims=True),
 }
-# By exact type: a subclass may predict otherwise.
+# By exact type: a subclass may predict differently.
 TRANSFORMERS: dict[type, Conversion] = {
     MaxAbsScaler: _max_abs_scaler,
     MinMaxScaler: _min_max_scaler,

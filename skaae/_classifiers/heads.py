@@ -1,4 +1,4 @@
-"""What AE(x) has to keep: M's prediction and, where asked for, what M's hidden layers see."""
+"""The predictions that AE(x) has to preserve: of M and, if requested, of the hidden terms."""
 
 from __future__ import annotations
 
@@ -23,22 +23,21 @@ LayerKey = int | str
 
 
 class FrozenHeads(PersistenceMixin):
-    """The logits of M and of the hidden terms, all from one call of M.
+    """Logits of M and of the hidden terms, computed with one call of M.
 
-    A hidden term is a distribution that depends on x: the softmax of a random projection of one of
-    M's hidden layers, or the output of a Keras model that was given for it. The projections are
-    never trained.
+    A hidden term is a distribution that depends on x: the softmax of a random projection of a hidden layer of M, or
+    the output of a separate Keras model. The projections are never trained.
 
     Parameters
     ----------
     classifier : FrozenKerasModel
         M.
     hidden_layers : mapping of int or str to int or None, default=None
-        Index or name of a layer of M, and the dimension that it is projected to.
+        Index or name of a layer of M -> dimension of its projection.
     hidden_models : sequence of keras.Model or None, default=None
         Models from x to probabilities.
     projections : sequence of ndarray, default=()
-        One for each item of `hidden_layers`, of shape (units of the layer, dimension).
+        One per item of `hidden_layers`, of shape (units of the layer, dimension).
     """
 
     _not_saved = ("model",)
@@ -61,7 +60,7 @@ class FrozenHeads(PersistenceMixin):
         self.model = _with_hidden_outputs(self.classifier.model, self.hidden_layers)
 
     def __call__(self, x: tf.Tensor) -> list[tf.Tensor]:
-        """Logits of M, then of the hidden layers, then of the hidden models.
+        """Compute the logits of M, then of the hidden layers, then of the hidden models.
 
         Parameters
         ----------
@@ -74,21 +73,21 @@ class FrozenHeads(PersistenceMixin):
         return self._outputs_and_logits(x)[1]
 
     def evaluate(self, X: Rows) -> list[np.ndarray]:
-        """Logits of all rows of X, as `__call__`, once the outputs of M have been found to be sound."""
+        """Compute the logits of all rows of X like `__call__`, and check that they and the outputs of M are valid."""
         results = RowFunction(self._named, X.shape[1:])(X)
         check_outputs(results.pop("outputs"), self.classifier.from_logits)
         for values in results.values():
-            # Finite probabilities can come from infinite logits.
+            # Infinite logits can give finite probabilities.
             check_outputs(values, from_logits=True)
         return list(results.values())
 
     def fingerprint(self) -> list[Any]:
-        """What the hidden terms depend on, as plain values."""
+        """Plain values that identify the hidden terms."""
         models = [fingerprint(model) for model in self.hidden_models]
         return [list(self.hidden_layers.items()), self.projections, models]
 
     def hidden_terms(self, x: tf.Tensor) -> list[tf.Tensor]:
-        """Logits of the hidden models alone, which need no M."""
+        """Compute the logits of the hidden models only, for which M is not called."""
         return [class_logits(call_frozen(model, x), from_logits=False) for model in self.hidden_models]
 
     def _outputs_and_logits(self, x: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
@@ -108,7 +107,7 @@ class FrozenHeads(PersistenceMixin):
 def draw_projections(
     model: keras.Model | None, hidden_layers: Mapping[LayerKey, int] | None, seed: int
 ) -> list[np.ndarray]:
-    """Draw the projection of each hidden layer: Glorot uniform, the same for one seed.
+    """Draw a Glorot uniform projection for each hidden layer. Equal seeds give equal projections.
 
     Parameters
     ----------
@@ -143,12 +142,12 @@ def check_hidden_terms(
     hidden_weights: ArrayLike | None,
     X: Rows,
 ) -> tuple[float, ...]:
-    """Raise unless the hidden terms fit M and X; return their weights, by default 1 each.
+    """Raise unless the hidden terms fit M and X. Return their weights, by default 1 each.
 
-    `model` is None where M is no Keras model, so that it has no hidden layers.
+    `model` is None if M is not a Keras model and so has no hidden layers.
     """
     if hidden_layers and model is None:
-        raise ValueError("hidden_layers needs a Keras classifier: give `hidden_models` instead.")
+        raise ValueError("hidden_layers needs a Keras classifier. Pass `hidden_models` instead.")
     for key, dimension in (hidden_layers or {}).items():
         if isinstance(dimension, bool) or not isinstance(dimension, int | np.integer) or dimension < 2:
             raise ValueError(
@@ -159,10 +158,10 @@ def check_hidden_terms(
         _check_hidden_model(hidden_model, f"hidden_models[{position}]", X)
     n_terms = len(hidden_layers or {}) + len(hidden_models or ())
     weights = np.ones(n_terms) if hidden_weights is None else np.asarray(hidden_weights)
-    sound = weights.shape == (n_terms,) and (n_terms == 0 or weights.dtype.kind in "biuf")
-    if not sound or not (weights >= 0).all() or (weights > np.finfo(np.float32).max).any():
+    is_numeric = weights.shape == (n_terms,) and (n_terms == 0 or weights.dtype.kind in "biuf")
+    if not is_numeric or not (weights >= 0).all() or (weights > np.finfo(np.float32).max).any():
         raise ValueError(
-            f"hidden_weights must be {n_terms} numbers of at least 0, one for each item of hidden_layers and "
+            f"hidden_weights must be {n_terms} numbers of at least 0, one per item of hidden_layers and "
             f"hidden_models, got {hidden_weights!r}."
         )
     return tuple(float(weight) for weight in weights)
@@ -175,33 +174,33 @@ def _check_hidden_model(model: Any, argument: str, X: Rows) -> None:
     check_input_shape(model, X.shape[1:], argument)
     outputs = RowFunction(lambda x: {"outputs": call_frozen(model, x)}, X.shape[1:])(X[:1], ["outputs"])["outputs"]
     if outputs.ndim != 2:
-        raise ValueError(f"{argument} returns outputs of shape {outputs.shape}, (n_samples, n_classes) is wanted.")
+        raise ValueError(f"{argument} must return (n_samples, n_classes) probabilities, got the shape {outputs.shape}.")
     check_outputs(outputs, from_logits=False, argument=argument)
 
 
 def _count_units(model: keras.Model, key: LayerKey) -> int:
     shape = _find_layer(model, key).output.shape[1:]
     if None in shape:
-        raise ValueError(f"hidden_layers: layer {key!r} has outputs of shape {shape}: a fixed shape is wanted.")
+        raise ValueError(f"hidden_layers: layer {key!r} must have outputs of fixed shape, got {shape}.")
     return int(np.prod(shape))
 
 
 def _find_layer(model: keras.Model, key: LayerKey) -> keras.Layer:
     if not is_layer_graph(model):
         raise ValueError(
-            f"hidden_layers needs a Functional or Sequential classifier, got {type(model).__name__}: "
-            f"give `hidden_models` instead."
+            f"hidden_layers needs a Functional or Sequential classifier, got {type(model).__name__}. "
+            f"Pass `hidden_models` instead."
         )
     names = [layer.name for layer in model.layers]
     if isinstance(key, str) and key in names:
         return model.get_layer(key)
     if isinstance(key, int | np.integer) and -len(names) <= key < len(names):
         return model.layers[key]
-    raise ValueError(f"hidden_layers: the classifier has no layer {key!r}; it has {dict(enumerate(names))}.")
+    raise ValueError(f"hidden_layers: the classifier has no layer {key!r}. Its layers are {dict(enumerate(names))}.")
 
 
 def _with_hidden_outputs(model: keras.Model, hidden_layers: Mapping[LayerKey, int]) -> keras.Model:
-    """M with the outputs of its hidden layers beside its own; the layers are shared, not changed."""
+    """M with the outputs of its hidden layers in addition to its own. The layers are shared, not copied."""
     if not hidden_layers:
         return model
     hidden = [_find_layer(model, key).output for key in hidden_layers]

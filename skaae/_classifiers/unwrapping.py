@@ -1,4 +1,4 @@
-"""What is inside FrozenEstimators and Pipelines: the only place where they are taken apart."""
+"""The classifiers and steps inside FrozenEstimators and Pipelines. Only this module takes these apart."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""X: what is asked of its rows, and how they are read where they lie."""
+"""X: checks of its rows, and rows that are read without copying X."""

@@ -1,4 +1,4 @@
-"""X and y as scikit-learn reads them, with errors that name the argument, what came and what is wanted."""
+"""X and y as scikit-learn reads them, with error messages that say what was expected and what was found."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ DTYPES = (np.float64, np.float32)
 
 @contextmanager
 def explain_conversion_errors(X: Any) -> Iterator[None]:
-    """Refuse what the block would read as numbers though it means something else, and name X in the errors of NumPy.
+    """Raise an error if X has values that are not numbers but can be read as such, and name X in the errors of NumPy.
 
     Parameters
     ----------
     X : object
-        As it was given.
+        X as the user passed it.
 
     Raises
     ------
     ValueError, TypeError
-        If X holds dates, missing, complex or no numbers, has columns of one name, or is no array.
+        If X has dates, masked values, complex numbers or text, has columns of the same name, or is not an array.
 
     Examples
     --------
@@ -48,7 +48,7 @@ def explain_conversion_errors(X: Any) -> Iterator[None]:
     ValueError: X cannot be read as an array of numbers: could not convert string to float: 'cat'
     """
     check_readable(X)
-    # What overflows is infinite then, which the block refuses.
+    # A value that overflows becomes infinite, for which the block raises an error.
     with np.errstate(over="ignore", invalid="ignore"):
         try:
             yield
@@ -61,25 +61,25 @@ def explain_conversion_errors(X: Any) -> Iterator[None]:
 
 
 def _holds_reals(X: Any) -> bool:
-    """Whether X is an array of real numbers, which nothing can keep from being read."""
+    """Whether X is an array of real numbers, which can always be read."""
     return isinstance(X, np.ndarray) and X.dtype.kind in REAL_KINDS
 
 
 def check_finite_in_chunks(X: np.ndarray, estimator_name: str) -> None:
-    """Raise scikit-learn's ValueError if a value is NaN or infinite, without all of a memory map in memory.
+    """Raise the ValueError of scikit-learn if a value is NaN or infinite, without loading a memory map whole.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, ...)
     estimator_name : str
-        Of the estimator that takes X, for the error message.
+        Name of the estimator, for the error message.
     """
     for rows in chunks(X):
         assert_all_finite(rows, estimator_name=estimator_name, input_name="X")
 
 
 def read_samples(X: Any) -> np.ndarray:
-    """X as an array of numbers, where no estimator remembers its features.
+    """Read X as an array of numbers, without an estimator that checks its features.
 
     Parameters
     ----------
@@ -88,12 +88,12 @@ def read_samples(X: Any) -> np.ndarray:
     Returns
     -------
     X : ndarray of shape (n_samples, ...), float64 or float32
-        The very array if it is one of these.
+        The same array if it has one of these types already.
 
     Raises
     ------
     ValueError, TypeError
-        As `explain_conversion_errors`, or if X is empty or sparse, or a value is not finite or beyond float32.
+        As `explain_conversion_errors`. If X is empty or sparse, or a value is not finite or beyond float32.
     """
     with explain_conversion_errors(X):
         X = check_array(X, allow_nd=True, dtype=DTYPES, input_name="X")
@@ -102,7 +102,7 @@ def read_samples(X: Any) -> np.ndarray:
 
 
 def check_labels(y: Any) -> None:
-    """Raise if y has labels that are missing, or of types that have no order among each other.
+    """Raise if labels are missing, or have types that cannot be sorted.
 
     Parameters
     ----------
@@ -112,9 +112,9 @@ def check_labels(y: Any) -> None:
     Raises
     ------
     ValueError
-        If labels are masked, NaN, None or NA, or y is ragged.
+        If labels are masked, NaN, None or NA, or if y is ragged.
     TypeError
-        If strings and numbers, or others without an order, are mixed.
+        If y is sparse, or mixes types that cannot be compared, such as strings and numbers.
 
     Examples
     --------
@@ -122,13 +122,13 @@ def check_labels(y: Any) -> None:
     >>> check_labels(["cat", None])
     Traceback (most recent call last):
         ...
-    ValueError: y has 1 missing label(s), the first at 1 (None): a label for each sample is wanted.
+    ValueError: y must have a label for each sample, but 1 are missing, the first at index 1 (None).
     """
     if y is None:
-        return  # scikit-learn says better that y is required
+        return  # scikit-learn raises a better error
     check_unmasked(y, "y")
     if issparse(y):
-        raise TypeError("y is sparse: a dense array of labels is wanted, y.toarray().")
+        raise TypeError("y is sparse, but dense labels are required. Pass y.toarray().")
     try:
         labels = np.asarray(y)
     except ValueError as error:
@@ -136,18 +136,18 @@ def check_labels(y: Any) -> None:
     missing = np.flatnonzero(_missing(labels.ravel()))
     if len(missing):
         raise ValueError(
-            f"y has {len(missing)} missing label(s), the first at {missing[0]} ({labels.ravel()[missing[0]]}): a label "
-            f"for each sample is wanted."
+            f"y must have a label for each sample, but {len(missing)} are missing, the first at index {missing[0]} "
+            f"({labels.ravel()[missing[0]]})."
         )
     try:
         np.unique(labels)
     except TypeError as error:
         kinds = sorted({type(label).__name__ for label in labels.ravel()})
-        raise TypeError(f"y mixes labels of the types {kinds}: labels of one type are wanted.") from error
+        raise TypeError(f"y must have labels of one type, got labels of the types {kinds}.") from error
 
 
 def _missing(labels: np.ndarray) -> np.ndarray:
-    """Where there is None, NaN, NaT, or the NA of pandas, which is not imported for it."""
+    """Where labels are None, NaN, NaT or the NA of pandas, which is recognized without importing pandas."""
     if labels.dtype != object:
         return labels != labels
     names = ("NoneType", "NAType", "NaTType")

@@ -1,4 +1,4 @@
-"""Some rows of X and what they have in common, without a copy of them: X may be larger than memory."""
+"""Subsets of the rows of X and their statistics, without copies: X may be larger than memory."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ BYTES_PER_BLOCK = 2**21
 
 @dataclass(frozen=True, eq=False)
 class RowSubset:
-    """Some rows of an array, read when they are asked for.
+    """Some rows of an array, which are read only when they are needed.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, ...)
-        Possibly a memory map; never copied whole.
+        May be a memory map. It is never copied whole.
     indices : ndarray of int
-        Which rows.
+        Numbers of the rows.
 
     Examples
     --------
@@ -44,7 +44,7 @@ class RowSubset:
         return len(self.indices)
 
     def __getitem__(self, places: slice | np.ndarray) -> np.ndarray:
-        """Copy of the rows at these places of the subset."""
+        """Copy the rows at these places of the subset."""
         return self.X[self.indices[places]]
 
     @property
@@ -57,7 +57,7 @@ class RowSubset:
 
     @cached_property
     def statistics(self) -> Statistics:
-        """What its rows have in common: read once, since that may be all of a file."""
+        """Statistics of the rows. They are computed once, since this may read a whole file."""
         return Statistics.of_chunks(self)
 
 
@@ -135,7 +135,7 @@ class Pages:
 
 
 def _shared_map(array: np.ndarray) -> mmap.mmap | None:
-    """The memory map that the array is a view of, if its pages are those of the file."""
+    """The memory map that the array is a view of, or None. None also for a map with private pages."""
     owner: np.ndarray | None = None
     base: Any = array
     while isinstance(base, np.ndarray):
@@ -145,18 +145,18 @@ def _shared_map(array: np.ndarray) -> mmap.mmap | None:
 
 
 def chunks(X: Rows, n_bytes: int | None = None) -> Iterator[np.ndarray]:
-    """Rows of X, one chunk of bounded size after the other.
+    """Iterate over the rows of X in chunks of bounded size.
 
     Parameters
     ----------
     X : ndarray or RowSubset of shape (n_samples, ...)
     n_bytes : int or None, default=None
-        Largest size of a chunk; None: 4 MiB.
+        Largest size of a chunk. None: 4 MiB.
 
     Yields
     ------
     rows : ndarray of shape (n_rows, ...)
-        At most `n_bytes`, but a row at least.
+        At most `n_bytes`, but at least one row.
     """
     n_rows = max(1, (n_bytes or BYTES_PER_CHUNK) // (X.dtype.itemsize * int(np.prod(X.shape[1:]))))
     pages = Pages(X)
@@ -167,7 +167,7 @@ def chunks(X: Rows, n_bytes: int | None = None) -> Iterator[np.ndarray]:
 
 
 def as_float32(X: Rows) -> np.ndarray:
-    """One copy of all rows, float32, or the very array if it is that already."""
+    """Copy all rows into a float32 array, or return X itself if it is one already."""
     if isinstance(X, np.ndarray):
         return X.astype(np.float32, copy=False)
     copy = np.empty(X.shape, np.float32)
@@ -180,14 +180,14 @@ def as_float32(X: Rows) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What the rows of X have in common.
+    """Moments and ranges of the features of X.
 
     Parameters
     ----------
     mean, variance : ndarray of shape (n_features,), float64
-        Of the last axis of X.
+        Along the last axis of X.
     lowest, highest : ndarray of shape (n_features,)
-        Least and largest value of the last axis.
+        Smallest and largest value, along the last axis.
     """
 
     mean: np.ndarray
@@ -197,7 +197,7 @@ class Statistics:
 
     @classmethod
     def of(cls, X: Rows) -> Statistics:
-        """Of all rows of X, chunk by chunk.
+        """Compute the statistics of all rows of X, chunk by chunk.
 
         Parameters
         ----------
@@ -218,7 +218,7 @@ class Statistics:
 
     @classmethod
     def of_chunks(cls, X: Rows) -> Statistics:
-        """The same, read from all rows of X."""
+        """Compute the statistics like `of`, without looking for a previous result."""
         total, n_values = cls._of_chunk(next(chunks(X))), 0
         for rows in chunks(X):
             n_rows = rows.size // rows.shape[-1]
@@ -228,7 +228,7 @@ class Statistics:
 
     @property
     def spread(self) -> np.ndarray:
-        """Standard deviation of each feature, float64; of one that does not vary the mean of the others.
+        """Standard deviation of each feature, float64. A constant feature gets the mean of the others.
 
         Examples
         --------
@@ -243,7 +243,7 @@ class Statistics:
 
     @property
     def in_unit_interval(self) -> bool:
-        """Whether all values are in [0, 1], as those of images or of min-max scaled features."""
+        """Whether all values are in [0, 1], as in images or min-max scaled features."""
         return bool(self.lowest.min() >= 0 and self.highest.max() <= 1)
 
     @classmethod
@@ -253,7 +253,7 @@ class Statistics:
         return cls(*moments, rows.min(axis=0), rows.max(axis=0))
 
     def _with(self, others: Statistics, share: float) -> Statistics:
-        """Those of both, of which `share` is the part of the others (Chan, Golub and LeVeque, 1979)."""
+        """Combine two sets of rows, of which the others are this `share` (Chan, Golub and LeVeque, 1979)."""
         difference = others.mean - self.mean
         return Statistics(
             self.mean + share * difference,

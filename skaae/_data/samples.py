@@ -1,4 +1,4 @@
-"""What is asked of samples, with NumPy alone: real numbers that float32 can hold, in the shape of fit."""
+"""Checks of samples that need only NumPy: real numbers within the range of float32, in the shape of fit."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ import numpy as np
 
 from skaae._data.rows import chunks
 
-# Of a NumPy dtype: bool, signed and unsigned integers, floats.
+# Kinds of NumPy dtypes: bool, signed and unsigned integers, floats.
 REAL_KINDS = "biuf"
 
 
 def check_readable(X: Any) -> None:
-    """Raise unless X is of a kind that is read as numbers without changing what it means."""
+    """Raise unless X can be read as numbers without changing its meaning."""
     check_unmasked(X, "X")
     if hasattr(X, "collect"):
-        raise TypeError(f"X is a {type(X).__name__}, whose rows are not there yet: X.collect() is wanted.")
+        raise TypeError(f"X is a {type(X).__name__}, whose rows are not computed yet. Pass X.collect().")
     if is_frame(X):
         _check_columns(X)
         return
     dtype = getattr(X, "dtype", None)
     kind = getattr(dtype, "kind", "f")
     if kind == "c":
-        raise ValueError(f"Complex data not supported: X has the dtype {dtype}, real numbers are wanted.")
+        raise ValueError(f"Complex data not supported: X must have real numbers, got the dtype {dtype}.")
     if kind in "mMV":
-        raise TypeError(f"X has the dtype {dtype}: numbers are wanted; turn it into numbers that mean something first.")
+        raise TypeError(f"X must have numbers, got the dtype {dtype}. Convert it to numbers first.")
 
 
 def check_unmasked(values: Any, name: str) -> None:
-    """Raise a ValueError if values are masked, since the numbers behind a mask would be used."""
+    """Raise a ValueError if values are masked: NumPy would use the numbers behind the mask."""
     n_masked = int(np.ma.getmaskarray(values).sum()) if isinstance(values, np.ma.MaskedArray) else 0
     if n_masked:
         raise ValueError(
-            f"{name} is a masked array of which {n_masked} values are masked: fill or impute them, {name}.filled(...)."
+            f"{name} is a masked array with {n_masked} masked values. Impute them or pass {name}.filled(...)."
         )
 
 
@@ -44,34 +44,36 @@ def is_frame(X: Any) -> bool:
 
 
 def _check_columns(X: Any) -> None:
-    """Raise if the columns of a DataFrame have one name, are sparse, or hold no numbers."""
+    """Raise if columns of a DataFrame have the same name, are sparse, or do not have numbers."""
     names = list(X.columns)
     doubled = sorted({str(name) for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if doubled:
-        raise ValueError(f"X has several columns of the name(s) {doubled}: a name of its own for each is wanted.")
+        raise ValueError(f"X must have unique column names, got several columns named {doubled}.")
     dtypes = dict(X.schema.items() if hasattr(X, "schema") else X.dtypes.items())
     if dtypes and all(str(dtype).startswith("Sparse") for dtype in dtypes.values()):
-        raise TypeError("X is a sparse DataFrame, dense data is required: X.sparse.to_dense().")
+        raise TypeError("X is a sparse DataFrame, but dense data is required. Pass X.sparse.to_dense().")
     text = [name for name, dtype in dtypes.items() if not _holds_numbers(X, name, dtype)]
     if text:
         raise ValueError(
-            f"X has columns that hold no numbers: {text}. Encode them before the detector, for instance "
-            f"make_pipeline(ColumnTransformer(...), detector), with the classifier that comes after the encoding."
+            f"X has columns that hold no numbers: {text}. Encode them before the detector, as in "
+            f"make_pipeline(ColumnTransformer(...), detector), and pass the detector the classifier that follows the "
+            f"encoding."
         )
 
 
 def _holds_numbers(X: Any, name: Any, dtype: Any) -> bool:
-    """Whether a column is of numbers, or of objects or text that can be read as numbers."""
+    """Whether a column has numbers, or objects or text that can be read as numbers."""
     if hasattr(dtype, "is_numeric"):  # polars
         certain, refused = dtype.is_numeric() or str(dtype) == "Boolean", dtype.is_temporal()
     else:
         kind = getattr(dtype, "kind", "O")
-        # Complex numbers have an error of their own.
+        # Complex numbers raise their own error.
         certain, refused = kind in REAL_KINDS + "c", kind in "mMV"
     return bool(certain or (not refused and error_of_conversion(X[name]) is None))
 
 
 def error_of_conversion(values: Any) -> Exception | None:
+    """Return the error that NumPy raises when it converts the values to float64, or None."""
     try:
         np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
@@ -80,43 +82,43 @@ def error_of_conversion(values: Any) -> Exception | None:
 
 
 def check_float32_range(X: np.ndarray) -> None:
-    """Raise a ValueError if a value is finite in float64 but not in float32, in which Keras computes."""
+    """Raise a ValueError if a value is finite in float64 but not in float32, the precision of Keras."""
     limit = np.finfo(np.float32).max
     if X.dtype == np.float32 or not X.size:
         return
     if any(rows.max() > limit or rows.min() < -limit for rows in chunks(X)):
-        raise ValueError(f"X contains values beyond {limit:.3g}, the largest float32: scale them first.")
+        raise ValueError(f"X contains values beyond {limit:.3g}, the largest float32. Scale X.")
 
 
 def check_sample_shape(X: np.ndarray, sample_shape: tuple[int, ...], name: str) -> None:
-    """Raise a ValueError that names both shapes unless the samples look like those of fit."""
+    """Raise a ValueError unless the samples have the shape of those of fit."""
     if X.shape[1:] != sample_shape:
         raise ValueError(
-            f"X has samples of shape {X.shape[1:]}, but {name} is expecting samples of shape {sample_shape}, as in fit."
+            f"X has samples of shape {X.shape[1:]}, but {name} was fitted with samples of shape {sample_shape}."
         )
 
 
 def as_samples(X: Any, sample_shape: tuple[int, ...], name: str) -> np.ndarray:
-    """Check samples as an estimator of scikit-learn does, without scikit-learn.
+    """Check samples like an estimator of scikit-learn, without scikit-learn.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, *sample_shape)
     sample_shape : tuple of int
     name : str
-        Of the class that takes them, for the error message.
+        Name of the class that uses the samples, for error messages.
 
     Returns
     -------
     X : ndarray of shape (n_samples, *sample_shape), float32 or float64
-        Not copied if it is that already; float64 for any other type.
+        The same array if it has one of these types already, else float64.
 
     Raises
     ------
     TypeError
         If X is sparse or a np.matrix, or holds dates.
     ValueError
-        If X is not numeric, not of this shape, empty, or has NaN or infinity, or masked values.
+        If X is not numeric, has another shape, is empty, or contains NaN, infinity or masked values.
 
     Examples
     --------
@@ -134,55 +136,55 @@ def as_samples(X: Any, sample_shape: tuple[int, ...], name: str) -> np.ndarray:
         raise ValueError(f"X has {X.shape[1]} features, but {name} is expecting {sample_shape[0]} features as input.")
     check_sample_shape(X, sample_shape, name)
     if len(X) == 0:
-        raise ValueError(f"X has no samples: shape {X.shape}, at least 1 sample is wanted.")
+        raise ValueError(f"X must have at least 1 sample, got an array of shape {X.shape}.")
     _check_finite(X)
     return X
 
 
 def check_feature_names(X: Any, names: Sequence[str] | None) -> None:
-    """Raise a ValueError if X is a DataFrame whose columns are not those of fit, in their order."""
+    """Raise a ValueError if X is a DataFrame whose columns differ from those of fit, or are in another order."""
     columns = getattr(X, "columns", None)
     if names is None or columns is None or list(columns) == list(names):
         return
     unknown, missing = sorted(set(map(str, columns)) - set(names)), sorted(set(names) - set(map(str, columns)))
     raise ValueError(
-        f"The feature names of X should match those of fit, in the same order. Not seen at fit: {unknown}; seen at "
-        f"fit, yet now missing: {missing}."
+        f"The feature names should match those that were passed during fit, in the same order. Feature names unseen at "
+        f"fit time: {unknown}. Feature names seen at fit time, yet now missing: {missing}."
     )
 
 
 def _as_floats(X: Any) -> np.ndarray:
     if hasattr(X, "toarray"):
-        raise TypeError("X is sparse, but dense data is wanted: use X.toarray().")
+        raise TypeError("X is sparse, but dense data is required. Pass X.toarray().")
     if isinstance(X, np.matrix):
-        raise TypeError("X is a np.matrix, which is not supported: use np.asarray(X).")
+        raise TypeError("X is a np.matrix, which is not supported. Pass np.asarray(X).")
     try:
         X = np.asarray(X)
         if X.dtype.kind == "c":
             raise ValueError(f"X has the dtype {X.dtype}: complex data is not supported.")
-        with np.errstate(over="ignore"):  # the infinity that comes of it has an error of its own
+        with np.errstate(over="ignore"):  # the resulting infinity raises its own error
             return X if X.dtype in (np.float32, np.float64) else X.astype(np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"X must be an array of numbers: {error}") from error
 
 
 def _check_dimensions(X: np.ndarray, sample_shape: tuple[int, ...]) -> None:
-    wanted = len(sample_shape) + 1
-    if X.ndim == wanted:
+    n_dimensions = len(sample_shape) + 1
+    if X.ndim == n_dimensions:
         return
     advice = ""
-    if X.ndim == 1 and wanted == 2:
+    if X.ndim == 1 and n_dimensions == 2:
         advice = (
             " Reshape with X.reshape(-1, 1) if it is a single feature or X.reshape(1, -1) if it is a single sample."
         )
     raise ValueError(
-        f"Expected {wanted}D array, got {X.ndim}D array of shape {X.shape} instead: X must have the shape "
+        f"Expected {n_dimensions}D array, got {X.ndim}D array of shape {X.shape} instead: X must have the shape "
         f"(n_samples, {', '.join(map(str, sample_shape))}).{advice}"
     )
 
 
 def _check_finite(X: np.ndarray) -> None:
-    # The sum is finite if all values are, and needs no array of booleans (it may overflow, then all are looked at).
+    # If the sum is finite, so are all values: no array of booleans is needed. Otherwise each value is checked.
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(X.sum()):
             return

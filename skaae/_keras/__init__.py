@@ -1,1 +1,1 @@
-"""What is asked of Keras and TensorFlow: models, logits, compiled inference, seeds, processes."""
+"""The layer above Keras and TensorFlow: models, logits, compiled inference, devices, seeds, processes."""

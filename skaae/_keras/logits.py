@@ -1,4 +1,4 @@
-"""What the outputs of a classifier mean: logits, before whatever activation made probabilities of them."""
+"""The logits of a classifier: the values before the activation that turns them into probabilities."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ PASS_THROUGH = ("Identity", "Cast", "StopGradient")
 
 
 def class_logits(outputs: tf.Tensor, from_logits: bool) -> tf.Tensor:
-    """Logits of all classes behind the outputs of a classifier, inside a graph.
+    """Logits of all classes for the outputs of a classifier, inside a graph.
 
-    Where the outputs come from a softmax or a sigmoid, these are the values before it. Otherwise
-    they are the logarithms of the probabilities, floored at the smallest normal float32.
+    If the outputs come from a softmax or a sigmoid, the logits are its inputs. Otherwise they are the logarithms of
+    the probabilities, floored at the smallest normal float32.
 
     Parameters
     ----------
     outputs : tf.Tensor of shape (n_samples, n_classes) or (n_samples, 1)
-        One column is the second of two classes.
+        A single column stands for the second of two classes.
     from_logits : bool
-        Whether the outputs are logits already.
+        Whether the outputs are logits.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def class_logits(outputs: tf.Tensor, from_logits: bool) -> tf.Tensor:
 
 
 def end_in_activation(outputs: tf.Tensor) -> bool:
-    """Whether outputs come from a softmax or a sigmoid, inside a graph; False also where it cannot be seen.
+    """Whether outputs come from a softmax or a sigmoid, inside a graph. False also if the graph does not show it.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def end_in_activation(outputs: tf.Tensor) -> bool:
 
 
 def _before(outputs: tf.Tensor, activation: str) -> tf.Tensor | None:
-    """The values that went into the activation which made the outputs, or None if they came otherwise."""
+    """The inputs of the activation that made the outputs, or None if another operation made them."""
     operation = outputs.op
     while operation.type in PASS_THROUGH:
         operation = operation.inputs[0].op
@@ -67,23 +67,23 @@ def _floored_log(probabilities: tf.Tensor) -> tf.Tensor:
 
 
 def check_outputs(outputs: np.ndarray, from_logits: bool, argument: str = "classifier") -> None:
-    """Raise a ValueError that names `argument` unless the outputs of a model are what they are said to be."""
+    """Raise a ValueError that names `argument` unless the outputs are finite, and probabilities or logits as stated."""
     if not np.isfinite(outputs).all():
-        raise ValueError(f"{argument} returned NaN or infinity for rows of X: finite predictions are wanted.")
+        raise ValueError(f"{argument} must return finite predictions, but returned NaN or infinity for rows of X.")
     if from_logits:
         return
     if not are_probabilities(outputs):
         sums = _sums(outputs)
         worst = sums[np.abs(sums - 1).argmax()]
         raise ValueError(
-            f"{argument} returned values from {outputs.min():.4g} to {outputs.max():.4g} with a row that sums to "
-            f"{worst:.4g}: these are no probabilities. If they are logits, say so: "
+            f"{argument} must return probabilities, but returned values from {outputs.min():.4g} to "
+            f"{outputs.max():.4g} with a row that sums to {worst:.4g}. If these are logits, pass "
             f"FrozenKerasModel(model, from_logits=True)."
         )
 
 
 def are_probabilities(outputs: np.ndarray) -> bool:
-    """Whether all rows lie in [0, 1] and sum to 1; one column is the probability of the second of two classes."""
+    """Whether all values are in [0, 1] and all rows sum to 1. A single column needs no sum."""
     in_range = outputs.min() >= 0 and outputs.max() <= 1 + SUM_TOLERANCE
     return bool(in_range and (np.abs(_sums(outputs) - 1) <= SUM_TOLERANCE).all())
 
@@ -93,18 +93,18 @@ def _sums(outputs: np.ndarray) -> np.ndarray:
 
 
 def count_classes(model: keras.Model, argument: str = "classifier") -> int:
-    """Count the classes that the model tells apart: its outputs, or 2 for a single one."""
+    """Count the classes of the model: its outputs, or 2 for a single output."""
     shape = _output_shape(model, argument)
     if len(shape) != 2 or shape[1] is None:
-        raise ValueError(f"{argument} returns outputs of shape {shape}: (n_samples, n_classes) is wanted.")
+        raise ValueError(f"{argument} must return outputs of shape (n_samples, n_classes), got the shape {shape}.")
     return max(2, shape[1])
 
 
 def _output_shape(model: keras.Model, argument: str) -> tuple[int | None, ...]:
     if getattr(model, "outputs", None):
         return tuple(model.outputs[0].shape)
-    # A subclassed model knows the shape of its input from its first call, but not that of its output.
+    # After its first call a subclassed model knows the shape of its input, but not that of its output.
     outputs = call_frozen(model, zeros(model.get_build_config()["input_shape"][1:]))
     if not tf.is_tensor(outputs):
-        raise ValueError(f"{argument} returns {type(outputs).__name__}: a model with one output is wanted.")
+        raise ValueError(f"{argument} must return one output, got {type(outputs).__name__}.")
     return (None, *outputs.shape[1:])

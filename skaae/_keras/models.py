@@ -1,4 +1,4 @@
-"""What is asked of a Keras model that a user hands over: shapes that fit, a copy, a fingerprint."""
+"""Keras models of the user: checks of their shapes, copies, variables and fingerprints."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import tensorflow as tf
 
 if keras.backend.backend() != "tensorflow":
     raise ImportError(
-        f"skaae needs Keras on TensorFlow, but Keras runs on {keras.backend.backend()!r}: "
-        "set the environment variable KERAS_BACKEND=tensorflow before Keras is imported."
+        f"skaae needs Keras with the TensorFlow backend, but Keras uses {keras.backend.backend()!r}. "
+        "Set the environment variable KERAS_BACKEND=tensorflow before Keras is imported."
     )
 
 
@@ -24,25 +24,25 @@ def check_one_input_one_output(model: keras.Model, argument: str) -> None:
         tensors = getattr(model, kind, None)
         if tensors is not None and len(tensors) != 1:
             raise ValueError(
-                f"{argument} has {len(tensors)} {kind}: {[tensor.name for tensor in tensors]}. "
-                f"A model with one input and one output is wanted."
+                f"{argument} must have one input and one output, but has {len(tensors)} {kind}: "
+                f"{[tensor.name for tensor in tensors]}."
             )
 
 
 def check_input_shape(model: keras.Model, sample_shape: Sequence[int], argument: str) -> None:
     """Raise a ValueError that names `argument` unless the model accepts rows of `sample_shape`.
 
-    A model that is not built yet accepts whatever it is given first.
+    A model that is not built yet accepts any shape.
     """
     if getattr(model, "inputs", None):
-        wanted = tuple(model.inputs[0].shape[1:])
+        expected = tuple(model.inputs[0].shape[1:])
     elif model.built:
-        wanted = tuple(model.get_build_config()["input_shape"][1:])
+        expected = tuple(model.get_build_config()["input_shape"][1:])
     else:
         return
-    if not _shapes_fit(wanted, sample_shape):
+    if not _shapes_fit(expected, sample_shape):
         raise ValueError(
-            f"{argument} takes samples of shape {wanted}, but a sample of X has the shape {tuple(sample_shape)}."
+            f"{argument} expects samples of shape {expected}, but gets samples of shape {tuple(sample_shape)}."
         )
 
 
@@ -50,8 +50,8 @@ def check_output_shape(output_shape: Sequence[int | None], sample_shape: Sequenc
     """Raise a ValueError that names `argument` unless its output has the shape of a sample of X."""
     if not _shapes_fit(output_shape, sample_shape):
         raise ValueError(
-            f"{argument} returns samples of shape {tuple(output_shape)}, but it has to return the shape that it is "
-            f"given, {tuple(sample_shape)}: the shape of a sample of X."
+            f"{argument} must return samples of the shape of X, {tuple(sample_shape)}, but returns samples of shape "
+            f"{tuple(output_shape)}."
         )
 
 
@@ -63,7 +63,7 @@ def _shapes_fit(shape: Sequence[int | None], sample_shape: Sequence[int]) -> boo
 
 
 def is_layer_graph(model: keras.Model) -> bool:
-    """Whether the model is built, and Functional or Sequential, so that its layers have outputs of their own."""
+    """Whether the model is built, and Functional or Sequential, so that each layer has an output."""
     return bool(getattr(model, "inputs", None)) and (
         isinstance(model, keras.Sequential) or hasattr(model, "operations")
     )
@@ -85,8 +85,7 @@ def copy_model(model: keras.Model, argument: str) -> keras.Model:
     Raises
     ------
     TypeError
-        If it is no Keras model, or if its class, or that of one of its layers, cannot be made from
-        its configuration.
+        If it is not a Keras model, or if its class or the class of a layer cannot be created from its configuration.
     """
     if not isinstance(model, keras.Model):
         raise TypeError(f"{argument} must be a keras.Model, got {type(model).__name__}.")
@@ -96,8 +95,8 @@ def copy_model(model: keras.Model, argument: str) -> keras.Model:
         )
     except (NotImplementedError, TypeError, ValueError) as error:
         raise TypeError(
-            f"{argument} cannot be copied: {type(model).__name__} has to implement get_config, with everything its "
-            f"constructor needs (see keras.saving.register_keras_serializable)."
+            f"{argument} cannot be copied: {type(model).__name__} must implement get_config, which returns all "
+            f"arguments of its constructor (see keras.saving.register_keras_serializable)."
         ) from error
     if model.built and model.weights:
         if not copy.built:
@@ -107,7 +106,7 @@ def copy_model(model: keras.Model, argument: str) -> keras.Model:
 
 
 def variables_of(model: keras.Layer) -> list[dict[str, np.ndarray]]:
-    """Arrays of each layer that has any, by the names that Keras gives them in its own files.
+    """Arrays of each layer that has variables, under the names that Keras uses in its files.
 
     Parameters
     ----------
@@ -120,19 +119,21 @@ def variables_of(model: keras.Layer) -> list[dict[str, np.ndarray]]:
     Raises
     ------
     TypeError
-        If a layer has learned a vocabulary, which is no array.
+        If a layer has a vocabulary, which is not an array.
     """
     layers = _layers_with_variables(model)
     with_assets = [layer.name for layer in model._flatten_layers() if hasattr(layer, "save_assets")]
     if with_assets:
-        raise TypeError(f"the layers {with_assets} have vocabularies; put them before the detector.")
+        raise TypeError(
+            f"The layers {with_assets} have vocabularies, which are not saved. Put them before the detector."
+        )
     return [{name: np.array(tf.convert_to_tensor(value)) for name, value in own.items()} for _, own in layers]
 
 
 def load_variables(model: keras.Layer, variables: Sequence[Mapping[str, np.ndarray]]) -> None:
-    """Set what `variables_of` found in a model of the same architecture.
+    """Set the variables that `variables_of` returned for a model of the same architecture.
 
-    Not ``set_weights``: layers derive values from their arrays, as Normalization does, when they are loaded.
+    ``set_weights`` is not enough: layers such as Normalization derive values from their arrays when loaded.
     """
     for (layer, _), own in zip(_layers_with_variables(model), variables, strict=True):
         layer.load_own_variables(own)
@@ -146,16 +147,16 @@ def _layers_with_variables(model: keras.Layer) -> list[tuple[keras.Layer, dict[s
 
 
 def call_frozen(model: keras.Model, x: tf.Tensor) -> Any:
-    """Call a model so that nothing is written to it: no statistics, no seeds, no regularization losses."""
+    """Call a model without changing it: its statistics, seeds and regularization losses are not updated."""
     with keras.StatelessScope():
         return model(x, training=False)
 
 
 def fingerprint(model: keras.Model) -> str:
-    """Hash of architecture and weights, equal for two models that differ in automatic layer names only.
+    """Hash of architecture and weights. Models that differ only in automatic layer names have equal hashes.
 
-    Keras numbers the layers of a process ("dense_12"), so that names change from one build to
-    the next; joblib cannot hash a Keras object, since its state changes with the clock.
+    Keras numbers the layers of a process ("dense_12"), so names differ between two builds. joblib cannot hash a Keras
+    object, whose state changes with the clock.
 
     Examples
     --------
@@ -173,7 +174,7 @@ def fingerprint(model: keras.Model) -> str:
 def _architecture(model: keras.Model) -> str:
     try:
         text = json.dumps(model.get_config(), sort_keys=True, default=str)
-    except NotImplementedError:  # a subclassed model without a configuration: its weights identify it
+    except NotImplementedError:  # a subclassed model without a configuration is identified by its weights
         return ""
     names = dict.fromkeys(layer.name for layer in model._flatten_layers())
     for index, name in enumerate(names):
@@ -182,5 +183,5 @@ def _architecture(model: keras.Model) -> str:
 
 
 def zeros(sample_shape: Sequence[int]) -> np.ndarray:
-    """One row of zeros, to build a model that is built when it is first called."""
+    """One row of zeros, with which to call a model for the first time."""
     return np.zeros((1, *sample_shape), dtype=np.float32)

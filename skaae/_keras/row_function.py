@@ -48,12 +48,12 @@ class Graph:
         self._captured = self._traced.captured_inputs
 
     def __call__(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Over TensorFlow's threads, parts that do not wait for each other at the same time."""
+        """Call the graph with the threads of TensorFlow, which run independent parts at the same time."""
         outputs: dict[str, tf.Tensor] = self._traced(x)
         return outputs
 
     def call_in_this_thread(self, x: np.ndarray) -> dict[str, tf.Tensor]:
-        """In this thread, past what TensorFlow does around a call: the quicker way for few rows, with the same bits."""
+        """Call the graph in this thread, without the overhead of a TensorFlow function. This is faster for few rows."""
         outputs = tf.raw_ops.StatefulPartitionedCall(args=[x, *self._captured], Tout=self._types, f=self._traced)
         return dict(zip(self._names, outputs, strict=True))
 

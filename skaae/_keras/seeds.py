@@ -1,4 +1,4 @@
-"""Seeding that ends with the block: fit draws what it needs and leaves every global state as found."""
+"""Seeding for the duration of a block, which leaves all global random states unchanged."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def draw_seed(random_state: int | np.random.RandomState | None) -> int:
     Parameters
     ----------
     random_state : int, RandomState instance or None
-        An int is the seed; an instance is drawn from; None takes fresh entropy from the
-        operating system, since drawing from NumPy's global state would change it.
+        An int is the seed itself. A RandomState draws the seed. None takes entropy from the operating system, since
+        drawing from the global state of NumPy would change it.
 
     Returns
     -------
@@ -52,7 +52,8 @@ def draw_seed(random_state: int | np.random.RandomState | None) -> int:
 def temporary_seed(seed: int) -> Iterator[None]:
     """Seed Python, NumPy, TensorFlow and Keras inside the block, and restore their states after it.
 
-    TensorFlow's op determinism, which scikeras switches on, is restored too. Another thread waits until the block ends.
+    The op determinism of TensorFlow, which scikeras switches on, is restored too. Other threads that enter such a block
+    wait until this one ends.
 
     Parameters
     ----------

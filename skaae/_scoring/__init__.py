@@ -1,1 +1,1 @@
-"""From x to S(x), the threshold, and what follows from both."""
+"""The score S(x), the threshold, and the decisions that follow from both."""

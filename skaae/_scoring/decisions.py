@@ -1,4 +1,4 @@
-"""What follows from S(x) and the threshold: labels, the repaired rows, the corrected predictions. NumPy only."""
+"""Decisions from S(x) and the threshold: labels, repaired rows and corrected predictions. Needs only NumPy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Correction(dict[str, Any]):
-    """The result of `correct`: a dict whose values are attributes too.
+    """The result of `correct`: a dict whose values are also attributes.
 
     Examples
     --------
@@ -29,7 +29,7 @@ class Correction(dict[str, Any]):
 
 
 def check_repairable(is_finite: np.ndarray) -> None:
-    """Raise a ValueError that names the samples for which the networks overflow, so that nothing corrects them.
+    """Raise a ValueError if the networks overflow for a sample, which then cannot be corrected.
 
     Parameters
     ----------
@@ -38,17 +38,17 @@ def check_repairable(is_finite: np.ndarray) -> None:
     overflowed = np.flatnonzero(~is_finite)
     if len(overflowed):
         raise ValueError(
-            f"X has {len(overflowed)} sample(s), the first is number {overflowed[0]}, so large that the classifier or "
-            f"the autoencoder return NaN or infinity: predict flags them, and nothing corrects them. Scale or clip X, "
-            f"or leave them out."
+            f"X has {len(overflowed)} sample(s) for which the classifier or the autoencoder returns NaN or infinity, "
+            f"the first at index {overflowed[0]}. predict flags them, but they cannot be corrected. Scale or clip X, "
+            f"or remove these samples."
         )
 
 
 class DecisionsMixin:
     """The methods of a detector that compare S(x) with ``threshold_``.
 
-    The class that mixes it in has ``threshold_``, ``offset_``, ``classes_``, ``_checked(X)``, which
-    returns an ndarray, and ``_results(X, *names)``, of the results that `skaae._scoring.scorer` lists.
+    A subclass must have ``threshold_``, ``offset_``, ``classes_``, ``_checked(X)``, which returns an ndarray, and
+    ``_results(X, *names)``, which returns results listed in `skaae._scoring.scorer`.
     """
 
     _correction: Callable[..., Any] = Correction
@@ -63,7 +63,7 @@ class DecisionsMixin:
         def _results(self, X: Any, *names: str) -> dict[str, np.ndarray]: ...
 
     def adversarial_score(self, X: ArrayLike) -> np.ndarray:
-        """S(x), the divergence between the predictions on x and on x', label changes first.
+        """Compute S(x), the divergence between the predictions on x and on x'. Label changes score highest.
 
         Parameters
         ----------
@@ -73,21 +73,21 @@ class DecisionsMixin:
         Returns
         -------
         score : ndarray of shape (n_samples,), float64
-            Not below 0; high = adversarial. S(x), in nats, or above 1000 where the label of x' is
-            another and ``label_change_first`` is set. Infinite for a sample so large that classifier
-            or autoencoder return NaN or infinity, which is adversarial under any threshold.
+            At least 0. High scores are adversarial. S(x) in nats, or a value above 1000 if x' has another
+            label and ``label_change_first`` is set. Infinite, and so adversarial under any threshold, for a
+            sample so large that classifier or autoencoder return NaN or infinity.
 
         Raises
         ------
         NotFittedError
-            If the detector has not been fitted.
+            If the detector is not fitted.
         ValueError, TypeError
             If X does not fit.
         """
         return self._results(self._checked(X), "score")["score"]
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:
-        """-S(x), by scikit-learn's convention that high is normal.
+        """Compute -S(x): by the convention of scikit-learn, high scores are normal.
 
         Parameters
         ----------
@@ -101,7 +101,7 @@ class DecisionsMixin:
         return -self.adversarial_score(X)
 
     def decision_function(self, X: ArrayLike) -> np.ndarray:
-        """``score_samples(X) - offset_``: not below 0 exactly where `predict` is +1.
+        """Compute ``score_samples(X) - offset_``, which is at least 0 exactly where `predict` is +1.
 
         Parameters
         ----------
@@ -115,7 +115,7 @@ class DecisionsMixin:
         return self.score_samples(X) - self.offset_
 
     def predict(self, X: ArrayLike) -> np.ndarray:
-        """Tell normal from adversarial samples.
+        """Distinguish normal from adversarial samples.
 
         Parameters
         ----------
@@ -130,7 +130,7 @@ class DecisionsMixin:
         return np.where(self._is_adversarial(self._checked(X)), -1, 1)
 
     def reconstruct(self, X: ArrayLike) -> np.ndarray:
-        """X' = AE(x) of every sample, adversarial or not.
+        """Compute x' = AE(x) for every sample, adversarial or not.
 
         Parameters
         ----------
@@ -144,14 +144,14 @@ class DecisionsMixin:
         Raises
         ------
         ValueError
-            If X does not fit, or x' of a sample is NaN or infinite.
+            If X does not fit, or x' of a sample has NaN or infinity.
         """
         reconstruction = self._results(self._checked(X), "reconstruction")["reconstruction"]
         check_repairable(np.isfinite(reconstruction).reshape(len(reconstruction), -1).all(axis=1))
         return reconstruction
 
     def transform(self, X: ArrayLike) -> np.ndarray:
-        """X with its adversarial samples replaced by x', so that a classifier after it is corrected.
+        """Replace the adversarial samples of X by x', so that a classifier after the detector is corrected.
 
         Parameters
         ----------
@@ -161,12 +161,12 @@ class DecisionsMixin:
         Returns
         -------
         X_repaired : ndarray of the shape of X, float32 or float64 as X
-            Samples that are not flagged are returned bit for bit.
+            Samples that are not flagged are unchanged, bit for bit.
 
         Raises
         ------
         ValueError
-            If X does not fit, or a sample has an infinite score: there is no x' to replace it.
+            If X does not fit, or if a sample has an infinite score, so that no x' can replace it.
         """
         rows = self._checked(X)
         score = self._results(rows, "score")["score"]
@@ -178,7 +178,7 @@ class DecisionsMixin:
         return repaired
 
     def correct(self, X: ArrayLike) -> Any:
-        """Corrected class labels, with all that led to them.
+        """Predict corrected class labels, and return them with the results that they follow from.
 
         Parameters
         ----------
@@ -195,7 +195,7 @@ class DecisionsMixin:
         Raises
         ------
         ValueError
-            If X does not fit, or a sample has an infinite score: it has no label.
+            If X does not fit, or if a sample has an infinite score, so that it has no label.
         """
         results = self._results(self._checked(X), "score", "no_defense", "defense")
         check_repairable(np.isfinite(results["score"]))
@@ -210,7 +210,7 @@ class DecisionsMixin:
         )
 
     def _corrected_probabilities(self, X: ArrayLike) -> np.ndarray:
-        """M's probabilities of x' where x is adversarial, else those of x."""
+        """Probabilities M(x') where x is adversarial, else M(x)."""
         results = self._results(self._checked(X), "score", "probabilities", "probabilities_reconstructed")
         check_repairable(np.isfinite(results["score"]))
         flagged = results["score"] > self.threshold_

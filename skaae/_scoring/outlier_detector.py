@@ -1,4 +1,4 @@
-"""The decisions as scikit-learn has them: an outlier detector and transformer that sets its threshold."""
+"""The decisions as methods of scikit-learn: an outlier detector and transformer with a threshold."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class OutlierDetectorMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin, DecisionsMixin):
     """The methods of a fitted estimator that compare S(x) with ``threshold_``, or set it.
 
-    The class that mixes it in has ``_validated(X, reset)`` and ``_results(X, *names)``, the latter
-    of the results that `skaae._scoring.scorer` lists.
+    A subclass must have ``_validated(X, reset)`` and ``_results(X, *names)``, which returns results listed in
+    `skaae._scoring.scorer`.
     """
 
     _correction = Bunch
@@ -33,14 +33,14 @@ class OutlierDetectorMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin,
 
         def _validated(self, X: Any, reset: bool) -> np.ndarray: ...
 
-    # scikit-learn gives `set_output` to a `transform` that the class itself has.
+    # scikit-learn provides `set_output` only if the class itself defines `transform`.
     transform = DecisionsMixin.transform
 
     def infer_threshold(self, X: ArrayLike, threshold_percentile: float | None = None) -> Self:
         """Set ``threshold_`` and ``offset_`` from normal samples, without training.
 
-        The rate of false alarms is kept for samples like these, if neither the classifier nor the
-        autoencoder has been trained on them.
+        The promised rate of false alarms holds for samples like these, if neither the classifier nor the
+        autoencoder was trained on them.
 
         Parameters
         ----------

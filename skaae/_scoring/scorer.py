@@ -1,7 +1,7 @@
-"""From x to S(x): x' = AE(x), M(x), M(x') and the hidden terms, for any number of rows.
+"""The scorer: from x to x' = AE(x), M(x), M(x'), the hidden terms and S(x), for any number of rows.
 
-Where M is a Keras model all of it is one compiled graph. Otherwise M's ``predict_proba`` is called
-on x and on x', and the same equation takes the logarithms of its probabilities.
+If M is a Keras model, all of this is one compiled graph. Otherwise ``predict_proba`` of M is called for x and for x',
+and the same equation is computed from the logarithms of its probabilities.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from skaae._keras.row_function import RowFunction
 from skaae._training.defense import Defense
 
 ROWS_TO_TRY = 1000
-# Processors take so many numbers together at most; a rest is computed one by one, and rounded differently.
+# Processors compute up to so many numbers together. The remaining ones are computed singly and rounded differently.
 ROWS_TOGETHER = 16
 Results = dict[str, np.ndarray]
 Scorer = Callable[[Rows, Sequence[str]], Results]
@@ -36,11 +36,10 @@ def make_scorer(defense: Defense) -> Scorer:
     Returns
     -------
     scorer : callable
-        ``scorer(X, names)`` is a dict of ndarrays of length n_samples: "score", S(x), float64,
-        infinite where the networks overflow;
-        "reconstruction", x', float32; "no_defense" and "defense", the positions in ``classes_`` of
-        the labels that M gives x and x'; "probabilities" and "probabilities_reconstructed", M(x)
-        and M(x'), float64.
+        ``scorer(X, names)`` returns a dict of ndarrays of length n_samples: "score", S(x), float64, infinite
+        where the networks overflow; "reconstruction", x', float32; "no_defense" and "defense", the positions in
+        ``classes_`` of the labels that M predicts for x and x'; "probabilities" and
+        "probabilities_reconstructed", M(x) and M(x'), float64.
     """
     if isinstance(defense.classifier, PredictProbaClassifier):
         return PredictProbaScorer(defense, defense.classifier)
@@ -51,7 +50,7 @@ def score_graph(defense: Defense, x: tf.Tensor) -> dict[str, tf.Tensor]:
     """All results of `make_scorer` as one graph, where M is a Keras model."""
     reconstruction = tf.cast(call_frozen(defense.autoencoder, x), tf.float32)
     compared = compare_predictions(defense.score, defense.heads(x), defense.heads(reconstruction))
-    # M can be finite where x' is not: a saturated unit of M is.
+    # M can be finite where x' is not, for instance if its units saturate.
     is_finite = tf.reduce_all(tf.math.is_finite(reconstruction), axis=range(1, len(reconstruction.shape)))
     compared["score"] = tf.where(is_finite, compared["score"], tf.constant(math.inf, tf.float64))
     return {"reconstruction": reconstruction, **compared}
@@ -65,31 +64,31 @@ def reconstruction_graph(defense: Defense, x: tf.Tensor) -> dict[str, tf.Tensor]
 
 
 def check_finite(scorer: Scorer, X: Rows) -> None:
-    """Raise a ValueError that says what to change unless x' and S(x) are finite for these rows.
+    """Raise a ValueError unless x' and S(x) are finite for these rows.
 
     Parameters
     ----------
     scorer : callable
-        As `make_scorer` makes it.
+        Result of `make_scorer`.
     X : ndarray or RowSubset of shape (n_samples, ...)
-        Normal rows; the first `ROWS_TO_TRY` are tried.
+        Normal rows, of which the first `ROWS_TO_TRY` are checked.
     """
     rows = X[:ROWS_TO_TRY]
-    # x' first: scikit-learn's classifiers raise for one that is not finite.
-    for name, what in {"reconstruction": "the reconstruction x' = AE(x)", "score": "the score S(x)"}.items():
+    # Check x' first: classifiers of scikit-learn raise an error if it is not finite.
+    for name, what in {"reconstruction": "The reconstruction x' = AE(x)", "score": "The score S(x)"}.items():
         bad = ~np.isfinite(scorer(rows, [name])[name]).reshape(len(rows), -1).all(axis=1)
         if bad.any():
             raise ValueError(
-                f"{what} is not finite for {bad.sum()} of {len(rows)} rows of X: the autoencoder has diverged, or was "
-                f"given so. Try a smaller learning_rate, an optimizer with clipnorm=1.0, or another autoencoder; or "
-                f"scale X (StandardScaler)."
+                f"{what} is not finite for {bad.sum()} of {len(rows)} rows of X. The training diverged, or the given "
+                f"autoencoder had diverged before. Try a smaller learning_rate, an optimizer with clipnorm=1.0 or "
+                f"another autoencoder, or scale X (StandardScaler)."
             )
 
 
 def compare_predictions(
     score: AdversarialScore, logits: Sequence[tf.Tensor], logits_reconstructed: Sequence[tf.Tensor]
 ) -> dict[str, tf.Tensor]:
-    """All that follows from the logits of x and of x'."""
+    """Compute score, labels and probabilities from the logits of x and of x'."""
     return {
         "score": score.ranked(logits, logits_reconstructed),
         "no_defense": tf.argmax(logits[0], axis=1),
@@ -100,12 +99,12 @@ def compare_predictions(
 
 
 def padded(values: np.ndarray) -> np.ndarray:
-    """With rows of zeros up to a multiple of `ROWS_TOGETHER`, so that a row's logarithms do not depend on its place."""
+    """Append rows of zeros up to a multiple of `ROWS_TOGETHER`, so that results do not depend on the place of a row."""
     return np.pad(values, ((0, -len(values) % ROWS_TOGETHER), (0, 0)))
 
 
 class PredictProbaScorer:
-    """Scores with a classifier that is not a Keras model; the surrogate has no say in it.
+    """Scores with a classifier that is not a Keras model. The surrogate is not used.
 
     Parameters
     ----------
@@ -134,7 +133,7 @@ class PredictProbaScorer:
         hidden, hidden_reconstructed = list(outputs.values())[:n_terms], list(outputs.values())[n_terms:]
         probabilities = self.classifier.predict_proba(X)
         is_finite = np.isfinite(reconstruction).reshape(len(X), -1).all(axis=1)
-        # scikit-learn's classifiers refuse an x' that is not finite.
+        # Classifiers of scikit-learn raise an error if x' is not finite.
         repaired = np.where(is_finite[:, None], reconstruction, 0).astype(X.dtype)
         probabilities_reconstructed = self.classifier.predict_proba(repaired)
         terms = [floored_logarithms(probabilities), *hidden]

@@ -1,4 +1,4 @@
-"""The threshold is a promise: which rows set it, and which of their scores it is."""
+"""The threshold: which rows are set aside for it, and which quantile of their scores it is."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from skaae._utils.warnings import warn
 
 
 def split_rows(n_samples: int, calibration_fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Part the rows into those that train the autoencoder and those that set the threshold.
+    """Split the rows into those that train the autoencoder and those that set the threshold.
 
     Parameters
     ----------
     n_samples : int
     calibration_fraction : float
-        In [0, 1). With 0, the training rows set the threshold too.
+        In [0, 1). With 0 the training rows also set the threshold.
     seed : int
 
     Returns
@@ -27,7 +27,7 @@ def split_rows(n_samples: int, calibration_fraction: float, seed: int) -> tuple[
     Raises
     ------
     ValueError
-        If no row is left for training.
+        If no row remains for training.
 
     Examples
     --------
@@ -44,7 +44,7 @@ def split_rows(n_samples: int, calibration_fraction: float, seed: int) -> tuple[
 
 
 def split_labeled_rows(y: np.ndarray, calibration_fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Part the rows as `split_rows` does, with a row of each class among those for training.
+    """Split the rows like `split_rows`, with at least one training row of each class.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def split_labeled_rows(y: np.ndarray, calibration_fraction: float, seed: int) ->
     Raises
     ------
     ValueError
-        If there are too few rows for that.
+        If there are too few rows.
 
     Examples
     --------
@@ -85,25 +85,25 @@ def split_labeled_rows(y: np.ndarray, calibration_fraction: float, seed: int) ->
 def _count_calibration_rows(n_samples: int, calibration_fraction: float, n_kept: int) -> int:
     n_calibration = max(1, math.ceil(round(calibration_fraction * n_samples, 6)))
     if n_calibration > n_samples - n_kept:
-        wanted = "no row for training" if n_kept == 1 else f"no row of some of the {n_kept} classes for training"
+        rest = "no row for training" if n_kept == 1 else f"too few rows to train on each of the {n_kept} classes"
         raise ValueError(
-            f"calibration_fraction={calibration_fraction} of {n_samples} rows of X leaves {wanted}: "
-            f"give a smaller fraction or more rows."
+            f"calibration_fraction={calibration_fraction} of {n_samples} rows of X leaves {rest}. "
+            f"Use a smaller fraction or more rows."
         )
     return n_calibration
 
 
 def conformal_threshold(scores: np.ndarray, percentile: float) -> float:
-    """Threshold below which a new normal row falls with at least the given percentage.
+    """Threshold that the given percentage of new normal rows does not exceed.
 
-    The k-th smallest of n scores, k = ceil((n + 1) * percentile / 100): a new score that is
-    exchangeable with them is above it with a probability of at most 1 - percentile / 100
-    (split conformal prediction; Vovk, Gammerman and Shafer, 2005).
+    It is the k-th smallest of n scores, k = ceil((n + 1) * percentile / 100). A new score that is exchangeable with
+    them exceeds it with a probability of at most 1 - percentile / 100 (split conformal prediction; Vovk, Gammerman
+    and Shafer, 2005).
 
     Parameters
     ----------
     scores : ndarray of shape (n_samples,)
-        Scores of normal rows that neither the classifier nor the autoencoder has seen.
+        Scores of normal rows on which neither the classifier nor the autoencoder was trained.
     percentile : float
         In (0, 100].
 
@@ -114,14 +114,13 @@ def conformal_threshold(scores: np.ndarray, percentile: float) -> float:
     Raises
     ------
     ValueError
-        If it would be infinite or NaN.
+        If the threshold would be infinite or NaN.
 
     Warns
     -----
     UserWarning
-        If there are too few scores for the percentile: the largest is returned then, which more
-        new rows than promised exceed. It takes percentile / (100 - percentile) scores; 100 asks
-        for the largest score and makes no promise.
+        If there are fewer than percentile / (100 - percentile) scores. The largest score is returned then, and
+        more new rows than promised exceed it. A percentile of 100 means the largest score, without a promise.
 
     Examples
     --------
@@ -133,14 +132,14 @@ def conformal_threshold(scores: np.ndarray, percentile: float) -> float:
     rank = math.ceil(round((len(scores) + 1) * percentile / 100, 6))
     if rank > len(scores) and percentile < 100:
         warn(
-            f"{len(scores)} rows are too few to promise threshold_percentile={percentile}: at least "
-            f"{math.ceil(round(percentile / (100 - percentile), 6))} are needed. The largest score was taken, which "
-            f"1 in {len(scores) + 1} new normal rows exceeds."
+            f"{len(scores)} rows are too few to promise threshold_percentile={percentile}, which needs at least "
+            f"{math.ceil(round(percentile / (100 - percentile), 6))}. The threshold is the largest score, which 1 in "
+            f"{len(scores) + 1} new normal rows exceeds."
         )
     threshold = float(np.sort(scores)[min(max(1, rank), len(scores)) - 1])
     if not np.isfinite(threshold):
         raise ValueError(
             f"{np.sum(~np.isfinite(scores))} of {len(scores)} rows of X have a score that is not finite, so that there "
-            f"is no threshold: the classifier or the autoencoder is not finite there. Scale X (StandardScaler)."
+            f"is no threshold. The classifier or the autoencoder overflows for these rows. Scale X (StandardScaler)."
         )
     return threshold

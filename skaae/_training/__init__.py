@@ -1,1 +1,1 @@
-"""The fit: AE, what it is trained on, the stand-in for M, the loop and its cache."""
+"""The fit: autoencoders, perturbations, surrogates, the training loop, its cache, and the defense as a whole."""

@@ -1,4 +1,4 @@
-"""AE: the default autoencoders, one for each kind of sample, and the user's own."""
+"""The autoencoder AE: a default for each kind of sample, or the user's own model."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FILTERS = (32, 64)
 CONVOLUTIONAL_HIDDEN_UNITS = 256
 CONVOLUTIONAL_CODE_UNITS = 128
 KERNEL_SIZE = 4
-# What float32 still divides by, and adds.
+# The smallest divisor and the largest summand that float32 can hold safely.
 SMALLEST_SPREAD, LARGEST_OFFSET = 1e-30, 1e30
 
 
@@ -33,7 +33,7 @@ def build_autoencoder(
     decoder: keras.Model | None = None,
     statistics: Statistics | None = None,
 ) -> keras.Model:
-    """Make the autoencoder that is going to be trained; nothing that is given is changed.
+    """Build the autoencoder that is going to be trained. Models that the user passed are not changed.
 
     Parameters
     ----------
@@ -42,9 +42,10 @@ def build_autoencoder(
     autoencoder : keras.Model, callable or None, default=None
         A model, of which a copy is returned, or ``callable(sample_shape) -> keras.Model``.
     encoder, decoder : keras.Model or None, default=None
-        Two models instead of one; copies of both are chained.
+        Two models instead of one autoencoder. Copies of both are chained.
     statistics : Statistics or None, default=None
-        Of the training rows, for the default autoencoder; None: they are taken for standardized.
+        Statistics of the training rows, which the default autoencoder needs. None: the rows are assumed to be
+        standardized.
 
     Returns
     -------
@@ -54,9 +55,9 @@ def build_autoencoder(
     Raises
     ------
     ValueError
-        If both or only half of an autoencoder are given, or if the shapes do not fit.
+        If both `autoencoder` and `encoder` / `decoder`, or only one of the latter, are given. If a shape does not fit.
     TypeError
-        If what is given, or what the callable returns, is no Keras model or cannot be copied.
+        If an argument, or the result of the callable, is not a Keras model or cannot be copied.
 
     Examples
     --------
@@ -77,7 +78,7 @@ def build_autoencoder(
 def check_autoencoder_arguments(
     sample_shape: SampleShape, autoencoder: object = None, encoder: object = None, decoder: object = None
 ) -> None:
-    """Raise what `build_autoencoder` would raise of the arguments and of what goes in, without making anything."""
+    """Raise the errors of `build_autoencoder` that need no model to be built: of the arguments and the input shapes."""
     _check_one_way(autoencoder, encoder, decoder)
     for model, argument in ((autoencoder, "autoencoder"), (encoder, "encoder")):
         if isinstance(model, keras.Model):
@@ -87,15 +88,15 @@ def check_autoencoder_arguments(
 def default_autoencoder(sample_shape: SampleShape, statistics: Statistics | None = None) -> keras.Model:
     """Build the default autoencoder for rows, sequences or images.
 
-    Where X lies in [0, 1] it ends in a sigmoid. Other rows and sequences need not be standardized: it brings
-    each feature to a mean of 0 and a standard deviation of 1 on the way in, and back on the way out.
+    If all values of X are in [0, 1], the last activation is a sigmoid. Other rows and sequences need not be
+    standardized: the network scales each feature to mean 0 and standard deviation 1, and scales its output back.
 
     Parameters
     ----------
     sample_shape : tuple of int
         (n_features,): Dense. (n_timesteps, n_channels): Conv1D. (height, width, n_channels): Conv2D.
     statistics : Statistics or None, default=None
-        Of the training rows; None: they are taken for standardized.
+        Statistics of the training rows. None: the rows are assumed to be standardized.
 
     Returns
     -------
@@ -104,7 +105,7 @@ def default_autoencoder(sample_shape: SampleShape, statistics: Statistics | None
     Raises
     ------
     ValueError
-        If a sample has no or more than three dimensions.
+        If a sample has zero dimensions or more than three.
     """
     activation = "sigmoid" if statistics is not None and statistics.in_unit_interval else "linear"
     inputs = keras.Input(sample_shape, name="sample")
@@ -120,14 +121,14 @@ def default_autoencoder(sample_shape: SampleShape, statistics: Statistics | None
             outputs = _convolutional(inputs, activation, *parts)
         case _:
             raise ValueError(
-                f"X has samples of shape {sample_shape}. Rows (n_features,), sequences (n_timesteps, n_channels) or "
-                f"images (height, width, n_channels) are wanted; for anything else give `autoencoder`."
+                f"The default autoencoder expects rows (n_features,), sequences (n_timesteps, n_channels) or images "
+                f"(height, width, n_channels), but X has samples of shape {sample_shape}. Pass `autoencoder`."
             )
     return keras.Model(inputs, unscale(outputs), name="autoencoder")
 
 
 def _scaling(sample_shape: SampleShape, statistics: Statistics | None) -> tuple[Layer, Layer]:
-    """From each feature's own units to standard deviations, and back; nothing to do for images and in [0, 1]."""
+    """Layers that standardize each feature and undo it. They do nothing for images and for values in [0, 1]."""
     if statistics is None or len(sample_shape) > 2 or statistics.in_unit_interval:
         return (lambda x: x), (lambda x: x)
     mean, spread = statistics.mean, np.maximum(statistics.spread, SMALLEST_SPREAD)
@@ -139,7 +140,7 @@ def _scaling(sample_shape: SampleShape, statistics: Statistics | None) -> tuple[
 
 
 def _dense(inputs: keras.KerasTensor, activation: str) -> keras.KerasTensor:
-    """Wide, and with a code wider than the sample: the perturbations keep AE from copying, not a bottleneck."""
+    """A wide dense network without a bottleneck: the perturbations, not the code, keep AE from copying its input."""
     n_features = inputs.shape[-1]
     code = layers.Dense(min(2 * n_features, MOST_CODE_UNITS), name="code")(_hidden(inputs, "encoder"))
     return layers.Dense(n_features, activation=activation, name="reconstruction")(_hidden(code, "decoder"))
@@ -154,7 +155,7 @@ def _hidden(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
 def _convolutional(
     inputs: keras.KerasTensor, activation: str, convolution: Any, transposed: Any, cropping: Any
 ) -> keras.KerasTensor:
-    """Two strided convolutions, a dense code, and the same way back; what the strides round up is cropped."""
+    """Two strided convolutions, a dense code, and the mirrored decoder. The border that the strides add is cropped."""
     *size, n_channels = inputs.shape[1:]
     options = {"strides": 2, "padding": "same", "activation": "relu"}
     hidden = inputs
@@ -177,18 +178,20 @@ def _dense_code(x: keras.KerasTensor, n_units: int) -> keras.KerasTensor:
 
 
 def _check_one_way(autoencoder: object, encoder: object, decoder: object) -> None:
-    """Raise unless the autoencoder is given in one way only."""
+    """Raise unless at most one of the two ways to pass an autoencoder is used."""
     if autoencoder is not None and (encoder is not None or decoder is not None):
-        raise ValueError("autoencoder and encoder / decoder were both given: give one or the other.")
+        raise ValueError(
+            "autoencoder and encoder / decoder were both passed. Pass either autoencoder, or encoder and decoder."
+        )
     if (encoder is None) != (decoder is None):
         given, missing = ("encoder", "decoder") if decoder is None else ("decoder", "encoder")
-        raise ValueError(f"{given} was given without {missing}: give both, or `autoencoder`.")
+        raise ValueError(f"{given} was passed without {missing}. Pass both, or `autoencoder`.")
 
 
 def _call_factory(factory: Callable[[SampleShape], keras.Model], sample_shape: SampleShape) -> keras.Model:
     model = factory(sample_shape)
     if not isinstance(model, keras.Model):
-        raise TypeError(f"autoencoder({sample_shape}) returned {type(model).__name__}, a keras.Model is wanted.")
+        raise TypeError(f"autoencoder({sample_shape}) must return a keras.Model, got {type(model).__name__}.")
     return model
 
 

@@ -1,4 +1,4 @@
-"""Trained once: the weights of a training are kept by joblib under a key that names all that shaped it."""
+"""The cache of trainings: joblib stores the weights under a key made of everything that determines them."""
 
 from __future__ import annotations
 
@@ -20,31 +20,32 @@ TrainingResult = tuple[list[list[np.ndarray]], dict[str, list[float]]]
 
 
 def cached_training(memory: Any, X: RowSubset, key: Any, training: Callable[[], TrainingResult]) -> TrainingResult:
-    """Run a training, or return what it returned before for the same rows and the same key.
+    """Run a training, or return the stored result of the same training.
 
     Parameters
     ----------
     memory : str, path or object with a ``cache`` method
-        As ``memory`` of scikit-learn's Pipeline.
+        Like ``memory`` of scikit-learn's Pipeline.
     X : RowSubset
         Training rows.
     key : object
-        Plain values that, with X, determine the result. Never a Keras object: its hash changes
-        with the clock.
+        Plain values that determine the result together with X. They must not be Keras objects, whose hash
+        changes with the clock.
     training : callable
-        Returns weights and history.
+        Takes no arguments and returns weights and history.
 
     Returns
     -------
     weights : list of list of ndarray
-        Of each model that was trained.
+        The weights of each trained model.
     history : dict of list of float
+        Loss and metrics of each epoch.
 
     Warns
     -----
     UserWarning
-        If the result could not be stored: it is returned all the same. joblib warns of a full disk by
-        itself (``CacheWarning``), and writes under another name until a file is whole.
+        If the result could not be stored. It is returned nevertheless. joblib itself warns about a full disk
+        (``CacheWarning``), and writes each file under a temporary name until it is complete.
     """
     if isinstance(memory, os.PathLike):
         memory = os.fspath(memory)
@@ -57,24 +58,24 @@ def cached_training(memory: Any, X: RowSubset, key: Any, training: Callable[[], 
 
     try:
         result: TrainingResult = cached(X, joblib.hash([version("skaae"), key]), training_that_is_kept)
-    except Exception as error:  # of any kind, since joblib's stores may be on any system
+    except Exception as error:  # a store of joblib may raise any kind of error
         if not trained:
             raise
-        warn(f"memory={memory!r} could not store the training, which is used all the same: {error}")
+        warn(f"memory={memory!r} could not store the training. The detector is fitted, but not cached: {error}")
         return trained[0]
     return result
 
 
 def train_once(X: RowSubset, key: str, training: Callable[[], TrainingResult]) -> TrainingResult:
-    """What joblib caches, under this name."""
+    """Run the training. joblib caches this function under its name."""
     return training()
 
 
 def cache_key_of(value: Any) -> Any:
-    """Plain values that stand for a parameter in a key.
+    """Plain values that represent a parameter in a cache key.
 
-    A Keras object stands for itself by class and configuration, any other object by its pickle;
-    lambdas and local functions are pickled with their code.
+    A Keras object is represented by its class and configuration, any other object by its pickle. Lambdas and
+    local functions are pickled together with their code.
 
     Examples
     --------
@@ -94,5 +95,5 @@ def cache_key_of(value: Any) -> Any:
 
 
 def _without_number(config: dict[str, Any]) -> dict[str, Any]:
-    """Undo Keras' numbering of names, "adam_12", which differs from one object to the next."""
+    """Remove the number that Keras appends to a name, as in "adam_12": it differs between equal objects."""
     return {**config, "name": re.sub(r"_\d+$", "", str(config.get("name")))}

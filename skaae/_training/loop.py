@@ -1,4 +1,4 @@
-"""Training: the Keras model that moves AE, and nothing but AE, toward M(AE(x)) = M(x)."""
+"""The training loop: a Keras model that trains only the autoencoder AE, toward M(AE(x)) = M(x)."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from skaae._data.rows import Pages, Rows, as_float32
+from skaae._data.rows import Rows
 from skaae._divergence import AdversarialScore
 from skaae._keras.devices import memory_errors
+from skaae._training.batches import checked_batch, preprocessed, shuffled_batches
 from skaae._training.callbacks import sets_learning_rate, verbosity
 from skaae._training.perturbations import Perturbation
 
 Heads = Callable[[tf.Tensor], list[tf.Tensor]]
-MOST_RESIDENT_BYTES = 2**28
-BYTES_AT_ONCE = 2**22
-# Where the number of epochs is left open: about as many steps as the defense goes on gaining from.
+# With epochs=None: beyond about so many steps the defense hardly improves.
 DEFAULT_STEPS = 7000
 DEFAULT_EPOCHS = (5, 100)
 NO_MEMORY = "Try a smaller batch_size or autoencoder, or train on the CPU with CUDA_VISIBLE_DEVICES=-1."
@@ -31,18 +30,18 @@ OPTIMIZER_TYPES = (str, type, keras.optimizers.Optimizer)
 
 @dataclass(frozen=True)
 class Objective:
-    """The loss of a batch, without the regularization losses of the autoencoder's layers.
+    """The loss of a batch, without the regularization losses of the layers of the autoencoder.
 
     Parameters
     ----------
     score : AdversarialScore
-        S(x), the very function that scores rows later.
+        S(x), the same function that scores rows later.
     divergence_weight : float
         Weight of S(x).
     reconstruction_weight : float or ndarray that broadcasts to a sample
         Weight of the mean squared error between x and x', or of each coordinate in it.
     loss : callable or None
-        ``(x, x_reconstructed) -> values``, one a row, instead of both.
+        ``(x, x_reconstructed) -> values``, one per row, which replaces both terms.
     """
 
     score: AdversarialScore
@@ -69,7 +68,7 @@ class Objective:
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How to train: the parameters of the detector that bear the same names."""
+    """Options of the training loop: the parameters of the detector of the same names."""
 
     optimizer: str | type | keras.optimizers.Optimizer = "adam"
     learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 1e-3
@@ -81,7 +80,7 @@ class TrainingOptions:
     verbose: int = 0
 
     def count_epochs(self, n_samples: int) -> int:
-        """Epochs for this number of training rows: those given, or 5 to 100 of about 7000 steps in all."""
+        """The given number of epochs, or 5 to 100 epochs that make about 7000 steps with so many training rows."""
         if self.epochs is not None:
             return self.epochs
         n_steps = math.ceil(n_samples / self.batch_size)
@@ -89,9 +88,9 @@ class TrainingOptions:
 
 
 class TrainingModel(keras.Model):
-    """AE as a Keras model that is trained on the objective, with callbacks, metrics and history.
+    """The autoencoder as a Keras model that is trained on the objective, with callbacks, metrics and history.
 
-    M is reached through a function: as an attribute, Keras would track it and train it along.
+    M is called through a function. Keras would track it as an attribute, and train it too.
     """
 
     def __init__(
@@ -133,21 +132,21 @@ class TrainingModel(keras.Model):
             del self.autoencoder.optimizer
 
     def call(self, x: tuple[tf.Tensor, tf.Tensor], training: bool = False) -> dict[str, Any]:
-        """X' and its logits, from the perturbed rows; the clean ones are for the loss."""
-        # To build metrics over several devices, Keras calls this with the rows alone.
+        """Reconstruct the perturbed rows, and compute their logits. The loss needs the clean rows."""
+        # With several devices, Keras calls this with the rows alone when it builds metrics.
         x_reconstructed = self._reconstruct(x[1] if isinstance(x, tuple) else x, training)
         return {"reconstruction": x_reconstructed, "logits": self._heads(x_reconstructed)}
 
     def train_step(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
         x, *logits = data
         logits = logits or self._heads(x)
-        # Before Keras opens its gradient tape, which would differentiate the ascent too.
+        # Perturb before Keras opens its gradient tape, which would also differentiate the ascent.
         logs = super().train_step(((x, self._perturbed(x, logits)), logits))
-        # Over several workers Keras takes the mean of each along its first axis.
+        # With several workers Keras averages each value along its first axis.
         return {name: value[None] for name, value in logs.items()} if _over_several_workers() else logs
 
     def _maybe_symbolic_build(self, **batch: Any) -> None:
-        """Over several workers Keras fails when it reduces a batch for this, and all is built without it."""
+        """Do nothing with several workers, where Keras fails in this step and does not need it."""
         if not _over_several_workers():
             super()._maybe_symbolic_build(**batch)
 
@@ -172,11 +171,11 @@ class TrainingModel(keras.Model):
     ) -> tf.Tensor:
         loss = self._objective(x[0], y_pred["reconstruction"], y, y_pred["logits"])
         total = tf.add_n([loss, *(tf.cast(penalty, tf.float32) for penalty in self.losses)])
-        # The gradients of several devices are summed.
+        # The gradients of the devices are summed.
         return total / tf.distribute.get_strategy().num_replicas_in_sync
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, tf.Tensor]:
-        """The user's metrics compare the probabilities M(x) and M(AE(x))."""
+        """Compare the probabilities M(x) and M(AE(x)) with the metrics of the user."""
         return super().compute_metrics(x, tf.nn.softmax(y[0]), tf.nn.softmax(y_pred["logits"][0]), sample_weight)
 
 
@@ -196,33 +195,33 @@ def train(
     Parameters
     ----------
     autoencoder : keras.Model
-        Changed: its weights.
+        Its weights are changed.
     heads : callable
-        Rows -> logits of M and of the hidden terms; frozen.
+        Rows -> logits of M and of the hidden terms. Frozen.
     X : ndarray or RowSubset of shape (n_samples, ...)
         Training rows.
     logits : sequence of ndarray of shape (n_samples, n_classes)
-        `heads` of all rows of X, computed once before training.
+        Results of `heads` for all rows of X.
     objective : Objective
     options : TrainingOptions
     seed : int
-        Of the order of the rows and of the perturbations.
+        Seeds the order of the rows and the perturbations.
     perturbation : Perturbation or None, default=None
-        What is done to the rows before AE gets them; None: nothing, as published.
+        How the rows are perturbed before AE reconstructs them. None: not at all, as published.
     compiled : bool, default=False
-        Whether XLA compiles the training step, which a GPU needs for small networks: it would wait for the
-        start of each operation. XLA compiles anew for each shape, so that an epoch leaves out its last rows,
-        fewer than a batch; they are others in each epoch.
+        Whether XLA compiles the training step. A GPU needs this for small networks, where it would mostly wait for
+        operations to start. XLA compiles each shape anew, so an epoch leaves out its last, incomplete batch. Its
+        rows differ from epoch to epoch.
 
     Returns
     -------
     history : dict of list of float
-        One value an epoch of "loss" and of each metric.
+        "loss" and each metric, with one value per epoch.
 
     Raises
     ------
     ValueError
-        If the loss or the weights have become NaN or infinite.
+        If the loss or the weights become NaN or infinite.
     MemoryError
         If the device has no memory left.
     """
@@ -231,7 +230,7 @@ def train(
         return {}
     if options.preprocess:
         batch = X[: options.batch_size].astype(np.float32)
-        _checked_batch(options.preprocess(batch.copy()), batch)
+        checked_batch(options.preprocess(batch.copy()), batch)
     full_only = compiled and len(X) >= options.batch_size
     n_steps = len(X) // options.batch_size if full_only else math.ceil(len(X) / options.batch_size)
     decay_steps = None if sets_learning_rate(options.callbacks) else n_steps * epochs
@@ -242,7 +241,7 @@ def train(
         steps_per_execution=_steps_per_execution(options, n_steps),
         jit_compile=compiled,
     )
-    # With its variables made beforehand TensorFlow traces the training step once instead of twice.
+    # If the optimizer has its variables already, TensorFlow traces the training step once instead of twice.
     model.optimizer.build(autoencoder.trainable_variables)
     skip_all_reduce(model.optimizer)
     with memory_errors(NO_MEMORY):
@@ -263,17 +262,16 @@ def make_optimizer(
     learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
     decay_steps: int | None = None,
 ) -> keras.optimizers.Optimizer:
-    """Make a new optimizer from a name, a class or an instance, so that no state is shared between fits.
+    """Create a new optimizer from a name, a class or an instance, so that fits share no state.
 
     Parameters
     ----------
     optimizer : str, class or keras.optimizers.Optimizer
-        An instance brings its own learning rate.
+        An instance has its own learning rate.
     learning_rate : float or LearningRateSchedule
-        For a name or a class.
+        Used with a name or a class.
     decay_steps : int or None, default=None
-        Number of steps in which a learning rate that is a float falls to 0, along half a cosine;
-        None: it stays.
+        Number of steps in which a float learning rate decreases to 0 along half a cosine. None: it is constant.
 
     Returns
     -------
@@ -282,9 +280,9 @@ def make_optimizer(
     Raises
     ------
     ValueError
-        If Keras knows no optimizer of that name.
+        If Keras has no optimizer of that name.
     TypeError
-        If the class is no optimizer.
+        If the class is not an optimizer.
 
     Examples
     --------
@@ -298,18 +296,18 @@ def make_optimizer(
         try:
             optimizer = type(keras.optimizers.get(optimizer))
         except ValueError as error:
-            raise ValueError(f"optimizer={optimizer!r} is no name of a Keras optimizer, such as 'adam'.") from error
+            raise ValueError(f"optimizer={optimizer!r} is not the name of a Keras optimizer such as 'adam'.") from error
     if not issubclass(optimizer, keras.optimizers.Optimizer):
-        raise TypeError(f"optimizer is the class {optimizer.__name__}: a keras.optimizers.Optimizer is wanted.")
+        raise TypeError(f"optimizer must be a keras.optimizers.Optimizer, got the class {optimizer.__name__}.")
     if decay_steps and not callable(learning_rate):
         learning_rate = keras.optimizers.schedules.CosineDecay(learning_rate, decay_steps)
     return optimizer(learning_rate=learning_rate)
 
 
 def _steps_per_execution(options: TrainingOptions, n_steps: int) -> int:
-    """An epoch is one call, unless callbacks or the progress bar look at single batches.
+    """All steps of an epoch, or 1 where callbacks or the progress bar need each batch.
 
-    Over several devices TensorFlow's loop fails for lack of a value that it has on one.
+    It is 1 with several devices too, where the loop of TensorFlow fails.
     """
     several = tf.distribute.get_strategy().num_replicas_in_sync > 1
     return 1 if options.callbacks or options.verbose or several else n_steps
@@ -320,95 +318,12 @@ def _over_several_workers() -> bool:
 
 
 def skip_all_reduce(optimizer: keras.optimizers.Optimizer) -> None:
-    """Leave out the sum of the gradients over devices where there is one device.
+    """Do not sum gradients over devices if there is only one.
 
-    TensorFlow registers a gradient for it by name, and so keeps the graph of every training: megabytes a fit.
+    TensorFlow registers a gradient for that sum by name, and so keeps the graph of every training: megabytes per fit.
     """
     if tf.distribute.get_strategy().num_replicas_in_sync == 1:
         optimizer._all_reduce_sum_gradients = list
-
-
-def shuffled_batches(
-    arrays: Sequence[Rows], batch_size: int, epochs: int, seed: int, full_only: bool = False
-) -> tf.data.Dataset:
-    """Batches of the rows of all arrays, in a new order each epoch that depends on the seed alone.
-
-    Parameters
-    ----------
-    arrays : sequence of ndarray or RowSubset
-        Of one length. Up to 256 MiB are held by TensorFlow; more is read batch by batch, as from a memory map.
-    batch_size, epochs : int
-    seed : int
-    full_only : bool, default=False
-        Leave out the last batch of an epoch where it has fewer rows.
-
-    Returns
-    -------
-    batches : tf.data.Dataset of tuple of tf.Tensor
-        The last batch of an epoch has the remaining rows.
-    """
-    gather = _gather_resident if sum(_size(values) for values in arrays) <= MOST_RESIDENT_BYTES else _gather_streamed
-    n_full = len(arrays[0]) // batch_size * batch_size
-
-    def order(epoch: tf.Tensor) -> tf.data.Dataset:
-        rows = tf.random.experimental.stateless_shuffle(tf.range(len(arrays[0])), [seed, tf.cast(epoch, tf.int32)])
-        full = tf.data.Dataset.from_tensor_slices(tf.reshape(rows[:n_full], (-1, batch_size)))
-        return (
-            full
-            if full_only or n_full == len(arrays[0])
-            else full.concatenate(tf.data.Dataset.from_tensors(rows[n_full:]))
-        )
-
-    return gather(tf.data.Dataset.range(epochs).flat_map(order), arrays).prefetch(2)
-
-
-def _size(values: Rows) -> int:
-    """Bytes of the rows as float32."""
-    return 4 * math.prod(values.shape)
-
-
-def _gather_resident(order: tf.data.Dataset, arrays: Sequence[Rows]) -> tf.data.Dataset:
-    """Batches from one copy of the rows that TensorFlow holds: the fast way.
-
-    The copy goes through the pipeline by reference. Captured by the function that gathers, it would be in a cycle of
-    references with it, and stay until Python looks for such cycles.
-    """
-    resident = tf.data.Dataset.from_tensors(tuple(tf.convert_to_tensor(as_float32(values)) for values in arrays))
-    both = tf.data.Dataset.zip(order, resident.repeat())
-    return both.map(lambda rows, copies: tuple(tf.gather(values, rows) for values in copies))
-
-
-def _gather_streamed(order: tf.data.Dataset, arrays: Sequence[Rows]) -> tf.data.Dataset:
-    """Batches read from the arrays themselves, which stay where they are.
-
-    The rows of several batches are read at once, in the order of the file: each row alone would cost a page fault.
-    """
-    pages = [Pages(values) for values in arrays]
-
-    def read(rows: np.ndarray) -> list[np.ndarray]:
-        taken = [values.take(rows.ravel()).astype(np.float32, copy=False) for values in pages]
-        return [values.reshape(*rows.shape, *values.shape[1:]) for values in taken]
-
-    def read_batches(rows: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        batches = tf.numpy_function(read, [rows], [tf.float32] * len(arrays), stateful=True)
-        shapes = [(None, None, *values.shape[1:]) for values in arrays]
-        return rows, *map(tf.ensure_shape, batches, shapes)
-
-    def without_padding(rows: tf.Tensor, *batches: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        n_rows = tf.math.count_nonzero(rows >= 0)
-        return tuple(
-            tf.ensure_shape(batch[:n_rows], (order.element_spec.shape[0], *batch.shape[1:])) for batch in batches
-        )
-
-    at_once = order.padded_batch(_batches_at_once(order, arrays), padding_values=-1)
-    return at_once.map(read_batches).prefetch(1).unbatch().map(without_padding)
-
-
-def _batches_at_once(order: tf.data.Dataset, arrays: Sequence[Rows]) -> int:
-    """Number of batches that are read at once: about 4 MiB."""
-    bytes_per_row = sum(_size(values) for values in arrays) / len(arrays[0])
-    (n_rows,) = next(iter(order)).shape
-    return max(1, int(BYTES_AT_ONCE / (bytes_per_row * n_rows)))
 
 
 def _batches(
@@ -417,26 +332,14 @@ def _batches(
     if not options.preprocess:
         return shuffled_batches([X, *logits], options.batch_size, epochs, seed, full_only)
     batches = shuffled_batches([X], options.batch_size, epochs, seed, full_only)
-    return batches.map(lambda x: (_preprocessed(options.preprocess, x),)).prefetch(2)
-
-
-def _preprocessed(preprocess: Callable[[np.ndarray], np.ndarray], x: tf.Tensor) -> tf.Tensor:
-    """Call the user's Python function from inside the data pipeline."""
-    rows = tf.numpy_function(lambda batch: _checked_batch(preprocess(batch), batch), [x], tf.float32, stateful=True)
-    return tf.ensure_shape(rows, x.shape)
-
-
-def _checked_batch(processed: Any, batch: np.ndarray) -> np.ndarray:
-    rows = np.asarray(processed, dtype=np.float32)
-    if rows.shape != batch.shape:
-        raise ValueError(f"preprocess returned shape {rows.shape} for a batch of shape {batch.shape}.")
-    return rows
+    return batches.map(lambda x: (preprocessed(options.preprocess, x),)).prefetch(2)
 
 
 def _check_convergence(autoencoder: keras.Model, history: dict[str, list[float]]) -> None:
     finite = np.isfinite(history["loss"]).all() and all(np.isfinite(w).all() for w in autoencoder.get_weights())
     if not finite:
         raise ValueError(
-            f"training diverged, the loss went {history['loss'][0]:.3g} ... {history['loss'][-1]:.3g}: try a smaller "
-            f"learning_rate, an optimizer with clipnorm=1.0, or scale X (StandardScaler)."
+            f"The training diverged: the loss was {history['loss'][0]:.3g} in the first epoch and "
+            f"{history['loss'][-1]:.3g} in the last. Try a smaller learning_rate or an optimizer with clipnorm=1.0, or "
+            f"scale X (StandardScaler)."
         )

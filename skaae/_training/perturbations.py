@@ -1,10 +1,9 @@
-"""What AE has to undo: noise, and the direction in which the prediction changes fastest.
+"""The perturbations that the autoencoder learns to undo: noise and virtual adversarial perturbations.
 
-The autoencoder is trained on perturbed rows x + r and has to restore the prediction on x:
-KL(M(x) || M(AE(x + r))). With r = 0 that is the published method. r is Gaussian noise and, for a
-share of the rows, an ascent on the divergence between the prediction on x and that on x + r: the
-virtual adversarial perturbation, which needs no labels and no attack, only the gradient that
-training has anyway. It ascends on M itself, or on M(AE(x)) as AE stands.
+The autoencoder is trained on perturbed rows x + r to restore the prediction on x: the loss is
+KL(M(x) || M(AE(x + r))). With r = 0 this is the published method. r is Gaussian noise. Some of the rows also get a
+virtual adversarial perturbation: a gradient ascent on the divergence between the predictions on x and on x + r. It
+needs no labels and no attack. The ascent is against M, or against M(AE(x)) with the current AE.
 
 Source: Miyato et al., *Virtual Adversarial Training*, arXiv:1704.03976, section 3.
 """
@@ -21,9 +20,9 @@ from skaae._data.rows import Rows, Statistics
 
 # Rows, targets -> divergence of each row.
 Divergence = Callable[[tf.Tensor, Sequence[tf.Tensor]], tf.Tensor]
-# Of the coordinates of a sample that a sparse step moves.
+# Share of the coordinates of a sample that a sparse step changes.
 SPARSE_SHARE = 0.05
-# At x itself the divergence from the prediction on x has no gradient: an ascent starts beside it.
+# The divergence has no gradient at x itself, so an ascent starts at a noisy copy of x.
 LEAST_NOISE = 0.01
 
 
@@ -34,17 +33,17 @@ class Perturbation:
     Parameters
     ----------
     scale : ndarray that broadcasts to a sample, float32
-        The unit of all sizes: see `unit_of_perturbation`.
+        Unit of `noise` and `virtual_adversarial`, see `unit_of_perturbation`.
     bounds : tuple of float or None
-        Least and largest value that a perturbed row may have; None: any.
+        Smallest and largest value of a perturbed row. None: no bounds.
     noise : float, default=0.0
-        Standard deviation of the Gaussian noise on every row; at least 0.01 before an ascent.
+        Standard deviation of the Gaussian noise on every row. An ascent uses at least 0.01.
     virtual_adversarial : float, default=0.0
-        Largest root mean square of the ascent over the coordinates of a sample.
+        Largest root mean square of the ascent, over the coordinates of a sample.
     shares : tuple of two float, default=(0.55, 0.2)
-        Shares of the rows that are moved against M, and against M(AE(x)).
+        Shares of the rows that are perturbed against M, and against M(AE(x)).
     steps : int, default=2
-        Gradients taken in an ascent.
+        Number of gradient steps of an ascent.
     """
 
     scale: np.ndarray
@@ -70,7 +69,7 @@ class Perturbation:
         )
 
     def __bool__(self) -> bool:
-        """Whether rows are moved at all."""
+        """Whether rows are perturbed at all."""
         return self.noise > 0 or self.virtual_adversarial > 0
 
     def __call__(
@@ -89,9 +88,9 @@ class Perturbation:
         targets : sequence of tf.Tensor of shape (n_samples, n_classes)
             Logits of x.
         against_classifier, against_defense : callable
-            ``divergence(rows, targets)`` of M and of M(AE(x)), one value a row.
+            ``divergence(rows, targets)`` of M and of M(AE(x)), one value per row.
         seed : tf.Tensor of shape (2,), int32
-            Another one for each batch.
+            Different for each batch.
 
         Returns
         -------
@@ -111,7 +110,7 @@ class Perturbation:
         divergences: Sequence[Divergence],
         seeds: Sequence[tf.Tensor],
     ) -> tf.Tensor:
-        """Cut the batch into its shares, whose rows come in a random order anyway; what is left has noise only."""
+        """Perturb the first rows against M, and the next against M(AE(x)). Batches are shuffled already."""
         n_rows = tf.shape(x)[0]
         first, second = (tf.cast(tf.round(share * tf.cast(n_rows, tf.float32)), tf.int32) for share in self.shares)
         sizes = [first, tf.minimum(second, n_rows - first)]
@@ -126,14 +125,14 @@ class Perturbation:
                 for rows, (share, divergence, logits) in zip(tf.split(moved, sizes), ascents, strict=True)
                 if share > 0
             ]
-            # The directions of all shares together: most of the time goes into starting operations.
+            # Directions are computed for all shares together: most of the time is spent on starting operations.
             gradient = _joined(gradients) * self.scale
             directions = [direction(gradient) for direction in DIRECTIONS]
             moved += radius / self.steps * self.scale * select(kind, directions)
         return _joined([moved, untouched])
 
     def _draw(self, x: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """How far each row is moved, and in which of the directions."""
+        """Draw the size of the perturbation of each row, and which direction it takes."""
         seeds = tf.unstack(tf.random.split(seed, 2))
         per_row = tf.concat([tf.shape(x)[:1], tf.ones(len(x.shape) - 1, tf.int32)], axis=0)
         radius = self.virtual_adversarial * tf.random.stateless_uniform(per_row, seeds[0])
@@ -152,7 +151,7 @@ def _gradient(divergence: Divergence, x: tf.Tensor, targets: Sequence[tf.Tensor]
 
 
 def select(kind: tf.Tensor, choices: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Of each row the choice whose place in the list `kind` gives."""
+    """Select for each row the tensor at position `kind` of the list."""
     chosen = choices[0]
     for place, choice in enumerate(choices[1:], start=1):
         chosen = tf.where(kind == place, choice, chosen)
@@ -160,17 +159,17 @@ def select(kind: tf.Tensor, choices: Sequence[tf.Tensor]) -> tf.Tensor:
 
 
 def sign_direction(gradient: tf.Tensor) -> tf.Tensor:
-    """Every coordinate by 1: the steepest ascent under the maximum norm."""
+    """Change every coordinate by 1: the steepest ascent under the maximum norm."""
     return tf.sign(gradient)
 
 
 def gradient_direction(gradient: tf.Tensor) -> tf.Tensor:
-    """Along the gradient, with a root mean square of 1: the steepest ascent under the Euclidean norm."""
+    """Follow the gradient, with a root mean square of 1: the steepest ascent under the Euclidean norm."""
     return unit_root_mean_square(gradient)
 
 
 def sparse_direction(gradient: tf.Tensor) -> tf.Tensor:
-    """The few steepest coordinates only, with a root mean square of 1: as under the L1 norm."""
+    """Change only the few steepest coordinates, with a root mean square of 1, as under the L1 norm."""
     flat = tf.reshape(tf.abs(gradient), (tf.shape(gradient)[0], -1))
     n_moved = max(1, round(SPARSE_SHARE * int(np.prod(gradient.shape[1:]))))
     least = tf.math.top_k(flat, n_moved).values[:, -1]
@@ -182,15 +181,15 @@ DIRECTIONS = (sign_direction, gradient_direction, sparse_direction)
 
 
 def unit_root_mean_square(values: tf.Tensor) -> tf.Tensor:
-    """Each sample divided by its root mean square; one of zeros stays as it is."""
+    """Divide each sample by its root mean square. A sample of zeros stays as it is."""
     axes = list(range(1, len(values.shape)))
-    # Divided by its maximum first: the squares of small gradients vanish in float32.
+    # Divide by the maximum first: the squares of small gradients vanish in float32.
     values = tf.math.divide_no_nan(values, tf.reduce_max(tf.abs(values), axis=axes, keepdims=True))
     return tf.math.divide_no_nan(values, tf.sqrt(tf.reduce_mean(tf.square(values), axis=axes, keepdims=True)))
 
 
 def unit_of_perturbation(X: Rows) -> np.ndarray:
-    """The size that counts as 1 for each coordinate of a sample.
+    """The size of a perturbation that counts as 1, for each coordinate of a sample.
 
     Parameters
     ----------
@@ -200,9 +199,8 @@ def unit_of_perturbation(X: Rows) -> np.ndarray:
     Returns
     -------
     unit : ndarray, float32
-        Rows (n_features,), the standard deviation of each feature; sequences (n_channels,), that of
-        each channel; a feature that does not vary gets the mean of the others. Images (): the range
-        of the values.
+        Rows: the standard deviation of each feature, of shape (n_features,). Sequences: that of each channel, of
+        shape (n_channels,). A constant feature gets the mean of the others. Images: the range of the values, a scalar.
 
     Examples
     --------
@@ -213,14 +211,14 @@ def unit_of_perturbation(X: Rows) -> np.ndarray:
     """
     statistics = Statistics.of(X)
     if len(X.shape) > 3:
-        # The range of numbers that float32 can hold may be more than it can hold.
+        # The difference of two float32 numbers may exceed the largest one.
         spread = float(statistics.highest.max()) - float(statistics.lowest.min())
         return np.float32(min(spread, float(np.finfo(np.float32).max)) or 1.0)  # type: ignore[return-value]
     return statistics.spread.astype(np.float32)
 
 
 def bounds_of_perturbation(X: Rows) -> tuple[float, float] | None:
-    """The range that perturbed rows stay in: that of images, and [0, 1] where X lies in it."""
+    """Bounds of perturbed rows: the range of images, [0, 1] for other X within it, or None."""
     statistics = Statistics.of(X)
     if len(X.shape) > 3:
         return float(statistics.lowest.min()), float(statistics.highest.max())

@@ -1,7 +1,6 @@
-"""A stand-in for a classifier without a gradient: a Keras network distilled from its probabilities.
+"""The surrogate of a classifier without a gradient: a Keras network distilled from its probabilities.
 
-The surrogate carries the gradient of the loss to the autoencoder while that is trained. It is never
-asked for a score or a label.
+The surrogate provides the gradient while the autoencoder is trained. It is never used for a score or a label.
 """
 
 from __future__ import annotations
@@ -20,7 +19,8 @@ from skaae._data.rows import Rows, Statistics
 from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._keras.logits import count_classes
 from skaae._keras.models import check_input_shape, check_one_input_one_output, copy_model
-from skaae._training.loop import shuffled_batches, skip_all_reduce
+from skaae._training.batches import shuffled_batches
+from skaae._training.loop import skip_all_reduce
 from skaae._training.perturbations import unit_of_perturbation
 from skaae._utils.warnings import warn
 
@@ -32,23 +32,23 @@ LEARNING_RATE = 2e-3
 STEPS = 2000
 STEPS_PER_EXECUTION = 100
 MOST_ROWS = 20_000
-# Standard deviations of the noise on the copies of X, in units of each feature's spread.
+# Standard deviations of the noise on the copies of X, in units of the standard deviation of each feature.
 NOISE = (0.0, 0.1, 0.3, 1.0)
 LOWEST_AGREEMENT = 0.8
 RECONSTRUCTION_WEIGHT = 0.1
 
 
 def build_surrogate(surrogate: Surrogate, X: Rows, classes: np.ndarray) -> FrozenKerasModel:
-    """Make the surrogate, not distilled yet; nothing that is given is changed.
+    """Build the surrogate, which is not distilled yet. Models that the user passed are not changed.
 
     Parameters
     ----------
     surrogate : keras.Model, callable, FrozenKerasModel or None
-        A model that returns probabilities, of which a copy is distilled from the weights it has; a
-        ``callable(sample_shape, n_classes) -> keras.Model``; a FrozenKerasModel, which is used as
-        it is; None: a default network.
+        A model that returns probabilities: a copy of it is distilled, starting from its weights. A
+        ``callable(sample_shape, n_classes) -> keras.Model``. A FrozenKerasModel, which is used without
+        distillation. None: a default network.
     X : ndarray or RowSubset of shape (n_samples, n_features)
-        Training rows; the default network scales by their mean and spread.
+        Training rows. The default network standardizes with their mean and variance.
     classes : ndarray of shape (n_classes,)
         Labels of the classifier.
 
@@ -59,9 +59,9 @@ def build_surrogate(surrogate: Surrogate, X: Rows, classes: np.ndarray) -> Froze
     Raises
     ------
     ValueError
-        If the shapes do not fit X and the classes.
+        If the surrogate does not fit the shape of X or the number of classes.
     TypeError
-        If the callable returns no Keras model.
+        If the callable does not return a Keras model.
     """
     sample_shape, n_classes = X.shape[1:], len(classes)
     if isinstance(surrogate, FrozenKerasModel):
@@ -72,22 +72,22 @@ def build_surrogate(surrogate: Surrogate, X: Rows, classes: np.ndarray) -> Froze
     check_input_shape(model, sample_shape, "surrogate")
     n_outputs = count_classes(model, "surrogate")
     if n_outputs != n_classes:
-        raise ValueError(f"surrogate tells {n_outputs} classes apart, but the classifier has {n_classes}: {classes}.")
+        raise ValueError(f"surrogate has {n_outputs} classes, but the classifier has {n_classes}: {classes}.")
     return FrozenKerasModel(model, classes=classes, from_logits=from_logits)
 
 
 def distill(surrogate: FrozenKerasModel, classifier: PredictProbaClassifier, X: Rows, seed: int) -> None:
-    """Train the surrogate, in place, on the classifier's probabilities on X and on perturbed X.
+    """Train the surrogate in place, on the probabilities of the classifier for X and for perturbed X.
 
     Parameters
     ----------
     surrogate : FrozenKerasModel
-        Changed: the weights of its model.
+        The weights of its model are changed.
     classifier : PredictProbaClassifier
     X : ndarray or RowSubset of shape (n_samples, n_features)
-        Training rows; at most `MOST_ROWS` are taken.
+        Training rows, of which at most `MOST_ROWS` are used.
     seed : int
-        Of the perturbations.
+        Seeds the perturbations and the order of the rows.
     """
     rows = perturbed_copies(X, np.random.default_rng(seed))
     probabilities = softmax(classifier.predict_logits(rows), axis=1).astype(np.float32)
@@ -110,7 +110,7 @@ def distill(surrogate: FrozenKerasModel, classifier: PredictProbaClassifier, X: 
 def perturbed_copies(X: Rows, generator: np.random.Generator) -> np.ndarray:
     """Rows of X, noisy copies of them, and points between pairs of them.
 
-    An attack looks for the boundary between the classes, where X itself has few rows.
+    Attacks look for the boundary between the classes, where X has few rows.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def perturbed_copies(X: Rows, generator: np.random.Generator) -> np.ndarray:
     Returns
     -------
     rows : ndarray of shape (5 * min(n_samples, MOST_ROWS), n_features), float32
-        Each feature within the range that it has in X.
+        Each feature stays within its range in X.
     """
     chosen = X[generator.permutation(len(X))[:MOST_ROWS]].astype(np.float32)
     statistics = Statistics.of(X)
@@ -155,14 +155,14 @@ def default_reconstruction_weight(X: Rows, surrogate: FrozenKerasModel | None) -
 
 
 def share_of_equal_labels(surrogate: FrozenKerasModel, classifier: PredictProbaClassifier, X: Rows) -> float:
-    """Share of the rows of X to which surrogate and classifier give the same label.
+    """Share of the rows of X for which surrogate and classifier predict the same label.
 
     Parameters
     ----------
     surrogate : FrozenKerasModel
     classifier : PredictProbaClassifier
     X : ndarray or RowSubset of shape (n_samples, n_features)
-        Rows that the surrogate was not distilled on.
+        Rows on which the surrogate was not distilled.
 
     Returns
     -------
@@ -172,15 +172,15 @@ def share_of_equal_labels(surrogate: FrozenKerasModel, classifier: PredictProbaC
     Warns
     -----
     UserWarning
-        If it is below 0.8.
+        If the share is below 0.8.
     """
     same = surrogate.predict_logits(X).argmax(axis=1) == classifier.predict_logits(X).argmax(axis=1)
     share = float(same.mean())
     if share < LOWEST_AGREEMENT:
         warn(
-            f"the surrogate gives {share:.0%} of the held-out rows the label that the classifier gives them, so the "
-            f"autoencoder was trained for another classifier than the one it defends: give more rows, or a "
-            f"`surrogate` of your own."
+            f"The surrogate predicts the label of the classifier for only {share:.0%} of the held-out rows, so the "
+            f"defense may be weak: the autoencoder was trained with the gradient of a different classifier. Pass more "
+            f"rows, or a better `surrogate`."
         )
     return share
 
@@ -192,7 +192,7 @@ def _start(surrogate: Any, X: Rows, n_classes: int) -> keras.Model:
         return copy_model(surrogate, "surrogate")
     model = surrogate(X.shape[1:], n_classes)
     if not isinstance(model, keras.Model):
-        raise TypeError(f"surrogate{X.shape[1:], n_classes} returned {type(model).__name__}, a keras.Model is wanted.")
+        raise TypeError(f"surrogate{X.shape[1:], n_classes} must return a keras.Model, got {type(model).__name__}.")
     return copy_model(model, "surrogate")
 
 

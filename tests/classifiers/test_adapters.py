@@ -116,20 +116,20 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("classifier", "error", "message"),
         [
-            (None, ValueError, "classifier=None was given: the detector needs the classifier"),
-            (KerasClassifier, TypeError, "classifier is the class KerasClassifier: a fitted instance is wanted"),
+            (None, ValueError, "classifier must be the classifier to defend, .*, got None"),
+            (KerasClassifier, TypeError, "classifier must be a fitted instance, .*, got the class KerasClassifier"),
             (KerasClassifier(two_inputs), NotFittedError, "FrozenEstimator.*CorrectedClassifier"),
             (LogisticRegression(), NotFittedError, "FrozenEstimator.*CorrectedClassifier"),
             (FrozenEstimator(LogisticRegression()), NotFittedError, "FrozenEstimator.*CorrectedClassifier"),
-            ("model", TypeError, "classifier is of type str"),
-            (two_inputs(), ValueError, "classifier has 2 inputs"),
-            (keras.Sequential([keras.Input((5,)), dense(2)]), ValueError, r"takes samples of shape \(5,\).*\(4,\)"),
+            ("model", TypeError, "classifier must be .*, got an object of type str"),
+            (two_inputs(), ValueError, "classifier must have one input and one output, but has 2 inputs"),
+            (keras.Sequential([keras.Input((5,)), dense(2)]), ValueError, r"expects samples of shape \(5,\).*\(4,\)"),
             (keras.Sequential([keras.Input((4,)), keras.layers.Reshape((2, 2))]), ValueError, r"\(None, 2, 2\)"),
             (keras.Sequential([dense(2)]), ValueError, "the Sequential is not built"),
             (constant([0.5, 0.6]), ValueError, "sums to 1.1.*from_logits=True"),
             (constant([-1.0, 2.0]), ValueError, "values from -1 to 2.*from_logits=True"),
             (constant([1.5]), ValueError, "from_logits=True"),
-            (constant([np.nan, 1.0]), ValueError, "classifier returned NaN or infinity"),
+            (constant([np.nan, 1.0]), ValueError, "classifier must return finite predictions, but returned NaN"),
         ],
     )
     def test_before_anything_is_trained(self, iris, classifier, error, message):
@@ -144,14 +144,26 @@ class TestRefused:
         X, y = iris
         several = np.stack([y == 0, y == 1], axis=1).astype(int)
         for classifier, error, message in [
-            (Ridge().fit(X, y), TypeError, "classifier=Ridge is a regressor"),
+            (Ridge().fit(X, y), TypeError, "classifier must be .*, got the regressor Ridge"),
             (LinearSVC().fit(X, y), TypeError, "LinearSVC has no predict_proba.*CalibratedClassifierCV"),
             (SGDClassifier().fit(X, y), TypeError, "SGDClassifier has no predict_proba.*CalibratedClassifierCV"),
-            (RandomForestClassifier(3).fit(X, several), ValueError, "several labels at once"),
-            (KNeighborsClassifier().fit(X, several), ValueError, "several labels at once"),
-            (MultiOutputClassifier(GaussianNB()).fit(X, several), ValueError, "several labels at once"),
-            (OneVsRestClassifier(GaussianNB()).fit(X, several), ValueError, "several labels at once"),
-            (MLPClassifier((3,), max_iter=500, tol=1).fit(X, several), ValueError, "of one label is wanted"),
+            (RandomForestClassifier(3).fit(X, several), ValueError, "but .* predicts several"),
+            (KNeighborsClassifier().fit(X, several), ValueError, "but .* predicts several"),
+            (
+                MultiOutputClassifier(GaussianNB()).fit(X, several),
+                ValueError,
+                "but .* predicts several",
+            ),
+            (
+                OneVsRestClassifier(GaussianNB()).fit(X, several),
+                ValueError,
+                "but .* predicts several",
+            ),
+            (
+                MLPClassifier((3,), max_iter=500, tol=1).fit(X, several),
+                ValueError,
+                "but MLPClassifier was fitted with several",
+            ),
         ]:
             with pytest.raises(error, match=message):
                 AdversarialAEDetector(classifier).fit(X)
@@ -161,8 +173,11 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("probabilities", "message"),
         [
-            (np.full((1, 3), np.nan), "classifier returned NaN or infinity"),
-            (np.full((1, 2), 0.5), r"Strange.predict_proba returned shape \(\d+, 2\), \(\d+, 3\) is wanted"),
+            (np.full((1, 3), np.nan), "classifier must return finite predictions, but returned NaN"),
+            (
+                np.full((1, 2), 0.5),
+                r"predict_proba must return shape \(\d+, 3\), .* got the shape \(\d+, 2\)",
+            ),
             (np.array([[0.5, 0.6, 0.1]]), "sums to 1.2"),
             (np.array([[1.5, -0.5, 0.0]]), "values from -0.5 to 1.5"),
         ],
@@ -178,9 +193,9 @@ class TestRefused:
     def test_other_number_of_features(self, iris):
         X, y = iris
         for classifier in (GaussianNB(), LogisticRegression()):
-            with pytest.raises(ValueError, match=r"takes samples of shape \(3,\), but a sample of X has the shape"):
+            with pytest.raises(ValueError, match=r"expects samples of shape \(3,\), but gets .* \(4,\)"):
                 AdversarialAEDetector(classifier.fit(X[:, :3], y)).fit(X)
-        with pytest.raises(ValueError, match=r"takes samples of shape \(4,\)"):
+        with pytest.raises(ValueError, match=r"expects samples of shape \(4,\)"):
             AdversarialAEDetector(GaussianNB().fit(X, y)).fit(X.reshape(-1, 2, 2))
 
     def test_categorical_columns_behind_the_detector(self, iris):

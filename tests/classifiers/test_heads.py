@@ -71,7 +71,7 @@ def linear_model(n_outputs):
 @pytest.mark.parametrize(
     ("parameters", "error", "message"),
     [
-        ({"hidden_layers": {"other": 3}}, ValueError, "no layer 'other'; it has {0: 'hidden'"),
+        ({"hidden_layers": {"other": 3}}, ValueError, "no layer 'other'. Its layers are {0: 'hidden'"),
         ({"hidden_layers": {2: 3}}, ValueError, "no layer 2"),
         ({"hidden_layers": {0: 1}}, ValueError, r"hidden_layers\[0\] must be an output dimension.*got 1"),
         ({"hidden_layers": {0: "3"}}, ValueError, r"hidden_layers\[0\] must be an output dimension.*got '3'"),
@@ -83,7 +83,7 @@ def linear_model(n_outputs):
         ),
         ({"hidden_weights": [1]}, ValueError, "hidden_weights must be 0 numbers"),
         ({"hidden_models": ["model"]}, TypeError, r"hidden_models\[0\] must be a keras.Model, got str"),
-        ({"hidden_models": [linear_model(3)]}, ValueError, r"hidden_models\[0\] returned values .* no probabilities"),
+        ({"hidden_models": [linear_model(3)]}, ValueError, r"hidden_models\[0\] must return probabilities"),
     ],
 )
 def test_bad_hidden_terms(iris, iris_model, parameters, error, message):

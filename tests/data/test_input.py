@@ -63,9 +63,9 @@ class TestLabels:
         "y", [[1.0, np.nan], ["a", None], np.array(["a", np.nan], object), pd.array([1, pd.NA]), [np.datetime64("NaT")]]
     )
     def test_missing(self, y):
-        with pytest.raises(ValueError, match=r"y has 1 missing label\(s\), the first at [01] "):
+        with pytest.raises(ValueError, match=r"y must have a label .*, but 1 are missing, the first at index [01] "):
             check_labels(y)
 
     def test_of_several_types(self):
-        with pytest.raises(TypeError, match=r"y mixes labels of the types \['int', 'str'\]"):
+        with pytest.raises(TypeError, match=r"y must have labels of one type, got .* \['int', 'str'\]"):
             check_labels(np.array([1, "a"], object))

@@ -18,7 +18,7 @@ WRONG = {
     "complex data is not supported": [[1j, 2.0]],
     "int too large to convert to float": [[10**400, 2.0]],
     "not 'dict'": [[{}, 2.0]],
-    "X has no samples": np.empty((0, 2)),
+    "X must have at least 1 sample": np.empty((0, 2)),
 }
 
 
@@ -34,7 +34,7 @@ def test_sparse_rows():
 
 
 def test_images_of_another_size():
-    with pytest.raises(ValueError, match=r"samples of shape \(4, 4, 1\), but Detector is expecting .* \(8, 8, 1\)"):
+    with pytest.raises(ValueError, match=r"samples of shape \(4, 4, 1\), but Detector was fitted with .* \(8, 8, 1\)"):
         as_samples(np.zeros((1, 4, 4, 1)), (8, 8, 1), "Detector")
 
 
@@ -57,7 +57,7 @@ def test_feature_names():
     check_feature_names(frame, ["a", "b"])
     check_feature_names(frame, None)
     check_feature_names(np.ones((1, 2)), ["a", "b"])
-    with pytest.raises(ValueError, match=r"Not seen at fit: \['b'\]; .* missing: \['c'\]"):
+    with pytest.raises(ValueError, match=r"unseen at fit time: \['b'\]. .* missing: \['c'\]"):
         check_feature_names(frame, ["a", "c"])
     with pytest.raises(ValueError, match="in the same order"):
         check_feature_names(frame, ["b", "a"])

@@ -74,7 +74,7 @@ def test_copy_has_the_weights_and_shares_nothing(build):
 def test_copy_of_a_model_without_configuration_is_refused():
     model = WithoutConfig(keras.layers.Dense(2))
     model(np.zeros((1, 4), "float32"))
-    with pytest.raises(TypeError, match="autoencoder cannot be copied: WithoutConfig has to implement get_config"):
+    with pytest.raises(TypeError, match="autoencoder cannot be copied: WithoutConfig must implement get_config"):
         copy_model(model, "autoencoder")
 
 
@@ -111,17 +111,17 @@ def test_frozen_call_writes_nothing_to_the_model():
 def test_several_inputs_or_outputs_are_named():
     first, second = keras.Input((2,), name="first"), keras.Input((2,), name="second")
     two_in = keras.Model([first, second], keras.layers.Add()([first, second]))
-    with pytest.raises(ValueError, match=r"classifier has 2 inputs: \['first', 'second'\]"):
+    with pytest.raises(ValueError, match=r"but has 2 inputs: \['first', 'second'\]"):
         check_one_input_one_output(two_in, "classifier")
     two_out = keras.Model(first, [keras.layers.Dense(1)(first), keras.layers.Dense(1)(first)])
-    with pytest.raises(ValueError, match="classifier has 2 outputs"):
+    with pytest.raises(ValueError, match="classifier must have one input and one output, but has 2 outputs"):
         check_one_input_one_output(two_out, "classifier")
 
 
 def test_input_shape_is_compared_with_wildcards():
     model = keras.Sequential([keras.Input((None, 3)), keras.layers.GlobalAveragePooling1D()])
     check_input_shape(model, (7, 3), "classifier")
-    with pytest.raises(ValueError, match=r"classifier takes samples of shape \(None, 3\), .* the shape \(7, 2\)"):
+    with pytest.raises(ValueError, match=r"classifier expects samples of shape \(None, 3\), .* of shape \(7, 2\)"):
         check_input_shape(model, (7, 2), "classifier")
 
 

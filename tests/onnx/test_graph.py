@@ -103,7 +103,7 @@ def test_other_classifiers(iris, classifier, tmp_path):
     detector = quick(classifier.fit(X, y), surrogate=surrogate, threshold=0.2, **hidden)
     # An untrained surrogate is as good as any here: it only moves the autoencoder.
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "the surrogate gives", UserWarning)
+        warnings.filterwarnings("ignore", "The surrogate predicts", UserWarning)
         detector.fit(X)
     assert_same(detector, tmp_path / "file.onnx", moved(X))
 

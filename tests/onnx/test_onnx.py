@@ -116,7 +116,7 @@ def test_data_frames(iris, flowers, tmp_path):
     loaded = OnnxDetector(tmp_path / "file.onnx")
     assert loaded.feature_names_in_.tolist() == list("abcd")
     np.testing.assert_array_equal(loaded.predict(frame), loaded.predict(iris[0]))
-    with pytest.raises(ValueError, match="feature names of X should match"):
+    with pytest.raises(ValueError, match="feature names should match"):
         loaded.predict(frame.rename(columns={"a": "e"}))
 
 

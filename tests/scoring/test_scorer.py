@@ -54,7 +54,7 @@ def test_many_hidden_models(iris):
         GaussianNB().fit(X, y), surrogate=surrogate, hidden_models=models, epochs=0, threshold=1.0, **PUBLISHED
     )
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "the surrogate", UserWarning)
+        warnings.filterwarnings("ignore", "The surrogate", UserWarning)
         detector.fit(X)
     x_reconstructed = detector.reconstruct(X)
     logits, again = (detector.classifier_.predict_logits(rows) for rows in (X, x_reconstructed))

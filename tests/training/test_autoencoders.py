@@ -78,15 +78,27 @@ def test_encoder_and_decoder_are_chained():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"encoder": dense(4, 2)}, ValueError, "encoder was given without decoder"),
-        ({"decoder": dense(2, 4)}, ValueError, "decoder was given without encoder"),
-        ({"autoencoder": dense(4, 4), "encoder": dense(4, 2), "decoder": dense(2, 4)}, ValueError, "both given"),
-        ({"autoencoder": dense(4, 3)}, ValueError, r"autoencoder returns samples of shape \(3,\).*\(4,\)"),
-        ({"autoencoder": dense(5, 5)}, ValueError, r"autoencoder takes samples of shape \(5,\).*\(4,\)"),
-        ({"encoder": dense(5, 2), "decoder": dense(2, 4)}, ValueError, r"encoder takes samples of shape \(5,\)"),
-        ({"encoder": dense(4, 2), "decoder": dense(3, 4)}, ValueError, r"decoder takes samples of shape \(3,\)"),
-        ({"encoder": dense(4, 2), "decoder": dense(2, 3)}, ValueError, r"decoder returns samples of shape \(3,\)"),
-        ({"autoencoder": lambda shape: "model"}, TypeError, r"autoencoder\(\(4,\)\) returned str"),
+        ({"encoder": dense(4, 2)}, ValueError, "encoder was passed without decoder"),
+        ({"decoder": dense(2, 4)}, ValueError, "decoder was passed without encoder"),
+        ({"autoencoder": dense(4, 4), "encoder": dense(4, 2), "decoder": dense(2, 4)}, ValueError, "both passed"),
+        (
+            {"autoencoder": dense(4, 3)},
+            ValueError,
+            r"autoencoder must return .* \(4,\), but returns samples of shape \(3,\)",
+        ),
+        ({"autoencoder": dense(5, 5)}, ValueError, r"autoencoder expects samples of shape \(5,\).*\(4,\)"),
+        ({"encoder": dense(5, 2), "decoder": dense(2, 4)}, ValueError, r"encoder expects samples of shape \(5,\)"),
+        ({"encoder": dense(4, 2), "decoder": dense(3, 4)}, ValueError, r"decoder expects samples of shape \(3,\)"),
+        (
+            {"encoder": dense(4, 2), "decoder": dense(2, 3)},
+            ValueError,
+            r"decoder must return .* returns samples of shape \(3,\)",
+        ),
+        (
+            {"autoencoder": lambda shape: "model"},
+            TypeError,
+            r"autoencoder\(\(4,\)\) must return a keras.Model, got str",
+        ),
         ({"encoder": len, "decoder": dense(2, 4)}, TypeError, "encoder must be a keras.Model"),
     ],
 )

@@ -133,16 +133,16 @@ class TestOwnSurrogate:
     def test_frozen_model_is_used_as_it_is_and_a_poor_one_warns(self, cancer, forest):
         network = FrozenKerasModel(self.network(), classes=[0, 1])
         detector = AdversarialAEDetector(forest, surrogate=network, **QUICK)
-        with pytest.warns(UserWarning, match="the surrogate gives .* of the held-out rows"):
+        with pytest.warns(UserWarning, match="The surrogate predicts .* of the held-out rows"):
             detector.fit(cancer[0])
         assert detector.surrogate_.model is network.model
 
     @pytest.mark.parametrize(
         ("surrogate", "error", "message"),
         [
-            (lambda test: test.network(n_features=5), ValueError, r"surrogate takes samples of shape \(5,\)"),
-            (lambda test: test.network(n_classes=3), ValueError, "surrogate tells 3 classes apart.*has 2"),
-            (lambda test: lambda sample_shape, n_classes: "network", TypeError, "returned str, a keras.Model is"),
+            (lambda test: test.network(n_features=5), ValueError, r"surrogate expects samples of shape \(5,\)"),
+            (lambda test: test.network(n_classes=3), ValueError, "surrogate has 3 classes.*has 2"),
+            (lambda test: lambda sample_shape, n_classes: "network", TypeError, "must return a keras.Model, got str"),
             (lambda test: "network", ValueError, "'surrogate' parameter"),
         ],
     )
