@@ -13,6 +13,7 @@ from skaae._data.samples import as_samples, check_feature_names, check_float32_r
 from skaae._scoring.decisions import DecisionsMixin, check_repairable
 from skaae._utils.extras import import_extra
 from skaae.onnx._files import check_target, write_whole
+from skaae.onnx._ties import error_of_scores, with_ties
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["OnnxDetector", "to_onnx"]
 FORMAT = 1
 # The metadata that `OnnxDetector` reads in addition to the graph.
-METADATA = {"threshold", "classes", "classes_dtype", "sample_shape", "feature_names", "label_change_first", "versions"}
+METADATA = {"threshold", "classes", "classes_dtype", "sample_shape", "feature_names"}
+METADATA |= {"label_change_first", "temperature", "hidden_weights", "versions"}
 EXTRA = "onnx-runtime"
 BYTES_PER_CHUNK = 2**18
 
@@ -152,6 +154,7 @@ class OnnxDetector(DecisionsMixin):
         self.classes_ = np.array(metadata["classes"], dtype=np.dtype(metadata["classes_dtype"]))
         self.label_change_first_ = bool(metadata["label_change_first"])
         self.versions_ = dict(metadata["versions"])
+        self._temperature, self._hidden_weights = metadata["temperature"], metadata["hidden_weights"]
         self.n_features_in_ = int(metadata["sample_shape"][0])
         if metadata["feature_names"] is not None:
             self.feature_names_in_ = np.array(metadata["feature_names"], dtype=object)
@@ -206,7 +209,14 @@ class OnnxDetector(DecisionsMixin):
                     results[name] = np.empty((len(X), *values.shape[1:]), values.dtype)
                 results[name][start : start + len(rows)] = values
             start += len(rows)
+        if "score" in results:
+            results["score"] = self._with_ties(results["score"])
         return results
+
+    def _with_ties(self, scores: np.ndarray) -> np.ndarray:
+        """Do for the current threshold what the graph does for that of the estimator."""
+        error = error_of_scores(self.threshold_, self._temperature, self._hidden_weights)
+        return with_ties(scores, self.threshold_, error)
 
 
 def _session(content: bytes, options: Any = None) -> Any:

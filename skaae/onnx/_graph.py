@@ -21,6 +21,7 @@ from skaae._training.defense import Defense
 from skaae._utils.extras import import_extra
 from skaae.onnx._assembly import OPSETS, Assembly
 from skaae.onnx._classifiers import classifier_model, transformer_model
+from skaae.onnx._ties import error_of_scores
 
 PACKAGES = ("skaae", "numpy", "scikit-learn", "keras", "tensorflow", "tf2onnx", "onnx")
 TENSOR_DOUBLE = 11  # onnx.TensorProto.DOUBLE
@@ -68,6 +69,7 @@ def export(estimator: Any, file_format: int) -> Any:
         outputs["sample"] = sample
     add = _add_keras if is_keras else _add_with_classifier
     outputs |= add(defense, assembly, sample, assembly.cast(sample, np.float32))
+    outputs["score"] = _with_ties(assembly, outputs["score"], detector)
     kinds = _kinds(defense.sample_shape, len(detector.classes_))
     model = assembly.model({name: (tensor, *kinds[name]) for name, tensor in outputs.items()})
     import_extra("onnx", "onnx").helper.set_model_props(model, metadata)
@@ -108,6 +110,21 @@ def _check_is_classifier(step: Any, detector: AdversarialAEDetector) -> None:
             f"The step {type(step).__name__} after the detector is not the classifier that the detector defends, so "
             f"the file could not contain its results. Export the Pipeline up to the detector: pipeline[:-1]."
         )
+
+
+def _with_ties(assembly: Assembly, score: str, detector: AdversarialAEDetector) -> str:
+    """Add what `skaae.onnx._ties.with_ties` does, so that every runtime can compare scores and threshold."""
+    equation = detector._defense.score
+    error = error_of_scores(detector.threshold_, equation.temperature, equation.hidden_weights)
+    lowest, threshold, highest = (
+        assembly.constant(np.float64(detector.threshold_ + difference)) for difference in (-error, 0, error)
+    )
+    is_tied = assembly.node(
+        "And",
+        assembly.node("GreaterOrEqual", score, lowest),
+        assembly.node("LessOrEqual", score, highest),
+    )
+    return assembly.node("Where", is_tied, threshold, score)
 
 
 def _add_keras(defense: Defense, assembly: Assembly, _: str, x: str) -> dict[str, str]:
@@ -161,7 +178,7 @@ def _convert(function: Graph, inputs: Mapping[str, tuple[tf.DType, tuple[int, ..
     signature = [tf.TensorSpec((None, *shape), dtype, name=name) for name, (dtype, shape) in inputs.items()]
     graph = tf.function(function, autograph=False)
     try:
-        model, _ = converter.from_function(graph, signature, opset=OPSETS[""], custom_op_handlers={"Erfc": (_erfc, [])})
+        model, _ = converter.from_function(graph, signature, opset=OPSETS[""], custom_op_handlers=HANDLERS)
     except (KeyError, NotImplementedError, RuntimeError, ValueError) as error:
         raise TypeError(f"The networks cannot be exported, because tf2onnx fails to convert them: {error}") from error
     unknown = {
@@ -181,6 +198,13 @@ def _erfc(context: Any, node: Any, name: str, _: Any) -> None:
     erf = context.make_node("Erf", [node.input[0]]).output[0]
     context.remove_node(node.name)
     context.make_node("Sub", [one, erf], name=name, outputs=node.output)
+
+
+def _log(*_: Any) -> None:
+    """Leave Log as it is. tf2onnx 1.17 would round its argument to float32."""
+
+
+HANDLERS = {"Erfc": (_erfc, []), "Log": (_log, [])}
 
 
 def _metadata(detector: AdversarialAEDetector, steps: list[Any], file_format: int) -> dict[str, str]:

@@ -9,6 +9,7 @@ from skaae import AdversarialAEDetector
 from skaae._data.rows import RowSubset
 from skaae._training import batches
 from skaae._training.batches import shuffled_batches
+from tests.training.test_loop import loss_at_start
 
 
 class TestPreprocess:

@@ -1,0 +1,157 @@
+"""Rows with the very score of the threshold are flagged by the file exactly if the estimator flags them."""
+
+import json
+import math
+
+import keras
+import numpy as np
+import pytest
+from sklearn.ensemble import BaggingClassifier, RandomForestClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skaae import AdversarialAEDetector, CorrectedClassifier, FrozenKerasModel, _divergence
+from skaae.metrics import detection_auc
+from skaae.onnx import OnnxDetector, to_onnx
+from skaae.onnx._ties import LABEL_CHANGE, error_of_scores, with_ties
+
+pytestmark = [
+    pytest.mark.usefixtures("short_distillation"),
+    pytest.mark.filterwarnings("ignore:the surrogate gives:UserWarning"),
+]
+COARSE = {
+    "forest": RandomForestClassifier(10, random_state=0),
+    "shallow forest": RandomForestClassifier(5, max_depth=2, random_state=0),
+    "neighbors": KNeighborsClassifier(),
+    "bagging": BaggingClassifier(n_estimators=7, random_state=0),
+}
+SMOOTH = {"logistic regression": LogisticRegression(), "naive Bayes": GaussianNB()}
+
+
+def rows_of_money(n=3000):
+    """Amounts, ages and answers of yes or no, with labels."""
+    random = np.random.RandomState(0)
+    X = np.c_[np.exp(random.normal(0, 1, n)) * 100, random.randint(18, 90, n), random.normal(size=n)]
+    X = np.c_[X, random.randint(0, 2, n)]
+    return X, X[:, 2] + X[:, 3] > 0.5
+
+
+def rows_that_repeat(n=3000):
+    """Years and answers, so that there are few different rows, with labels."""
+    random = np.random.RandomState(0)
+    X = np.c_[random.randint(2000, 2006, n), random.randint(1, 4, n), random.randint(0, 2, n)].astype(float)
+    return X, X[:, 1] + X[:, 2] + (random.rand(n) < 0.2) > 2.5
+
+
+def autoencoder(sample_shape):
+    """It moves rows by little, so that many keep their probabilities."""
+    dense, spread = keras.layers.Dense, keras.initializers.RandomNormal(0.03, seed=0)
+    inputs = keras.Input(sample_shape)
+    changed = dense(*sample_shape, kernel_initializer=spread)(dense(8, "relu", kernel_initializer=spread)(inputs))
+    return keras.Model(inputs, inputs + changed)
+
+
+def softmax_network(n_features, n_classes=2):
+    return keras.Sequential([keras.Input((n_features,)), keras.layers.Dense(n_classes, "softmax")])
+
+
+def detector_of(classifier, X, y, **parameters):
+    classifier.fit(X[:1000], y[:1000])
+    surrogate = FrozenKerasModel(softmax_network(X.shape[1]))
+    settings = {"autoencoder": autoencoder, "surrogate": surrogate, "epochs": 0, "random_state": 0} | parameters
+    return AdversarialAEDetector(FrozenEstimator(classifier), **settings)
+
+
+def assert_same_flags(detector, path, X, estimator=None):
+    """Estimator, OnnxDetector and the bare graph flag the same rows, of which several have the score of the threshold."""
+    to_onnx(detector if estimator is None else estimator, path)
+    loaded, wanted = OnnxDetector(path), detector.predict(X)
+    tied = detector.adversarial_score(X) == detector.threshold_
+    assert tied.sum() > 2, "there are ties"
+    np.testing.assert_array_equal(loaded.predict(X), wanted)
+    np.testing.assert_array_equal(loaded.decision_function(X) >= 0, wanted == 1)
+    np.testing.assert_array_equal(loaded.adversarial_score(X)[tied], detector.threshold_)
+    np.testing.assert_array_equal(np.concatenate([loaded.predict(row[None]) for row in X[:200]]), wanted[:200])
+    session = loaded._session
+    threshold = json.loads(session.get_modelmeta().custom_metadata_map["threshold"])
+    (score,) = session.run(["score"], {"x": X.astype(loaded._dtype)})
+    np.testing.assert_array_equal(score > threshold, wanted == -1)
+    return loaded
+
+
+@pytest.mark.parametrize("label_change_first", [True, False])
+@pytest.mark.parametrize("kind", COARSE)
+def test_classifiers_with_few_probabilities(kind, label_change_first, tmp_path):
+    X, y = rows_of_money()
+    detector = detector_of(COARSE[kind], X, y, label_change_first=label_change_first).fit(X[1000:2000])
+    assert_same_flags(detector, tmp_path / "file.onnx", X[2000:])
+
+
+@pytest.mark.parametrize("percentile", [80, 95])
+@pytest.mark.parametrize("kind", SMOOTH)
+def test_rows_that_occur_several_times(kind, percentile, tmp_path):
+    X, y = rows_that_repeat()
+    parameters = {"threshold_percentile": percentile, "hidden_models": [softmax_network(3)], "hidden_weights": [3.0]}
+    detector = detector_of(SMOOTH[kind], X, y, temperature=0.5, **parameters).fit(X[1000:2000])
+    assert_same_flags(detector, tmp_path / "file.onnx", X[2000:])
+
+
+def test_thresholds_of_every_origin(tmp_path):
+    X, y = rows_of_money()
+    detector = detector_of(KNeighborsClassifier(), X, y).fit(X[1000:2000])
+    loaded = assert_same_flags(detector.infer_threshold(X[2000:], 80), tmp_path / "inferred.onnx", X[2000:])
+    given = float(np.median(detector.adversarial_score(X[2000:])))
+    for threshold in (given, 0.0):
+        loaded.threshold_ = threshold
+        flagged = detector.adversarial_score(X[2000:]) > threshold
+        np.testing.assert_array_equal(loaded.predict(X[2000:]) == -1, flagged)
+        np.testing.assert_array_equal(loaded.correct(X[2000:]).is_adversarial, flagged)
+        again = detector_of(KNeighborsClassifier(), X, y, threshold=threshold).fit(X[1000:1500])
+        to_onnx(again, tmp_path / "given.onnx")
+        np.testing.assert_array_equal(OnnxDetector(tmp_path / "given.onnx").predict(X[2000:]), again.predict(X[2000:]))
+
+
+def test_inside_other_estimators(tmp_path):
+    X, y = rows_of_money()
+    forest = FrozenEstimator(RandomForestClassifier(10, random_state=0).fit(StandardScaler().fit_transform(X), y))
+    pipeline = make_pipeline(StandardScaler(), AdversarialAEDetector(forest, epochs=0, random_state=0)).fit(X[:1000])
+    to_onnx(pipeline, tmp_path / "pipeline.onnx")
+    loaded = OnnxDetector(tmp_path / "pipeline.onnx")
+    np.testing.assert_array_equal(loaded.predict(X), pipeline.predict(X))
+    np.testing.assert_allclose(loaded.transform(X), pipeline.transform(X), rtol=1e-5, atol=1e-5)
+    corrected = CorrectedClassifier(AdversarialAEDetector(KNeighborsClassifier(), epochs=0, random_state=0))
+    corrected.fit(X[:1000], y[:1000])
+    loaded = assert_same_flags(corrected.detector_, tmp_path / "corrected.onnx", X[1000:], corrected)
+    np.testing.assert_array_equal(loaded.correct(X[1000:]).corrected, corrected.predict(X[1000:]))
+
+
+def test_best_of_a_search(tmp_path):
+    X, y = rows_of_money()
+    search = GridSearchCV(
+        detector_of(KNeighborsClassifier(), X, y), {"threshold_percentile": [85, 90]}, scoring=detection_auc, cv=2
+    )
+    search.fit(X[1000:2000], np.tile([1, -1], 500))
+    assert_same_flags(search.best_estimator_, tmp_path / "file.onnx", X[2000:])
+
+
+def test_error_of_scores():
+    assert error_of_scores(0.0, 1.0, []) == pytest.approx(1e-10)
+    assert error_of_scores(1e-8, 1.0, []) < 1e-8 / 5, "small thresholds keep their meaning"
+    assert error_of_scores(1.0, 1.0, []) == pytest.approx(1e-5, rel=1e-4)
+    assert error_of_scores(1003.0, 1.0, []) == pytest.approx(1e-5, rel=1e-4)
+    assert error_of_scores(math.inf, 1.0, []) == pytest.approx(1e-5, rel=1e-4)
+    assert error_of_scores(-1.0, 1.0, []) == error_of_scores(0.0, 1.0, [])
+    assert error_of_scores(1.0, 0.5, [1.0, 2.0]) == pytest.approx(4e-5, rel=1e-4)
+    assert LABEL_CHANGE == _divergence.LABEL_CHANGE
+
+
+def test_with_ties():
+    scores = np.array([-math.inf, 0.999, 1 - 1e-6, 1.0, 1 + 1e-6, 1.001, math.inf])
+    found = with_ties(scores, 1.0, 1e-5)
+    np.testing.assert_array_equal(found, [-math.inf, 0.999, 1.0, 1.0, 1.0, 1.001, math.inf])
+    np.testing.assert_array_equal(with_ties(scores, math.inf, 1e-5), scores)
