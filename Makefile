@@ -6,22 +6,28 @@ DEMO := .venv-demo/bin
 BENCH := .venv-bench/bin
 DOCS := .venv-docs/bin
 
-.PHONY: test test-slow demo docs format clean
+.PHONY: test test-slow test-lowest demo docs format clean
 .PHONY: bench-data bench-defense bench-peers bench-trees bench-corruptions bench-adaptive bench-promise
 .PHONY: bench-speed bench-gpu bench-dask bench-facade bench-deployment
 
 # Two processes share the cores: more threads in each would wait for one another
-test test-slow: export OMP_NUM_THREADS = 1
-test test-slow: export TF_NUM_INTRAOP_THREADS = 1
-test test-slow: export TF_NUM_INTEROP_THREADS = 1
+test test-slow test-lowest: export OMP_NUM_THREADS = 1
+test test-slow test-lowest: export TF_NUM_INTRAOP_THREADS = 1
+test test-slow test-lowest: export TF_NUM_INTEROP_THREADS = 1
+# Each process takes half of the list, so that most files, and what their tests share, are made in one of them
+PYTEST := -m pytest -n 2 --dist worksteal
 test: .venv-test/ready
 	$(TEST)/ruff check .
 	$(TEST)/ruff format --check .
-	$(TEST)/python -m pytest -n 2 -m "not slow" $(PYTEST_ARGS)
+	$(TEST)/python $(PYTEST) -m "not slow" $(PYTEST_ARGS)
 
-# The gallery, clusters of processes, long loops of fits: minutes, so apart from what is run before each commit
+# New processes, the pages and the gallery, the site, the wheel, types, Dask, and fits as they are by default
 test-slow: .venv-test/ready
-	$(TEST)/python -m pytest -n 2 -m slow $(PYTEST_ARGS)
+	$(TEST)/python $(PYTEST) -m slow $(PYTEST_ARGS)
+
+# With the oldest versions that pyproject.toml allows: old packages warn of new ones, which is no error here
+test-lowest: .venv-lowest/ready
+	.venv-lowest/bin/python $(PYTEST) -m "not slow" -W default $(PYTEST_ARGS)
 
 demo: .venv-demo/ready
 	$(DEMO)/python examples/quickstart.py
@@ -90,6 +96,12 @@ format: .venv-test/ready
 	.venv-$*/bin/python -m pip install --quiet --editable '.[$(EXTRA)]'
 	touch $@
 
+.venv-lowest/ready: pyproject.toml
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --upgrade pip uv
+	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct --editable '.[test]'
+	touch $@
+
 .venv-peers/ready: benchmarks/common/peers.txt
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet --upgrade pip
@@ -97,4 +109,5 @@ format: .venv-test/ready
 	touch $@
 
 clean:
-	rm -rf .venv-test .venv-demo .venv-docs .venv-bench .venv-gpu .venv-peers examples/output docs/_build docs/gallery docs/generated
+	rm -rf .venv-test .venv-lowest .venv-demo .venv-docs .venv-bench .venv-gpu .venv-peers
+	rm -rf examples/output docs/_build docs/gallery docs/generated

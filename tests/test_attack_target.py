@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 
 from skaae import AdversarialAEDetector, attack_target
+from tests.support.models import QUICK
 
 pytestmark = pytest.mark.usefixtures("short_distillation")
 
@@ -64,11 +64,10 @@ def test_nothing_of_it_can_be_trained(detector):
     assert attack_target(detector).trainable_variables == []
 
 
-def test_surrogate_is_attacked_where_there_is_no_gradient(iris):
-    forest = RandomForestClassifier(5, random_state=0).fit(*iris)
-    detector = AdversarialAEDetector(forest, epochs=1, random_state=0).fit(iris[0])
+def test_surrogate_is_attacked_where_there_is_no_gradient(iris, iris_forest):
+    detector = AdversarialAEDetector(iris_forest, **QUICK).fit(iris[0])
     labels = attack_target(detector, "classifier")(iris[0]).numpy().argmax(axis=1)
-    assert np.mean(labels == forest.predict(iris[0])) > 0.9
+    assert np.mean(labels == iris_forest.predict(iris[0])) > 0.9
 
 
 def test_bad_input(detector, iris_model):

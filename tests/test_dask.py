@@ -18,6 +18,8 @@ from sklearn.model_selection import GridSearchCV
 from skaae import AdversarialAEDetector, CorrectedClassifier
 from skaae.metrics import corrected_accuracy
 
+pytestmark = pytest.mark.slow
+
 PAGE = (Path(__file__).parent.parent / "docs" / "scale.md").read_text()
 MEMORY_LIMIT = 1.5 * 2**30
 
@@ -42,7 +44,6 @@ def fit(n_features):
     return AdversarialAEDetector(classifier, autoencoder=autoencoder, epochs=1, random_state=0).fit(X)
 
 
-@pytest.mark.slow
 def test_array_larger_than_a_worker():
     X = dask.array.random.default_rng(0).random((420_000, 1000), dtype=np.float32, chunks=(20_000, -1))
     assert X.nbytes > MEMORY_LIMIT
@@ -64,7 +65,6 @@ def test_data_frame():
         np.testing.assert_array_equal(found["corrected"][name], values)
 
 
-@pytest.mark.slow
 def test_search():
     X, y = load_iris(return_X_y=True)
     detector = AdversarialAEDetector(LogisticRegression(max_iter=500), epochs=1, random_state=0)

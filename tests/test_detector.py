@@ -12,13 +12,7 @@ from tensorflow.python.framework import config
 
 from skaae import AdversarialAEDetector, FrozenKerasModel
 from skaae._scoring.threshold import split_rows
-from tests.support.models import weights_of
-
-
-def dense_autoencoder(sample_shape):
-    return keras.Sequential(
-        [keras.Input(sample_shape), keras.layers.Dense(8, "relu"), keras.layers.Dense(*sample_shape)]
-    )
+from tests.support.models import QUICK, tiny_autoencoder, weights_of
 
 
 class TestAutoencoders:
@@ -27,21 +21,21 @@ class TestAutoencoders:
         encoder = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
         decoder = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4)])
         given = {
-            "default": {},
-            "model": {"autoencoder": dense_autoencoder((4,))},
-            "callable": {"autoencoder": dense_autoencoder},
-            "encoder and decoder": {"encoder": encoder, "decoder": decoder},
+            "default": {"autoencoder": None},
+            "model": {"autoencoder": tiny_autoencoder((4,))},
+            "callable": {"autoencoder": tiny_autoencoder},
+            "encoder and decoder": {"autoencoder": None, "encoder": encoder, "decoder": decoder},
         }[how]
         models = [model for model in given.values() if isinstance(model, keras.Model)]
         before = [weight for model in models for weight in weights_of(model)]
-        detector = AdversarialAEDetector(flowers, epochs=2, random_state=0, **given).fit(iris[0])
+        detector = AdversarialAEDetector(flowers, **{**QUICK, **given}).fit(iris[0])
         assert detector.autoencoder_.output_shape == (None, 4)
         assert all(detector.autoencoder_ is not model for model in models)
         for found, wanted in zip([w for model in models for w in weights_of(model)], before, strict=True):
             np.testing.assert_array_equal(found, wanted)
 
     def test_epochs_zero_takes_the_model_as_it_is(self, iris, flowers):
-        model = dense_autoencoder((4,))
+        model = tiny_autoencoder((4,))
         detector = AdversarialAEDetector(flowers, autoencoder=model, epochs=0, random_state=0).fit(iris[0])
         np.testing.assert_allclose(
             detector.reconstruct(iris[0]), model.predict(iris[0], verbose=0), rtol=1e-5, atol=1e-6
@@ -50,27 +44,28 @@ class TestAutoencoders:
         assert detector.threshold_ > 0
 
     def test_training_starts_from_the_weights_that_are_given(self, iris, flowers):
-        model = dense_autoencoder((4,))
+        model = tiny_autoencoder((4,))
         start = AdversarialAEDetector(flowers, autoencoder=model, epochs=0).fit(iris[0])
-        moved = AdversarialAEDetector(flowers, autoencoder=model, epochs=1, learning_rate=1e-9).fit(iris[0])
+        moved = AdversarialAEDetector(flowers, **{**QUICK, "autoencoder": model, "learning_rate": 1e-9}).fit(iris[0])
         np.testing.assert_allclose(moved.reconstruct(iris[0]), start.reconstruct(iris[0]), atol=1e-6)
 
 
 class TestThreshold:
     def test_inferred_from_rows_that_were_not_trained_on(self, cancer, cancer_model):
         X = cancer[0]
-        detector = AdversarialAEDetector(cancer_model, epochs=1, random_state=3, threshold_percentile=90).fit(X)
+        settings = {**QUICK, "random_state": 3, "threshold_percentile": 90}
+        detector = AdversarialAEDetector(cancer_model, **settings).fit(X)
         scores = np.sort(detector.adversarial_score(X[split_rows(len(X), 0.2, seed=3)[1]]))
         assert detector.threshold_ == scores[int(np.ceil((len(scores) + 1) * 0.9)) - 1]
         assert detector.offset_ == -detector.threshold_
 
     def test_given(self, iris, flowers):
-        detector = AdversarialAEDetector(flowers, epochs=1, threshold=0.25).fit(iris[0])
+        detector = AdversarialAEDetector(flowers, **QUICK, threshold=0.25).fit(iris[0])
         assert detector.threshold_ == 0.25
 
     def test_inferred_later(self, iris, flowers):
         X = np.unique(iris[0], axis=0)  # a row that is there twice has one score
-        detector = AdversarialAEDetector(flowers, epochs=1, random_state=0, threshold=0.25).fit(X)
+        detector = AdversarialAEDetector(flowers, **QUICK, threshold=0.25).fit(X)
         assert detector.infer_threshold(X, 80) is detector
         assert np.sum(detector.predict(X) == -1) == len(X) - np.ceil((len(X) + 1) * 0.8)
         assert detector.infer_threshold(X).threshold_ > detector.infer_threshold(X, 50).threshold_
@@ -78,13 +73,13 @@ class TestThreshold:
 
     def test_published_way(self, iris, flowers):
         X = iris[0]
-        detector = AdversarialAEDetector(flowers, epochs=1, random_state=0, calibration_fraction=0).fit(X)
+        detector = AdversarialAEDetector(flowers, **QUICK, calibration_fraction=0).fit(X)
         assert np.sum(detector.predict(X) == -1) == 150 - np.ceil(151 * 0.95)
 
 
-@pytest.fixture(scope="module")
-def detector(iris, flowers):
-    return AdversarialAEDetector(flowers, epochs=2, random_state=0, threshold_percentile=70).fit(iris[0])
+@pytest.fixture
+def detector(strict_detector):
+    return strict_detector
 
 
 class TestDecisions:
@@ -101,7 +96,7 @@ class TestDecisions:
 
     def test_a_row_at_the_threshold_is_normal(self, iris, flowers, detector):
         score = detector.adversarial_score(iris[0])
-        copy = clone(detector).set_params(threshold=score[7]).fit(iris[0])
+        copy = clone(detector).set_params(threshold=score[7], epochs=0).fit(iris[0])
         copy._set_threshold(copy.adversarial_score(iris[0])[7])
         assert copy.predict(iris[0])[7] == 1
         assert copy.decision_function(iris[0])[7] == 0
@@ -134,8 +129,8 @@ class TestDecisions:
         np.testing.assert_array_equal(alone, detector.score_samples(X))
 
     def test_eight_threads_score_as_one_does(self, iris, flowers):
-        detector = AdversarialAEDetector(flowers, epochs=1, random_state=0).fit(iris[0])
-        wanted = AdversarialAEDetector(flowers, epochs=1, random_state=0).fit(iris[0]).adversarial_score(iris[0])
+        detector, alone = (AdversarialAEDetector(flowers, **QUICK).fit(iris[0]) for _ in range(2))
+        wanted = alone.adversarial_score(iris[0])
         with ThreadPoolExecutor(8) as pool:
             found = list(pool.map(detector.adversarial_score, [iris[0], *iris[0][:, None]]))
         np.testing.assert_array_equal(found[0], wanted)
@@ -145,7 +140,7 @@ class TestDecisions:
 class TestData:
     def test_lists_and_dtypes(self, iris, flowers):
         X = iris[0].round(1)
-        detector = AdversarialAEDetector(flowers, epochs=1, random_state=0)
+        detector = AdversarialAEDetector(flowers, **QUICK)
         wanted = detector.fit(X).score_samples(X)
         np.testing.assert_array_equal(detector.fit(X.tolist()).score_samples(X.tolist()), wanted)
         np.testing.assert_array_equal(detector.score_samples(np.asfortranarray(X)), wanted)
@@ -155,7 +150,7 @@ class TestData:
 
     def test_data_frames(self, iris, flowers):
         frame = pd.DataFrame(iris[0], columns=["sl", "sw", "pl", "pw"], index=np.arange(150) + 1000)
-        detector = AdversarialAEDetector(flowers, epochs=1, random_state=0).set_output(transform="pandas").fit(frame)
+        detector = AdversarialAEDetector(flowers, **QUICK).set_output(transform="pandas").fit(frame)
         assert detector.feature_names_in_.tolist() == list(frame.columns)
         assert detector.get_feature_names_out().tolist() == list(frame.columns)
         repaired = detector.transform(frame)
@@ -168,14 +163,14 @@ class TestData:
     def test_read_only_memory_map(self, iris, flowers, tmp_path):
         np.save(tmp_path / "X.npy", iris[0])
         X = np.load(tmp_path / "X.npy", mmap_mode="r")
-        detector = AdversarialAEDetector(flowers, epochs=1, random_state=0)
+        detector = AdversarialAEDetector(flowers, **QUICK)
         wanted = detector.fit(iris[0]).transform(iris[0])
         np.testing.assert_array_equal(detector.fit(X).transform(X), wanted)
 
     @pytest.mark.parametrize("bad", [np.nan, np.inf])
     def test_memory_map_that_is_not_finite(self, iris, flowers, tmp_path, bad):
         """The same words as for an array in memory, which scikit-learn looks at all at once."""
-        detector, X = AdversarialAEDetector(flowers, epochs=1, random_state=0).fit(iris[0]), iris[0].copy()
+        detector, X = AdversarialAEDetector(flowers, **{**QUICK, "epochs": 0}).fit(iris[0]), iris[0].copy()
         X[-1, 2] = bad
         np.save(tmp_path / "X.npy", X)
         mapped, messages = np.load(tmp_path / "X.npy", mmap_mode="r"), []
@@ -186,9 +181,8 @@ class TestData:
                 messages.append(str(found.value))
         assert messages[:2] == messages[2:]
 
-    def test_images(self, digit_images, digits_model):
-        X = digit_images[0][:400]
-        detector = AdversarialAEDetector(digits_model, epochs=2, random_state=0).fit(X)
+    def test_images(self, digit_images, images_detector):
+        X, detector = digit_images[0][:400], images_detector
         assert detector.reconstruct(X).shape == detector.transform(X).shape == X.shape
         assert detector.reconstruct(X).min() >= 0
         assert detector.correct(X).corrected.shape == (400,)
@@ -201,7 +195,7 @@ class TestData:
         keras.utils.set_random_seed(0)
         layers = keras.layers.GlobalAveragePooling1D(), keras.layers.Dense(2, activation="softmax")
         model = keras.Sequential([keras.Input((None, 3)), *layers])
-        detector = AdversarialAEDetector(model, epochs=2, random_state=0).fit(X)
+        detector = AdversarialAEDetector(model, **{**QUICK, "autoencoder": None}).fit(X)
         assert detector.transform(X).shape == X.shape
         assert set(detector.predict(X)) == {-1, 1}
 
@@ -209,7 +203,7 @@ class TestData:
 class TestPipeline:
     def test_detector_at_the_end(self, iris, flowers):
         X = iris[0] * [1, 10, 100, 1000]
-        detector = AdversarialAEDetector(flowers, epochs=1, random_state=0)
+        detector = AdversarialAEDetector(flowers, **QUICK)
         pipeline = make_pipeline(StandardScaler(), detector).fit(X)
         scaled = StandardScaler().fit_transform(X)
         alone = clone(detector).fit(scaled)
@@ -218,7 +212,7 @@ class TestPipeline:
 
     def test_classifier_at_the_end_predicts_the_corrected_labels(self, iris, flowers):
         X, y = iris
-        detector = AdversarialAEDetector(flowers, epochs=1, random_state=0, threshold_percentile=50)
+        detector = AdversarialAEDetector(flowers, **QUICK, threshold_percentile=50)
         pipeline = make_pipeline(StandardScaler(), detector, flowers).fit(X, y)
         scaled = pipeline[0].transform(X)
         np.testing.assert_array_equal(pipeline.predict(X), pipeline[1].correct(scaled).corrected)
@@ -263,7 +257,7 @@ class TestTheClassifierIsLeftAlone:
     def test_it_can_be_trained_further(self, iris, iris_model):
         model = keras.models.clone_model(iris_model)
         model.set_weights(iris_model.get_weights())
-        AdversarialAEDetector(model, epochs=1).fit(iris[0])
+        AdversarialAEDetector(model, **QUICK).fit(iris[0])
         model.compile("sgd", "sparse_categorical_crossentropy")
         before = weights_of(model)[0]
         model.fit(*iris, epochs=1, verbose=0)
@@ -291,7 +285,8 @@ class TestRandomState:
         assert not np.array_equal(other.score_samples(iris[0]), first)
 
     def test_none_differs(self, iris, flowers):
-        first, second = (AdversarialAEDetector(flowers, epochs=1).fit(iris[0]) for _ in range(2))
+        unseeded = AdversarialAEDetector(flowers, **{**QUICK, "random_state": None})
+        first, second = (clone(unseeded).fit(iris[0]) for _ in range(2))
         assert not np.array_equal(first.score_samples(iris[0]), second.score_samples(iris[0]))
 
     def test_scikeras_op_determinism_does_not_stop_it(self, iris, flowers):
@@ -303,7 +298,7 @@ class TestRandomState:
 
 
 def test_parameters_are_only_assigned(iris, flowers):
-    detector = AdversarialAEDetector(flowers, epochs=1, random_state=0)
+    detector = AdversarialAEDetector(flowers, **QUICK)
     before = detector.get_params()
     detector.fit(iris[0])
     assert detector.get_params() == before

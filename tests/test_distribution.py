@@ -13,6 +13,8 @@ import pytest
 
 import skaae
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 PROGRAM = """
 from importlib.metadata import version

@@ -23,6 +23,7 @@ PRINTED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in ELSEWHERE])
 def test_page(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+slow = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
 
 
@@ -17,7 +18,7 @@ def run(*arguments, folder):
     return subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True).stdout
 
 
-@pytest.mark.slow
+@slow
 def test_quickstart(tmp_path):
     shown = run(ROOT / "examples" / "quickstart.py", folder=tmp_path)
     accuracy = {
@@ -32,7 +33,7 @@ def test_quickstart(tmp_path):
     assert (tmp_path / "output" / "quickstart.png").stat().st_size > 20_000
 
 
-@pytest.mark.slow
+@slow
 def test_random_forest(tmp_path):
     shown = run(ROOT / "examples" / "random_forest.py", folder=tmp_path)
     undefended, defended = map(float, re.search(r"under attack: ([\d.]+) .*, ([\d.]+) defended", shown).groups())
@@ -43,7 +44,7 @@ def test_random_forest(tmp_path):
     assert (tmp_path / "output" / "random_forest.png").stat().st_size > 5_000
 
 
-@pytest.mark.slow
+@slow
 def test_scikeras_search(tmp_path):
     shown = run(ROOT / "examples" / "scikeras_search.py", folder=tmp_path)
     assert float(re.search(r"held-out wines: ([\d.]+)", shown)[1]) > 0.85
@@ -51,6 +52,7 @@ def test_scikeras_search(tmp_path):
     assert len(re.findall(r"^ +\d+ +0\.\d+ +0\.\d+$", shown, re.M)) == 3
 
 
+@slow
 def test_onnx_export(tmp_path):
     shown = run("-W", "ignore", ROOT / "examples" / "onnx_export.py", folder=tmp_path)
     assert float(re.search(r"difference in score: (\S+)", shown)[1]) < 1e-5
@@ -59,6 +61,7 @@ def test_onnx_export(tmp_path):
     assert 0 < file < estimator
 
 
+@slow
 def test_readme(tmp_path):
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
     assert len([line for line in code.splitlines() if line]) <= 20
@@ -72,7 +75,7 @@ def accuracies(text):
     return {name: float(figure) for name, figure in re.findall(r"(\w+) (0\.\d+)", text)}
 
 
-@pytest.mark.slow
+@slow
 def test_how_to_evaluate(tmp_path):
     page = (ROOT / "docs" / "evaluate.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", page, re.S)
@@ -95,6 +98,7 @@ def test_contributing_names_modules_that_exist():
     assert all((ROOT / path).is_file() for path in named)
 
 
+@slow
 def test_coming_from_alibi_detect(tmp_path):
     first, second = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "alibi.md").read_text(), re.S)
     flagged, accuracy, _, accuracy_of_estimator = run("-c", first + second, folder=tmp_path).splitlines()
@@ -103,7 +107,7 @@ def test_coming_from_alibi_detect(tmp_path):
     assert float(accuracy_of_estimator) > 0.9
 
 
-@pytest.mark.slow
+@slow
 def test_two_workers(tmp_path):
     shown = run(ROOT / "examples" / "two_workers.py", folder=tmp_path)
     first, second, alone = map(float, re.findall(r"loss ([\d.]+)", shown))
@@ -111,11 +115,13 @@ def test_two_workers(tmp_path):
     assert float(re.search(r"same verdict: ([\d.]+)%", shown)[1]) > 98
 
 
+@slow
 def test_several_devices(tmp_path):
     code = re.search(r"MirroredStrategy`.*?```python\n(.*?)```", (ROOT / "docs" / "scale.md").read_text(), re.S)[1]
     assert run("-c", code, folder=tmp_path) == "(150,)\n"
 
 
+@slow
 def test_deployment(tmp_path):
     export, use = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "deploy.md").read_text(), re.S)
     run("-c", export, folder=tmp_path)
@@ -127,7 +133,7 @@ assert abs(detector.score_samples(load_iris().data) - np.load("scores.npy")).max
     assert re.match(r"\['\w+' '\w+'\] \[ ?(True|False) +(True|False)\] \[ *\S+ +\S+ *\]$", shown)
 
 
-@pytest.mark.slow
+@slow
 def test_persist(tmp_path):
     dump, *loads = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "persist.md").read_text(), re.S)
     assert len(loads) == 2

@@ -25,6 +25,7 @@ from skaae._data.rows import RowSubset
 from skaae._training.cache import cached_training
 from skaae.onnx import OnnxDetector, to_onnx
 from tests.support import user_module as parts
+from tests.support.models import QUICK
 
 pytestmark = pytest.mark.usefixtures("short_distillation")
 
@@ -42,7 +43,7 @@ def killed(code, *arguments):
 def test_killed_in_training(iris, flowers, tmp_path):
     """Nothing is taken for a training that has not ended; the next run trains, and caches, the right one."""
     killer = parts.KillOnce(tmp_path / "killed")
-    parameters = {"epochs": 3, "random_state": 0, "callbacks": [killer], "memory": str(tmp_path / "cache")}
+    parameters = {**QUICK, "epochs": 3, "callbacks": [killer], "memory": str(tmp_path / "cache")}
     detector = AdversarialAEDetector(flowers, **parameters)
     joblib.dump((detector, iris[0]), tmp_path / "work.joblib")
     killed("import sys, joblib; detector, X = joblib.load(sys.argv[1]); detector.fit(X)", tmp_path / "work.joblib")
@@ -135,11 +136,12 @@ EXPORTS = """
 """
 
 
-@pytest.mark.parametrize("moment", ["opened", "named"])
+@pytest.mark.parametrize("moment", [pytest.param("opened", marks=pytest.mark.slow), "named"])
 def test_killed_while_an_onnx_file_is_written(iris, flowers, tmp_path, moment):
     """The file of before is there, whole, until the new one is; the next export writes it."""
-    old = AdversarialAEDetector(flowers, epochs=0, random_state=0).fit(iris[0])
-    new = AdversarialAEDetector(flowers, epochs=0, random_state=1).fit(iris[0])
+    old, new = (
+        AdversarialAEDetector(flowers, **{**QUICK, "epochs": 0, "random_state": seed}).fit(iris[0]) for seed in (0, 1)
+    )
     path = tmp_path / "detector.onnx"
     to_onnx(old, path)
     joblib.dump(new, tmp_path / "detector.joblib")
@@ -200,7 +202,7 @@ class TestInterrupted:
     @pytest.fixture
     def detector(self, flowers):
         autoencoder = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4)])
-        return AdversarialAEDetector(flowers, autoencoder=autoencoder, epochs=1, random_state=0)
+        return AdversarialAEDetector(flowers, **{**QUICK, "autoencoder": autoencoder})
 
     def fails(self, estimator, error, *rows):
         before, states = vars(estimator).copy(), global_states()
@@ -255,7 +257,7 @@ class TestDivergence:
         ids=lambda parameters: "-".join(parameters),
     )
     def test_is_an_error_and_leaves_the_detector_as_it_was(self, iris, flowers, parameters):
-        detector = AdversarialAEDetector(flowers, epochs=0, random_state=0).fit(iris[0])
+        detector = AdversarialAEDetector(flowers, **{**QUICK, "epochs": 0}).fit(iris[0])
         detector.set_params(**parameters)
         before = vars(detector).copy()
         with pytest.raises(ValueError, match=r"(?s)(diverged|not finite).*learning_rate"):
@@ -275,7 +277,7 @@ class TestDivergence:
         ten = keras.initializers.Constant(10.0)
         model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, kernel_initializer=ten)])
         classifier = FrozenKerasModel(model, from_logits=True)
-        detector = AdversarialAEDetector(classifier, epochs=1, random_state=0).fit(iris[0])
+        detector = AdversarialAEDetector(classifier, **QUICK).fit(iris[0])
         hostile = np.full((1, 4), 3.3e38)
         with warnings.catch_warnings():
             warnings.simplefilter("error")

@@ -10,6 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skaae import AdversarialAEDetector, CorrectedClassifier
 from skaae.metrics import TruePositiveRateAt, corrected_accuracy, defense_report, detection_auc
+from tests.support.models import QUICK
 
 pytestmark = pytest.mark.usefixtures("short_distillation")
 
@@ -29,7 +30,7 @@ LABELS = np.array([1, 1, 1, 1, -1, -1])
 def detector(cancer):
     X, y = cancer
     classifier = FrozenEstimator(LogisticRegression().fit(X[::2], y[::2]))
-    return AdversarialAEDetector(classifier, epochs=10, random_state=0).fit(X[::2])
+    return AdversarialAEDetector(classifier, **{**QUICK, "epochs": 10, "noise": 0.1}).fit(X[::2])
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from scipy.sparse import csr_array
 from sklearn.exceptions import NotFittedError
 
 from skaae import AdversarialAEDetector
+from tests.support.models import QUICK
 
 METHODS = [
     "adversarial_score",
@@ -96,7 +97,7 @@ def test_bad_rows_in_fit(iris, iris_model, change, error, message):
 
 @pytest.fixture(scope="module")
 def fitted(iris, iris_model):
-    return AdversarialAEDetector(iris_model, epochs=1, random_state=0).fit(iris[0])
+    return AdversarialAEDetector(iris_model, **QUICK).fit(iris[0])
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -123,7 +124,7 @@ def test_nothing_works_before_fit(iris, iris_model, method):
 
 def test_image_of_another_size(digit_images, digits_model):
     images = digit_images[0][:50]
-    detector = AdversarialAEDetector(digits_model, epochs=0, threshold=1.0).fit(images)
+    detector = AdversarialAEDetector(digits_model, **{**QUICK, "epochs": 0, "threshold": 1.0}).fit(images)
     with pytest.raises(ValueError, match=r"samples of shape \(8, 7, 1\), .* fitted with .* \(8, 8, 1\)"):
         detector.predict(images[:, :, :7])
 
@@ -148,7 +149,7 @@ def test_interrupt_in_training_leaves_the_detector_and_the_random_states_as_they
         raise KeyboardInterrupt
 
     callback = keras.callbacks.LambdaCallback(on_epoch_end=interrupt)
-    detector = AdversarialAEDetector(iris_model, callbacks=[callback], random_state=0)
+    detector = AdversarialAEDetector(iris_model, **QUICK, callbacks=[callback])
     before, state = vars(detector).copy(), np.random.get_state()[1].copy()
     with pytest.raises(KeyboardInterrupt):
         detector.fit(iris[0])

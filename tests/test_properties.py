@@ -6,15 +6,19 @@ The examples are the same in every run. To look for others, 2,500 for each prope
 
 The profiles are in tests/conftest.py. One detector of each kind scores all examples; where fitting itself is the
 subject, the examples are a hundredth as many, of which few train.
+
+A property of "either this or that" would hold if one of them never came: such tests note what came, and ask for both.
 """
 
+import math
 import warnings
+from itertools import product
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from sklearn.ensemble import RandomForestClassifier
@@ -62,7 +66,7 @@ def forest_detector():
         keras.Sequential([keras.Input((N_FEATURES,)), keras.layers.Dense(N_CLASSES, "softmax")])
     )
     with warnings.catch_warnings(action="ignore", category=UserWarning):
-        return make_detector(forest, surrogate=surrogate, epochs=0).fit(ROWS)
+        return make_detector(forest, surrogate=surrogate, epochs=0, threshold_percentile=50).fit(ROWS)
 
 
 def hidden_detector():
@@ -118,14 +122,21 @@ class TestScores:
         np.testing.assert_array_equal(decision < 0, adversarial)
         np.testing.assert_array_equal(detector.predict(X), np.where(adversarial, -1, 1))
 
-    @given(X=rows)
-    def test_transform_changes_the_flagged_rows_alone(self, detector, X):
-        given_rows = X.copy()
-        transformed = detector.transform(X)
-        flagged = detector.predict(X) == -1
-        assert X.tobytes() == given_rows.tobytes()
-        assert transformed[~flagged].tobytes() == X[~flagged].tobytes()
-        np.testing.assert_array_equal(transformed[flagged], detector.reconstruct(X)[flagged])
+    def test_transform_changes_the_flagged_rows_alone(self, detector):
+        seen = set()
+
+        @given(X=rows)
+        def holds(X):
+            given_rows = X.copy()
+            transformed = detector.transform(X)
+            flagged = detector.predict(X) == -1
+            assert X.tobytes() == given_rows.tobytes()
+            assert transformed[~flagged].tobytes() == X[~flagged].tobytes()
+            np.testing.assert_array_equal(transformed[flagged], detector.reconstruct(X)[flagged])
+            seen.update(flagged.tolist())
+
+        holds()
+        assert seen == {True, False}
 
     @given(X=rows)
     def test_correct_says_the_same_as_all_others(self, detector, X):
@@ -184,12 +195,19 @@ class TestScores:
         assert {low, high} <= set(scores)
 
     @pytest.mark.parametrize("detector", [keras_detector, forest_detector], indirect=True)
-    @given(X=rows)
-    def test_label_changes_come_first(self, detector, X):
-        found = detector.correct(X)
-        changed = found.no_defense != found.defense
-        assert (found.instance_score[changed] >= 1000).all()
-        assert (found.instance_score[~changed] <= 1000).all()
+    def test_label_changes_come_first(self, detector):
+        seen = set()
+
+        @given(X=rows)
+        def holds(X):
+            found = detector.correct(X)
+            changed = found.no_defense != found.defense
+            assert (found.instance_score[changed] >= 1000).all()
+            assert (found.instance_score[~changed] <= 1000).all()
+            seen.update(changed.tolist())
+
+        holds()
+        assert seen == {True, False}
 
 
 anything = st.one_of(
@@ -211,19 +229,26 @@ anything = st.one_of(
 class TestAnything:
     """Whatever comes as X: finite scores, or a ValueError or TypeError, and nothing is changed."""
 
-    @given(X=anything, method=st.sampled_from([*METHODS, "infer_threshold", "score_samples"]))
-    def test_is_scored_or_refused(self, detector, X, method):
+    def test_is_scored_or_refused(self, detector):
         before = {name: value for name, value in vars(detector).items() if name not in ("threshold_", "offset_")}
-        threshold = detector.threshold_
-        try:
-            found = getattr(detector, method)(X)
-        except (ValueError, TypeError) as error:
-            assert str(error)  # noqa: PT017
-            assert detector.threshold_ == threshold
-        else:
-            self.check(detector, found, np.asarray(X), method)
-        detector._set_threshold(threshold)
-        assert {name: vars(detector)[name] for name in before} == before
+        threshold, seen = detector.threshold_, set()
+
+        @given(X=anything, method=st.sampled_from([*METHODS, "infer_threshold", "score_samples"]))
+        def holds(X, method):
+            try:
+                found = getattr(detector, method)(X)
+            except (ValueError, TypeError) as error:
+                assert str(error)  # noqa: PT017
+                assert detector.threshold_ == threshold
+                seen.add("refused")
+            else:
+                self.check(detector, found, np.asarray(X), method)
+                seen.add("scored")
+            detector._set_threshold(threshold)
+            assert {name: vars(detector)[name] for name in before} == before
+
+        holds()
+        assert seen == {"scored", "refused"}
 
     def check(self, detector, found, X, method):
         assert X.shape[1:] == (N_FEATURES,), "only rows of four numbers are accepted"
@@ -236,33 +261,51 @@ class TestAnything:
             assert len(found) == len(X)
             assert np.isfinite(found).all()
 
-    @given(X=anything)
-    def test_is_classified_or_refused(self, X):
-        model = FrozenKerasModel(CLASSIFIER)
-        try:
-            probabilities = model.predict_proba(X)
-        except (ValueError, TypeError) as error:
-            assert str(error)  # noqa: PT017
-        else:
-            assert probabilities.shape == (len(np.asarray(X)), N_CLASSES)
-            np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    def test_is_classified_or_refused(self):
+        seen = set()
 
-    @given(X=anything, y=anything)
-    @settings(suppress_health_check=list(HealthCheck))
-    def test_fit_takes_it_or_leaves_the_estimator_as_it_was(self, X, y):
-        for estimator, arguments in (
-            (make_detector(CLASSIFIER, epochs=0, autoencoder=AUTOENCODER), (X,)),
-            (CorrectedClassifier(make_detector(CLASSIFIER, epochs=0, autoencoder=AUTOENCODER)), (X, y)),
-        ):
-            before = vars(estimator).copy()
+        @given(X=anything)
+        def holds(X):
+            model = FrozenKerasModel(CLASSIFIER)
+            try:
+                probabilities = model.predict_proba(X)
+            except (ValueError, TypeError) as error:
+                assert str(error)  # noqa: PT017
+                seen.add("refused")
+            else:
+                assert probabilities.shape == (len(np.asarray(X)), N_CLASSES)
+                np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+                seen.add("classified")
+
+        holds()
+        assert seen == {"classified", "refused"}
+
+    def test_fit_takes_it_or_leaves_the_estimator_as_it_was(self):
+        seen = set()
+
+        def fit_or_leave(estimator, X, *y):
+            before, name = vars(estimator).copy(), type(estimator).__name__
             try:
                 with warnings.catch_warnings(action="ignore", category=UserWarning):
-                    estimator.fit(*arguments)
+                    estimator.fit(X, *y)
             except (ValueError, TypeError):
                 assert vars(estimator) == before
+                seen.add((name, "left as it was"))
             else:
                 assert np.asarray(X).shape[1:] == (N_FEATURES,)
                 assert len(np.asarray(X)) >= 2
+                seen.add((name, "fitted"))
+
+        @given(X=anything, y=anything)
+        @example(X=ROWS, y=LABELS)
+        @settings(suppress_health_check=list(HealthCheck))
+        def holds(X, y):
+            fit_or_leave(make_detector(CLASSIFIER, epochs=0, autoencoder=AUTOENCODER), X)
+            fit_or_leave(CorrectedClassifier(make_detector(CLASSIFIER, epochs=0, autoencoder=AUTOENCODER)), X, y)
+
+        holds()
+        names, ends = ("AdversarialAEDetector", "CorrectedClassifier"), ("fitted", "left as it was")
+        assert seen == set(product(names, ends))
 
 
 CLASSIFIER = dense(N_FEATURES, N_CLASSES, 1, "softmax")
@@ -310,19 +353,29 @@ def facade():
 
 
 class TestFacade:
-    @given(X=rows, percentage=percentiles, margin=st.one_of(st.floats(), st.integers(-(2**70), 2**70)))
-    def test_threshold_is_the_percentile_with_its_margin_or_as_before(self, facade, X, percentage, margin):
-        before, inferred = facade.threshold, conformal_threshold(facade.score(X), percentage)
-        try:
-            facade.infer_threshold(X, percentage, margin)
-        except ValueError as error:
-            assert "margin" in str(error)  # noqa: PT017
-            assert not (np.isfinite(margin) and inferred + margin >= 0)
-            assert facade.threshold == facade.detector_.threshold_ == before
-        else:
-            assert facade.threshold == facade.detector_.threshold_ == inferred + margin
-            data = facade.predict(X)["data"]
-            np.testing.assert_array_equal(data["is_adversarial"], data["instance_score"] > facade.threshold)
+    def test_threshold_is_the_percentile_with_its_margin_or_as_before(self, facade):
+        seen = set()
+
+        @given(X=rows, percentage=percentiles, margin=st.one_of(st.floats(), st.integers(-(2**70), 2**70)))
+        @example(X=ROWS, percentage=95.0, margin=-(2**70))
+        @example(X=ROWS, percentage=95.0, margin=np.nan)
+        def holds(X, percentage, margin):
+            before, inferred = facade.threshold, conformal_threshold(facade.score(X), percentage)
+            try:
+                facade.infer_threshold(X, percentage, margin)
+            except ValueError as error:
+                assert "margin" in str(error)  # noqa: PT017
+                assert not (math.isfinite(margin) and inferred + margin >= 0)
+                assert facade.threshold == facade.detector_.threshold_ == before
+                seen.add("as before")
+            else:
+                assert facade.threshold == facade.detector_.threshold_ == inferred + margin
+                data = facade.predict(X)["data"]
+                np.testing.assert_array_equal(data["is_adversarial"], data["instance_score"] > facade.threshold)
+                seen.add("inferred")
+
+        holds()
+        assert seen == {"inferred", "as before"}
 
 
 PARAMETERS = sorted(set(AdversarialAEDetector._parameter_constraints) - {"classifier"})
@@ -341,13 +394,32 @@ values = st.one_of(
 
 
 class TestParameters:
-    @given(name=st.sampled_from(PARAMETERS), value=values)
-    def test_are_refused_by_name(self, name, value):
+    def test_all_are_checked(self):
+        assert {"classifier", *PARAMETERS} == set(AdversarialAEDetector().get_params())
+
+    @pytest.mark.parametrize("name", PARAMETERS)
+    @pytest.mark.parametrize("value", [object(), 1j, b"no"], ids=lambda value: type(value).__name__)
+    def test_what_none_of_them_takes_is_refused_by_name(self, name, value):
         model = AdversarialAEDetector(CLASSIFIER, **{name: value})
-        try:
+        with pytest.raises((ValueError, TypeError), match=name):
             check_parameters(model)
-        except (ValueError, TypeError) as error:
-            assert name in str(error)  # noqa: PT017
+
+    def test_are_taken_or_refused_by_name(self):
+        seen = set()
+
+        @given(name=st.sampled_from(PARAMETERS), value=values)
+        def holds(name, value):
+            model = AdversarialAEDetector(CLASSIFIER, **{name: value})
+            try:
+                check_parameters(model)
+            except (ValueError, TypeError) as error:
+                assert name in str(error)  # noqa: PT017
+                seen.add("refused")
+            else:
+                seen.add("taken")
+
+        holds()
+        assert seen == {"taken", "refused"}
 
     @given(
         X=st.integers(1, 6).flatmap(lambda n: rows_of(n, min_rows=2, max_rows=20)),

@@ -105,6 +105,8 @@ class TestThreshold:
         assert conformal_threshold(np.array(shuffled), percentile) == conformal_threshold(scores, percentile)
 
     @given(n_samples=st.integers(2, 300), fraction=st.floats(0, 1, exclude_max=True), seed=st.integers(0, 2**32 - 1))
+    @example(n_samples=100, fraction=0.2, seed=0)
+    @example(n_samples=10, fraction=0.95, seed=0)
     def test_rows_are_parted_without_loss(self, n_samples, fraction, seed):
         try:
             training, calibration = split_rows(n_samples, fraction, seed)
@@ -112,6 +114,7 @@ class TestThreshold:
             assert f"calibration_fraction={fraction} of {n_samples} rows" in str(error)  # noqa: PT017
             assert fraction * n_samples > n_samples - 2
             return
+        assert fraction * n_samples <= n_samples - 1
         assert len(training) >= 1
         assert len(calibration) >= max(1, np.floor(fraction * n_samples))
         if fraction > 0:
@@ -122,12 +125,14 @@ class TestThreshold:
         fraction=st.floats(0.01, 0.99),
         seed=st.integers(0, 99),
     )
+    @example(y=list("aabbbcc"), fraction=0.3, seed=0)
     def test_each_class_is_trained_on(self, y, fraction, seed):
         y = np.array(y)
         try:
             training, calibration = split_labeled_rows(y, fraction, seed)
         except ValueError as error:
             assert "calibration_fraction" in str(error)  # noqa: PT017
+            assert len(y) - np.ceil(fraction * len(y)) < len(set(y)), "too few rows are left for the classes"
             return
         assert set(y[training]) == set(y)
         np.testing.assert_array_equal(np.sort(np.r_[training, calibration]), np.arange(len(y)))

@@ -17,13 +17,15 @@ from sklearn.linear_model import LogisticRegression
 
 from skaae import AdversarialAEDetector
 from skaae.onnx import to_onnx
+from tests.support.models import QUICK
 
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.mark.slow
 def test_three_seconds_of_load(cancer, cancer_model, tmp_path):
     path = tmp_path / "detector.onnx"
-    to_onnx(AdversarialAEDetector(cancer_model, epochs=1, random_state=0).fit(cancer[0]), path)
+    to_onnx(AdversarialAEDetector(cancer_model, **QUICK).fit(cancer[0]), path)
     options = "--seconds", "3", "--clients", "4", "--detector", path
     command = [sys.executable, "-m", "benchmarks.deployment.load", *options]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

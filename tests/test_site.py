@@ -15,6 +15,8 @@ import pytest
 
 import skaae
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 MADE_BY_A_BUILD = shutil.ignore_patterns(
     "_build", "gallery", "generated", "sg_*.rst", "output", "__pycache__", "*.npy", "*.log"

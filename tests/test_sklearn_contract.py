@@ -98,9 +98,8 @@ class TestContract:
     @pytest.mark.parametrize("name", BEYOND)
     def test_detector_beyond(self, name):
         # These are of parameters, names and containers: training changes nothing in them.
-        run_without_skip(
-            getattr(estimator_checks, name), "AdversarialAEDetector", make_detector({**QUICK, "epochs": 0})
-        )
+        detector = make_detector({**QUICK, "epochs": 0})
+        run_without_skip(getattr(estimator_checks, name), "AdversarialAEDetector", detector)
 
     @pytest.mark.parametrize("check", CHECKS_OF_CORRECTED, ids=name_of)
     def test_corrected_classifier(self, check):

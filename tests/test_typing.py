@@ -23,11 +23,13 @@ def mypy(cache, *arguments):
     return subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_package_and_program(cache):
     done = mypy(cache, "skaae", PROGRAM)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_wrong_program_is_noticed(cache, tmp_path):
     wrong = tmp_path / "wrong.py"
     wrong.write_text(PROGRAM.read_text() + "\n\nOnnxDetector(path=3).predict('text').nothing\n")

@@ -22,6 +22,7 @@ from sklearn.svm import LinearSVC
 
 from skaae import AdversarialAEDetector
 from skaae._classifiers.adapters import PredictProbaClassifier, as_frozen_classifier
+from tests.support.models import QUICK, tiny_surrogate
 
 pytestmark = pytest.mark.usefixtures("short_distillation")
 
@@ -52,7 +53,7 @@ class TestAcceptedKinds:
             np.testing.assert_allclose(frozen.predict_proba(X), scikeras_classifier.predict_proba(X), atol=1e-6)
 
     def test_detector_around_a_frozen_scikeras_classifier_is_cloned(self, iris, scikeras_classifier):
-        detector = clone(AdversarialAEDetector(FrozenEstimator(scikeras_classifier), epochs=1)).fit(iris[0])
+        detector = clone(AdversarialAEDetector(FrozenEstimator(scikeras_classifier), **QUICK)).fit(iris[0])
         assert set(detector.correct(iris[0]).corrected) == {"setosa", "versicolor", "virginica"}
 
     def test_clone_of_a_bare_scikeras_classifier_is_unfitted_and_says_what_to_do(self, iris, scikeras_classifier):
@@ -90,7 +91,7 @@ class TestPredictProba:
         numeric = ColumnTransformer([("scaled", StandardScaler(), ["a", "b"])], remainder="passthrough")
         for classifier in (GaussianNB(), make_pipeline(numeric, GaussianNB())):
             classifier.fit(frame, y)
-            detector = AdversarialAEDetector(classifier, epochs=1, random_state=0).fit(frame)
+            detector = AdversarialAEDetector(classifier, surrogate=tiny_surrogate, **QUICK).fit(frame)
             np.testing.assert_array_equal(detector.correct(frame).no_defense, classifier.predict(frame))
 
     def test_converted_classifier_is_pickled_as_the_original(self, iris):

@@ -6,7 +6,7 @@ from scipy.stats import entropy
 
 from skaae import AdversarialAEDetector, FrozenKerasModel
 from skaae._classifiers.heads import FrozenHeads, draw_projections
-from tests.support.models import PUBLISHED, weights_of
+from tests.support.models import PUBLISHED, QUICK, weights_of
 
 
 def projected(model, layer, projection, X):
@@ -36,7 +36,7 @@ def test_score_adds_the_weighted_terms(iris, iris_model):
     X = iris[0]
     layers, weights = {"hidden": 4, 0: 3}, [0.5, 2.0]
     detector = AdversarialAEDetector(
-        iris_model, hidden_layers=layers, hidden_weights=weights, epochs=2, random_state=0, **PUBLISHED
+        iris_model, hidden_layers=layers, hidden_weights=weights, **{**QUICK, **PUBLISHED}
     ).fit(X)
     X_reconstructed = detector.reconstruct(X)
     wanted = entropy(iris_model.predict(X, verbose=0), iris_model.predict(X_reconstructed, verbose=0), axis=1)
@@ -52,7 +52,7 @@ def test_hidden_models_are_terms_too_and_are_not_changed(iris, iris_model):
     hidden_model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(6, activation="softmax")])
     before = weights_of(hidden_model)
     detector = AdversarialAEDetector(
-        iris_model, hidden_models=[hidden_model], hidden_weights=[3.0], epochs=2, random_state=0, **PUBLISHED
+        iris_model, hidden_models=[hidden_model], hidden_weights=[3.0], **{**QUICK, **PUBLISHED}
     ).fit(X)
     X_reconstructed = detector.reconstruct(X)
     wanted = sum(

@@ -134,7 +134,6 @@ print(round(peak))
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="anonymous memory is read as Linux shows it")
 @pytest.mark.parametrize(("highest", "inside"), [(1.0, True), (1.001, False)])
 def test_unit_interval(highest, inside):
     assert Statistics.of(np.array([[0.0, 0.5], [highest, 0.2]])).in_unit_interval is inside
@@ -144,6 +143,7 @@ def test_spread_of_features_that_do_not_vary():
     assert Statistics.of(np.full((3, 2), 7.0)).spread.tolist() == [1.0, 1.0]
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="anonymous memory is read as Linux shows it")
 @pytest.mark.slow
 def test_a_memory_map_is_never_copied_whole(tmp_path):
     """343 MiB of rows: fit and predict stay well below that, in a process of their own."""

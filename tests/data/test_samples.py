@@ -1,6 +1,7 @@
 """Samples are checked with NumPy alone, as the estimator checks them."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.sparse import csr_array
 
@@ -52,8 +53,7 @@ def test_a_sum_that_overflows_is_no_infinity():
 
 
 def test_feature_names():
-    pandas = pytest.importorskip("pandas")
-    frame = pandas.DataFrame(np.ones((1, 2)), columns=["a", "b"])
+    frame = pd.DataFrame(np.ones((1, 2)), columns=["a", "b"])
     check_feature_names(frame, ["a", "b"])
     check_feature_names(frame, None)
     check_feature_names(np.ones((1, 2)), ["a", "b"])

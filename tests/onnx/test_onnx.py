@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import onnx
 import onnxruntime
+import pandas as pd
 import pytest
 
 from skaae import AdversarialAEDetector
@@ -111,7 +112,7 @@ def test_wrong_rows(path, X, message):
 
 
 def test_data_frames(iris, flowers, tmp_path):
-    frame = pytest.importorskip("pandas").DataFrame(iris[0], columns=list("abcd"))
+    frame = pd.DataFrame(iris[0], columns=list("abcd"))
     to_onnx(AdversarialAEDetector(flowers, **{**QUICK, "epochs": 0}).fit(frame), tmp_path / "file.onnx")
     loaded = OnnxDetector(tmp_path / "file.onnx")
     assert loaded.feature_names_in_.tolist() == list("abcd")

@@ -68,7 +68,7 @@ def detector_of(classifier, X, y, **parameters):
 
 
 def assert_same_flags(detector, path, X, estimator=None):
-    """Estimator, OnnxDetector and the bare graph flag the same rows, of which several have the score of the threshold."""
+    """Estimator, OnnxDetector and the bare graph flag the same rows. Several have the score of the threshold."""
     to_onnx(detector if estimator is None else estimator, path)
     loaded, wanted = OnnxDetector(path), detector.predict(X)
     tied = detector.adversarial_score(X) == detector.threshold_

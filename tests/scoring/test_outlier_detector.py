@@ -1,7 +1,7 @@
 """What scikit-learn adds to the decisions: Bunch, set_output, the threshold."""
 
 import numpy as np
-import pytest
+import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils import Bunch
 
@@ -41,7 +41,7 @@ def test_threshold_and_what_follows():
 
 
 def test_transform_has_set_output():
-    frame = pytest.importorskip("pandas").DataFrame({"a": [1.0, 99.0]})
+    frame = pd.DataFrame({"a": [1.0, 99.0]})
     detector = Distance().set_output(transform="pandas")
     detector.threshold_ = 50.0
     detector.feature_names_in_ = np.array(["a"], dtype=object)

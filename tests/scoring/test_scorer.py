@@ -13,7 +13,7 @@ from skaae import AdversarialAEDetector, FrozenKerasModel
 from skaae._classifiers.adapters import ROWS_PER_CALL
 from skaae._divergence import AdversarialScore
 from skaae._scoring.scorer import compare_predictions
-from tests.support.models import PUBLISHED
+from tests.support.models import PUBLISHED, QUICK, tiny_surrogate
 
 NAMES = ("score", "reconstruction", "no_defense", "defense", "probabilities", "probabilities_reconstructed")
 
@@ -21,7 +21,7 @@ NAMES = ("score", "reconstruction", "no_defense", "defense", "probabilities", "p
 @pytest.fixture(scope="module", params=[LogisticRegression(), RandomForestClassifier(5, random_state=0)])
 def detector(request, iris):
     classifier = request.param.fit(*iris)
-    return AdversarialAEDetector(classifier, threshold=0.1, epochs=1, random_state=0).fit(iris[0])
+    return AdversarialAEDetector(classifier, surrogate=tiny_surrogate, **QUICK, threshold=0.1).fit(iris[0])
 
 
 def test_results_are_those_of_the_classifier(detector, iris):

@@ -14,7 +14,7 @@ def tiny_autoencoder(sample_shape):
 
 def tiny_surrogate(sample_shape, n_classes):
     dense = keras.layers.Dense
-    return keras.Sequential([keras.Input(sample_shape), dense(16, activation="relu"), dense(n_classes, "softmax")])
+    return keras.Sequential([keras.Input(sample_shape), dense(64, activation="relu"), dense(n_classes, "softmax")])
 
 
 # Where the defense itself is not what a test is about. Most of a short fit is the time in which TensorFlow makes

@@ -17,15 +17,9 @@ from tensorflow.python.framework.func_graph import FuncGraph
 
 from skaae import AdversarialAEDetector
 from skaae._training.loop import make_optimizer
-from tests.support.models import PUBLISHED
+from tests.support.models import PUBLISHED, QUICK
 
-STANDING_STILL = {
-    **PUBLISHED,
-    "optimizer": keras.optimizers.SGD(1e-30),
-    "epochs": 1,
-    "threshold": 1.0,
-    "random_state": 0,
-}
+STANDING_STILL = {**QUICK, **PUBLISHED, "optimizer": keras.optimizers.SGD(1e-30), "threshold": 1.0}
 
 
 def loss_at_start(iris_model, X, **parameters):
@@ -70,7 +64,8 @@ def test_regularization_losses_of_the_autoencoder_count(iris, iris_model):
 
 
 def test_training_lowers_the_loss(iris, iris_model):
-    detector = AdversarialAEDetector(iris_model, epochs=40, batch_size=16, random_state=0).fit(iris[0])
+    settings = {"epochs": 40, "batch_size": 16, "virtual_adversarial_steps": 1, "random_state": 0}
+    detector = AdversarialAEDetector(iris_model, **settings).fit(iris[0])
     loss = detector.history_["loss"]
     assert len(loss) == 40
     assert loss[-1] < 0.2 * loss[0]
@@ -103,7 +98,9 @@ class Recorder(keras.callbacks.Callback):
 
 def test_callbacks_run_on_every_batch_and_are_copied(iris, iris_model, capsys):
     recorder = Recorder()
-    detector = AdversarialAEDetector(iris_model, callbacks=[recorder], epochs=2, batch_size=50, threshold=1.0)
+    detector = AdversarialAEDetector(
+        iris_model, **{**QUICK, "callbacks": [recorder], "epochs": 2, "batch_size": 50, "threshold": 1.0}
+    )
     detector.fit(iris[0])
     assert "6 batches" in capsys.readouterr().out
     assert recorder.batches == []
@@ -111,13 +108,13 @@ def test_callbacks_run_on_every_batch_and_are_copied(iris, iris_model, capsys):
 
 def test_early_stopping_stops_and_restores(iris, iris_model):
     stopping = keras.callbacks.EarlyStopping("loss", min_delta=1e9, patience=1, restore_best_weights=True)
-    detector = AdversarialAEDetector(iris_model, callbacks=[stopping], epochs=50, random_state=0).fit(iris[0])
+    detector = AdversarialAEDetector(iris_model, **{**QUICK, "callbacks": [stopping], "epochs": 50}).fit(iris[0])
     assert len(detector.history_["loss"]) == 2
 
 
 @pytest.mark.parametrize("verbose", [0, 1, 2])
 def test_verbose_shows_the_progress(iris, iris_model, verbose, capsys):
-    AdversarialAEDetector(iris_model, epochs=2, verbose=verbose).fit(iris[0])
+    AdversarialAEDetector(iris_model, **{**QUICK, "epochs": 2, "verbose": verbose}).fit(iris[0])
     shown = capsys.readouterr().out
     assert ("Epoch 2/2" in shown) == (verbose > 0)
     assert "━" not in shown  # which only a terminal gets: see TestProgress
@@ -132,7 +129,7 @@ class TestOptimizer:
 
     def test_instance_gives_its_configuration_and_is_never_used(self, iris, iris_model):
         given = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.1, 100), beta_1=0.8)
-        detector = AdversarialAEDetector(iris_model, optimizer=given, epochs=2, random_state=0)
+        detector = AdversarialAEDetector(iris_model, **{**QUICK, "optimizer": given, "epochs": 2})
         first = detector.fit(iris[0]).score_samples(iris[0])
         assert int(given.iterations.numpy()) == 0
         assert not given.built
@@ -142,10 +139,10 @@ class TestOptimizer:
     def test_learning_rate_schedule(self, iris, iris_model):
         def moved(rate):
             schedule = keras.optimizers.schedules.ExponentialDecay(rate, 10, 0.9)
-            detector = AdversarialAEDetector(iris_model, learning_rate=schedule, epochs=1, random_state=0).fit(iris[0])
+            detector = AdversarialAEDetector(iris_model, **QUICK, learning_rate=schedule).fit(iris[0])
             return np.abs(detector.autoencoder_.get_weights()[0] - start).max()
 
-        start = AdversarialAEDetector(iris_model, epochs=0, random_state=0).fit(iris[0]).autoencoder_.get_weights()[0]
+        start = AdversarialAEDetector(iris_model, **{**QUICK, "epochs": 0}).fit(iris[0]).autoencoder_.get_weights()[0]
         assert moved(1e-30) == 0
         assert moved(0.01) > 0.001
 
@@ -215,6 +212,7 @@ def test_mixed_precision(iris, iris_model):
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(detector)).adversarial_score(iris[0]), scores)
 
 
+@pytest.mark.slow
 def test_two_devices_train_as_one_does():
     """In a process of its own, since devices have to be cut up before TensorFlow has used them."""
     found = subprocess.run([sys.executable, "-c", TWO_DEVICES], capture_output=True, text=True, check=False)
@@ -229,6 +227,7 @@ AdversarialAEDetector(model, epochs=2, verbose=1, random_state=0).fit(np.eye(2).
 """
 
 
+@pytest.mark.slow
 class TestProgress:
     """What verbose=1 shows, in a new process each."""
 

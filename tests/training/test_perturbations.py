@@ -15,7 +15,7 @@ from skaae._training.perturbations import (
     unit_of_perturbation,
     unit_root_mean_square,
 )
-from tests.support.models import PUBLISHED
+from tests.support.models import PUBLISHED, QUICK
 
 SEED = tf.constant([0, 0])
 GENERATOR = np.random.default_rng(0)
@@ -166,7 +166,7 @@ class TestInTheDetector:
             AdversarialAEDetector(flowers, virtual_adversarial_shares=shares).fit(iris[0])
 
     def test_published_method_does_not_depend_on_what_is_switched_off(self, iris, flowers):
-        published = {**PUBLISHED, "epochs": 2, "random_state": 0}
+        published = {**QUICK, **PUBLISHED}
         first = AdversarialAEDetector(flowers, **published).fit(iris[0])
         other = AdversarialAEDetector(
             flowers, virtual_adversarial_steps=5, virtual_adversarial_shares=(1, 0), **published
@@ -175,17 +175,17 @@ class TestInTheDetector:
         assert first.adversarial_score(iris[0]).max() < 1000
 
     def test_every_part_changes_the_training(self, iris, flowers):
-        options = [{}, {"noise": 0.5}, {"virtual_adversarial": 0.5}, {"virtual_adversarial_steps": 4}]
+        options = [{}, {"noise": 0.5}, {"virtual_adversarial": 0.5}, {"virtual_adversarial_steps": 2}]
         options += [{"virtual_adversarial_shares": (0.7, 0.0)}]
-        fits = [AdversarialAEDetector(flowers, epochs=2, random_state=0, **kept).fit(iris[0]) for kept in options]
+        perturbed = {**QUICK, "epochs": 5, "noise": 0.1, "virtual_adversarial": 0.3, "virtual_adversarial_steps": 1}
+        fits = [AdversarialAEDetector(flowers, **{**perturbed, **kept}).fit(iris[0]) for kept in options]
         scores = [fit.adversarial_score(iris[0]) for fit in fits]
         assert all(np.abs(score - scores[0]).max() > 1e-6 for score in scores[1:])
 
     def test_label_changes_come_first(self, iris, flowers):
         X = iris[0]
-        options = {"epochs": 1, "random_state": 0}
-        plain = AdversarialAEDetector(flowers, label_change_first=False, **options).fit(X)
-        ranked = AdversarialAEDetector(flowers, label_change_first=True, **options).fit(X)
+        plain = AdversarialAEDetector(flowers, **QUICK, label_change_first=False).fit(X)
+        ranked = AdversarialAEDetector(flowers, **QUICK, label_change_first=True).fit(X)
         found = ranked.correct(X)
         changed = found.no_defense != found.defense
         assert 0 < changed.sum() < len(X)

@@ -173,9 +173,8 @@ def test_agreement_is_a_share(cancer, forest):
 def test_units_of_the_features_do_not_matter(kind):
     X, y = load_wine(return_X_y=True)
     classifier = KINDS[kind].fit(X[::2], y[::2])
-    detector = AdversarialAEDetector(classifier, epochs=60, threshold=1.0, random_state=0, virtual_adversarial=0).fit(
-        X[::2]
-    )
+    settings = {"epochs": 60, "virtual_adversarial": 0, "threshold": 1.0, "random_state": 0}
+    detector = AdversarialAEDetector(classifier, **settings).fit(X[::2])
     assert np.mean(detector.correct(X[1::2]).defense == y[1::2]) > 0.9
 
 

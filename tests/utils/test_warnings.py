@@ -14,13 +14,14 @@ from skaae import AdversarialAEDetector, CorrectedClassifier, FrozenKerasModel
 from skaae._scoring.threshold import conformal_threshold
 from skaae._utils.warnings import warn
 from skaae.alibi import AdversarialAE
+from tests.support.models import QUICK
 
 pytestmark = pytest.mark.usefixtures("short_distillation")
 
 
 @pytest.fixture(scope="module")
 def detector(iris, iris_model):
-    return AdversarialAEDetector(FrozenKerasModel(iris_model), epochs=0, random_state=0).fit(iris[0])
+    return AdversarialAEDetector(FrozenKerasModel(iris_model), **{**QUICK, "epochs": 0}).fit(iris[0])
 
 
 def assert_warned_here(call, match):
@@ -35,7 +36,7 @@ def assert_warned_here(call, match):
 
 def test_calls_at_several_depths(detector, iris):
     X, y = iris
-    few = AdversarialAEDetector(detector.classifier, epochs=0, random_state=0, threshold_percentile=99.9)
+    few = AdversarialAEDetector(detector.classifier, **{**QUICK, "epochs": 0, "threshold_percentile": 99.9})
     too_few = "too few to promise"
     assert_warned_here(lambda: conformal_threshold(np.arange(9.0), 95), too_few)
     assert_warned_here(lambda: detector.infer_threshold(X[:10]), too_few)
