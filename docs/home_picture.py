@@ -1,4 +1,4 @@
-"""The picture of the home page: what the classifier reads before an attack, under it, and after the repair.
+"""Draw the picture of the home page: what the classifier predicts before an attack, under it, and after the repair.
 
 python docs/home_picture.py    # runs examples/quickstart.py, and writes docs/images/digits.png
 """
@@ -20,15 +20,15 @@ N_SHOWN = 6
 
 
 def save(path: Path) -> None:
-    """Draw the first test images that the attack makes the classifier misread, repaired or not."""
+    """Draw the first test images that the attack made the classifier misread, whether they are repaired or not."""
     found = runpy.run_path(str(ROOT / "examples" / "quickstart.py"))
     truth, before, under = found["y_judge"], found["clean"].no_defense, found["attacked"].no_defense
     shown = np.flatnonzero((before == truth) & (under != truth))[:N_SHOWN]
     attacked = found["scale"](found["attacked_judge"][shown])
     lines = (
-        ("the image", found["scale"](found["X_judge"][shown]), before[shown]),
+        ("original", found["scale"](found["X_judge"][shown]), before[shown]),
         ("attacked", attacked, under[shown]),
-        ("repaired:\nx' = AE(x)", found["detector"].reconstruct(attacked), found["attacked"].corrected[shown]),
+        ("reconstructed:\nx' = AE(x)", found["detector"].reconstruct(attacked), found["attacked"].corrected[shown]),
     )
     figure = draw(lines, truth[shown])
     figure.savefig(path, dpi=130)
@@ -36,7 +36,7 @@ def save(path: Path) -> None:
 
 
 def draw(lines: tuple, truth: np.ndarray) -> plt.Figure:
-    """A line of images for each stage, with the label that it gets below."""
+    """A row of images for each stage, each with its predicted label below."""
     figure, axes = plt.subplots(len(lines), len(truth), figsize=(6.4, 4.3), layout="constrained")
     for (name, images, labels), line in zip(lines, axes, strict=True):
         line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=12, labelpad=10)
@@ -44,7 +44,7 @@ def draw(lines: tuple, truth: np.ndarray) -> plt.Figure:
             ax.imshow(image.reshape(8, 8), cmap="gray_r", vmin=0, vmax=1)
             ax.set(xticks=[], yticks=[])
             color, mark = (GREEN, "✓") if label == true else (ORANGE, "✗")
-            ax.set_xlabel(f"reads {label} {mark}", color=color, fontsize=12)
+            ax.set_xlabel(f"{label} {mark}", color=color, fontsize=13)
             plt.setp(ax.spines.values(), color=color, linewidth=1.8)
     return figure
 

@@ -3,22 +3,22 @@
 Search for the threshold with GridSearchCV
 ==========================================
 
-The threshold trades attacks that are corrected against false alarms. GridSearchCV tries percentiles of
-the clean scores, and with ``memory`` the autoencoder is trained once a fold, not once a percentile.
+A lower threshold corrects more attacks, but raises more false alarms. GridSearchCV tries percentiles of
+the clean scores. With ``memory``, the autoencoder is trained once per fold, not once per percentile.
 """
 
 # %%
 # Data, classifier, and attacked rows
 # -----------------------------------
-# On clean rows alone the highest percentile nearly always wins, since nothing has to be corrected. So attacked
-# rows go into the search: one half of them there, the other half into the picture at the end.
+# On clean rows alone, the highest percentile nearly always wins, because there is nothing to correct. So the search
+# uses attacked rows too: one half of them. The other half goes into the picture at the end.
 
 from __future__ import annotations
 
 import os
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes about the processor
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # small networks: faster without a GPU
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # hide most messages of TensorFlow
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # small networks are faster without a GPU
 
 import logging
 import tempfile
@@ -60,9 +60,9 @@ attacked_search, attacked_judge, y_search, y_judge = train_test_split(attacked, 
 # %%
 # The search
 # ----------
-# The mean of the accuracies on clean and on attacked rows decides; false alarms are counted beside them. The
-# held-out rows of each fold, which are clean, are what GridSearchCV hands to the scorers. Of equal means it
-# takes the first, so the highest percentile, with the fewest false alarms, stands first.
+# The search maximizes the mean of the accuracies on clean and on attacked rows, and also reports false alarms.
+# GridSearchCV passes the held-out rows of each fold, which are clean, to the scorers. If means are equal, it
+# takes the first percentile, so the list starts with the highest, which has the fewest false alarms.
 
 
 def attacked_accuracy(detector, X, y):
@@ -96,12 +96,11 @@ print(f"\nchosen: {search.best_params_['threshold_percentile']}")
 print(f"fits: {3 * len(percentiles) + 1}, of which trainings of an autoencoder: {trainings}")
 
 # %%
-# Every threshold, on rows that the search has not seen
-# -----------------------------------------------------
-# The attacked rows kept back, and clean rows: one half sets the threshold for each percentile, false alarms
-# are counted on the other. The vertical line is the choice of the search. Where the promised share of
-# false alarms is higher than the seen one, these rows were kinder than the average; with so few it may
-# as well be the other way round.
+# All thresholds, on rows that the search has not seen
+# ----------------------------------------------------
+# The picture uses the other attacked rows, and clean rows: one half of the clean rows sets the threshold for each
+# percentile, and false alarms are counted on the other half. The vertical line marks the choice of the search. With so
+# few rows, the observed share of false alarms can be below or above the promised one.
 
 display = RobustnessDisplay.from_estimator(
     search, attacked_judge, y_judge, X=X_test[1::2], X_calibration=X_test[::2], percentiles=np.arange(70, 99)

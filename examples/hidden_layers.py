@@ -3,8 +3,8 @@
 Images, an autoencoder of your own, and hidden layers
 =====================================================
 
-A convolutional network reads digits. The detector gets an autoencoder that is written here, and is fitted
-twice: matching the predictions alone, and matching a hidden layer of the network too.
+A convolutional network reads digits. This example defines an autoencoder for the detector, and fits the detector
+twice: once to match only the predictions, and once to match a hidden layer of the network too.
 """
 
 # %%
@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import os
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes about the processor
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # small networks: faster without a GPU
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # hide most messages of TensorFlow
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # small networks are faster without a GPU
 
 import logging
 
@@ -61,7 +61,7 @@ attacked = attack(victim, tf.constant(images_test), tf.constant(y_test), epsilon
 # %%
 # The autoencoder
 # ---------------
-# A function of the sample's shape, so that every fit starts from a fresh one.
+# A function of the sample's shape returns the autoencoder, so that every fit starts with a new one.
 
 
 def autoencoder(shape: tuple[int, ...]) -> keras.Model:
@@ -74,9 +74,9 @@ def autoencoder(shape: tuple[int, ...]) -> keras.Model:
 # %%
 # Without and with the hidden layer
 # ---------------------------------
-# ``hidden_layers`` names layers of the network and the dimension of their random projections;
-# ``hidden_weights`` says how much each term counts, in the loss and in the score. In our benchmarks the terms
-# did not pay beside perturbed training: look at your own table before you use them.
+# ``hidden_layers`` gives layers of the network and the dimension of their random projections.
+# ``hidden_weights`` sets the weight of each term in the loss and in the score. In our benchmarks, the terms
+# brought no gain beside perturbed training. Compare both on your own data before you use them.
 
 common = {"autoencoder": autoencoder, "batch_size": 32, "epochs": 60, "random_state": 0}
 classifier = FrozenKerasModel(model)
@@ -93,9 +93,9 @@ print(pd.concat(reports, axis=0).T.to_string(float_format="{:.3f}".format))
 # %%
 # Single images
 # -------------
-# Some that were attacked with success: before the attack, after it, and what the autoencoder of the second
-# detector makes of them. The label below a reconstruction is what the network reads there. A score
-# above 1000 says that it is another one than for the attacked image.
+# The picture shows images that the network misreads under the attack: the originals, the attacked images, and their
+# reconstructions by the second detector. Below each reconstruction stands its predicted label. A score
+# above 1000 means that this label differs from that of the attacked image.
 
 fooled = np.flatnonzero(classifier.predict(attacked) != y_test)
 CorrectionDisplay.from_estimator(deeper, attacked, y_test, X_original=images_test, samples=fooled[:4], cmap="gray_r")

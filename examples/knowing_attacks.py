@@ -3,9 +3,10 @@
 Attackers who know the defense, and who do not
 ==============================================
 
-An attacker who knows nothing of the defense attacks the classifier alone. One who has the autoencoder as well
-attacks both, and takes more. A defense is judged by the second: ``skaae.attack_target`` makes it a network with
-gradients, which attack libraries take as any other. More in :doc:`Evaluate honestly </evaluate>`.
+An attacker who knows nothing of the defense attacks the classifier alone. An attacker who has the autoencoder as well
+attacks both, and wins more often. Judge a defense by the second attacker. ``skaae.attack_target`` returns the defense
+as a network with gradients, which attack libraries accept like any other. :doc:`Evaluate the defense </evaluate>` says
+more.
 """
 
 # %%
@@ -16,8 +17,8 @@ from __future__ import annotations
 
 import os
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes about the processor
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # small networks: faster without a GPU
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # hide most messages of TensorFlow
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # small networks are faster without a GPU
 
 import logging
 
@@ -49,9 +50,10 @@ detector = AdversarialAEDetector(model, batch_size=32, epochs=100, random_state=
 # %%
 # Two attacks, at several strengths
 # ---------------------------------
-# Projected gradient descent: each pixel may move by the strength, in units of the range of its values. Through
-# "classifier" it climbs the loss of M(x); through "both" that of M(x) and M(AE(x)) together. The strengths go on
-# to where little should be left: if the accuracy stayed high, the attack would be at fault, not the defense good.
+# Both attacks use projected gradient descent (PGD). Each pixel may change by the strength, in units of the range of its
+# values. The attack through "classifier" increases the loss of M(x), and the attack through "both" increases the losses
+# of M(x) and M(AE(x)) together. At the largest strengths, accuracy should be close to zero. If it stayed high, that
+# would show a weak attack, not a strong defense.
 
 strengths = [0.05, 0.1, 0.15, 0.2, 0.3, 0.4]
 
@@ -65,25 +67,25 @@ def attacked(through: str) -> dict[float, np.ndarray]:
 
 
 # %%
-# An attacker who does not know
-# -----------------------------
+# An attacker who knows only the classifier
+# -----------------------------------------
 
 axis = "PGD Linf, share of the range of a pixel"
 unaware = RobustnessDisplay.from_estimator(detector, attacked("classifier"), y_test, X=X_test, xlabel=axis)
 plt.show()
 
 # %%
-# An attacker who knows
-# ---------------------
+# An attacker who knows the defense
+# ---------------------------------
 
 knowing = RobustnessDisplay.from_estimator(detector, attacked("both"), y_test, X=X_test, xlabel=axis)
 plt.show()
 
 # %%
-# Both beside each other
-# ----------------------
-# The last column is the one to quote. It is an upper bound too: a better attack may take more.
-# ``virtual_adversarial_shares`` moves the defense toward one side or the other.
+# Comparison
+# ----------
+# Quote the last column. Even this is an upper bound, because a better attack may lower it.
+# ``virtual_adversarial_shares`` improves the protection against one attacker at the cost of the other.
 
 accuracy = {
     "no defense": unaware.accuracy_without_defense,

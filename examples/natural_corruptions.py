@@ -1,10 +1,10 @@
 """
 =================================================
-Natural corruptions: which images can be trusted?
+Find natural corruptions that harm the classifier
 =================================================
 
-Noise, blur and low contrast are no attacks, but make a classifier err too. The score of a detector that was
-fitted on clean images only ranks them: are those that the classifier gets wrong above those that it
+Noise, blur and low contrast are not attacks, but they also make a classifier err. This example fits a detector on
+clean images and scores corrupted ones. Do the images that the classifier gets wrong score higher than those that it
 still gets right?
 """
 
@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import os
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes about the processor
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # small networks: faster without a GPU
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # hide most messages of TensorFlow
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # small networks are faster without a GPU
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -42,7 +42,7 @@ detector = AdversarialAEDetector(classifier, batch_size=32, epochs=60, random_st
 # %%
 # The corruptions
 # ---------------
-# Images stay in [0, 1].
+# The values of the images stay in [0, 1].
 
 random = np.random.default_rng(0)
 images = X_test.reshape(-1, 8, 8)
@@ -60,14 +60,15 @@ for ax, (name, kind) in zip(axes, {"clean": images, **corrupted}.items(), strict
     ax.axis("off")
 
 # %%
-# Harmful or harmless
-# -------------------
-# Harmful is an image that the classifier reads rightly when it is clean, and wrongly when it is corrupted.
-# The area under the ROC curve tells how well the score separates harmful from harmless; 0.5 is chance. Beside
-# it stands that of the classifier's own uncertainty, one minus its largest probability, which costs nothing
-# and is not always the worse of the two. ``corrected`` is the accuracy of the repaired labels: to detect is
-# one thing, to repair another. The autoencoder is trained to undo small perturbations, which noise resembles. A
-# contrast that moves all pixels at once is another matter: compare the lines before you rely on the score.
+# Harmful and harmless corruptions
+# --------------------------------
+# A corruption is harmful if the classifier reads the clean image correctly and misreads the corrupted one. The area
+# under the ROC curve (AUC) measures how well the score separates harmful from harmless corruptions; 0.5 is chance. The
+# last column is the AUC of the classifier's own uncertainty, one minus its largest probability. Uncertainty costs
+# nothing and is sometimes better than the score. ``corrected`` is the accuracy of the repaired labels; a corruption
+# that is detected is not always repaired. The autoencoder is trained to undo small perturbations, which resemble noise.
+# A change of contrast, which moves all pixels at once, is different. Compare the rows of the table before you rely on
+# the score.
 
 was_right = classifier.predict(X_test) == y_test
 rows, scores, harmful = {}, np.empty(0), np.empty(0, bool)

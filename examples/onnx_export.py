@@ -1,10 +1,10 @@
 """
-===================================
-One ONNX file instead of TensorFlow
-===================================
+==========================================
+Score from an ONNX file without TensorFlow
+==========================================
 
-``to_onnx`` writes scaler, autoencoder, classifier, score and threshold as one file. ``OnnxDetector`` runs it
-with NumPy and ONNX Runtime: the scores are the same up to rounding, and a single row takes less time.
+``to_onnx`` writes scaler, autoencoder, classifier, score and threshold into one file. ``OnnxDetector`` runs it
+with NumPy and ONNX Runtime. The scores are the same up to rounding, and a single row takes less time.
 """
 
 # %%
@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import os
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes about the processor
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # small networks: faster without a GPU
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # hide most messages of TensorFlow
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # small networks are faster without a GPU
 
 import logging
 import tempfile
@@ -35,7 +35,7 @@ from sklearn.preprocessing import StandardScaler
 from skaae import AdversarialAEDetector
 from skaae.onnx import OnnxDetector, to_onnx
 
-logging.getLogger().setLevel(logging.ERROR)  # tf2onnx's notes about its optimizer
+logging.getLogger().setLevel(logging.ERROR)  # hide messages of tf2onnx about its optimizer
 
 X, y = load_breast_cancer(return_X_y=True)
 X_model, X_rest, y_model, _ = train_test_split(X, y, test_size=0.7, stratify=y, random_state=0)
@@ -47,10 +47,10 @@ detector = AdversarialAEDetector(FrozenEstimator(classifier), epochs=30, random_
 pipeline = make_pipeline(scaler, detector.fit(scaler.transform(X_detector)))
 
 # %%
-# Export, and compare
-# -------------------
-# The file takes rows as they come, before the scaler. Where it runs, neither TensorFlow nor Keras nor
-# scikit-learn have to be installed.
+# Export and compare
+# ------------------
+# The file takes unscaled rows, because it includes the scaler. The machine that runs it needs neither TensorFlow nor
+# Keras nor scikit-learn.
 
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder, "detector.onnx")
@@ -65,8 +65,8 @@ print(f"same verdict:                {np.mean(deployed.predict(X_test) == pipeli
 # %%
 # The time of one row
 # -------------------
-# Each row of the test set alone, as a server gets them. These are the times of the machine that made this
-# page, whatever else it did then; :doc:`the benchmark </benchmark_deployment>` has figures taken with care.
+# Each row of the test set is scored alone, as in a server. The times depend on the machine that built this
+# page and on what else it was doing; :doc:`the benchmark </benchmark_deployment>` has carefully measured times.
 
 
 def milliseconds(score) -> np.ndarray:

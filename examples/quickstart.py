@@ -3,24 +3,24 @@
 Handwritten digits: detect, repair, deploy
 ==========================================
 
-A scikeras classifier reads handwritten digits. An attacker changes the images so that it reads
-them wrongly. The detector, which has seen neither labels nor attacks, finds the changed images
-and repairs the predictions; its threshold is tuned by GridSearchCV, and the whole pipeline is
-dumped with joblib and loaded again.
+A scikeras classifier reads handwritten digits, and an attacker changes the images so that it misreads
+them. The detector, which was trained with neither labels nor attacks, finds the changed images
+and repairs the predictions. GridSearchCV tunes its threshold, and joblib saves and loads the whole
+pipeline.
 """
 
 # %%
 # Data, and the classifier to defend
 # ----------------------------------
-# The classifier learns from half of the images. The detector is fitted on others, since images
-# that the classifier has learned by heart say little about the ones to come.
+# One half of the images trains the classifier. The detector is fitted on other images, because the
+# classifier is more certain of its training images than of new ones.
 
 from __future__ import annotations
 
 import os
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes about the processor
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # small networks: faster without a GPU
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # hide most messages of TensorFlow
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # small networks are faster without a GPU
 
 import logging
 import tempfile
@@ -67,8 +67,8 @@ classifier.fit(scaler.transform(X_classifier).astype(np.float32), y_classifier)
 # %%
 # The attack
 # ----------
-# Projected gradient descent from foolbox: each pixel may move by 0.15 of the range of values. One
-# half of the attacked images serves to tune the threshold, the other to judge the result.
+# The attack is projected gradient descent (PGD) from foolbox. Each pixel may change by 0.15 of the range of
+# values. One half of the attacked images tunes the threshold, the other half evaluates the result.
 
 
 def attack(images: np.ndarray, labels: np.ndarray, size: float = 0.15) -> np.ndarray:
@@ -84,14 +84,14 @@ X_judge, y_judge = X_test[1::2], y_test[1::2]
 attacked_tune, attacked_judge = attack(X_tune, y_tune), attack(X_judge, y_judge)
 
 # %%
-# The detector, its threshold tuned by GridSearchCV
-# -------------------------------------------------
-# Half of the score is the accuracy on attacked images. With ``memory`` the search trains once a fold,
-# not once for each percentile.
+# Fit the detector and tune its threshold
+# ---------------------------------------
+# GridSearchCV tunes the threshold. Half of the score is the accuracy on attacked images. With ``memory``, the search
+# trains once per fold, not once per percentile.
 
 
 def corrected_accuracy(pipeline, X, y):
-    """Accuracy of the corrected labels, as much on clean as on attacked images."""
+    """Mean of the accuracies of the corrected labels on clean and on attacked images."""
     detector, scale = pipeline[-1], pipeline[:-1].transform
     clean = np.mean(detector.correct(scale(X)).corrected == y)
     attacked = np.mean(detector.correct(scale(attacked_tune)).corrected == y_tune)
@@ -115,9 +115,9 @@ with tempfile.TemporaryDirectory() as cache:
 pipeline = search.best_estimator_.set_params(adversarialaedetector__memory=None)
 
 # %%
-# Dump and load
+# Save and load
 # -------------
-# The pipeline that is judged below comes out of a joblib file.
+# The pipeline that is evaluated below was loaded from a joblib file.
 
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder, "pipeline.joblib")
@@ -126,8 +126,8 @@ with tempfile.TemporaryDirectory() as folder:
 np.testing.assert_array_equal(deployed.score_samples(X_judge), pipeline.score_samples(X_judge))
 
 # %%
-# What it is worth
-# ----------------
+# Results
+# -------
 
 scale, detector = deployed[:-1].transform, deployed[-1]
 clean, attacked = (detector.correct(scale(images)) for images in (X_judge, attacked_judge))
@@ -156,9 +156,9 @@ print(f"false alarms, nominal / seen   {nominal:.3f} / {clean.is_adversarial.mea
 # %%
 # A picture
 # ---------
-# Originals, what the attacker made of them, and what the autoencoder makes of that, with labels and
-# scores. A reconstruction need not look like a digit; it has to be classified like one. A score
-# above 1000 says that the label of the reconstruction is another.
+# The picture shows original images, attacked images and their reconstructions, with labels and
+# scores. A reconstruction need not look like a digit; it only has to be classified like one. A score
+# above 1000 means that the reconstruction has another label than the attacked image.
 
 display = CorrectionDisplay.from_estimator(
     deployed,

@@ -1,26 +1,26 @@
 """
-===========================================
-A random forest, defended inside a Pipeline
-===========================================
+========================================
+Defend a random forest inside a Pipeline
+========================================
 
-A forest has no gradient. The detector distills a Keras network from the forest's probabilities, a
-surrogate that carries the gradient while the autoencoder is trained; scores and labels come from
-the forest itself. An attack that needs no gradient either moves rows across the forest's boundary,
-and the pipeline wins most of them back.
+A forest has no gradient. The detector distills a Keras network, the surrogate, from the forest's probabilities. The
+surrogate provides the gradient that trains the autoencoder; scores and labels come from
+the forest itself. HopSkipJump, an attack that needs no gradient, moves rows across the decision boundary of the forest,
+and the pipeline repairs most of the predictions.
 """
 
 # %%
 # Data, and the forest
 # --------------------
-# The threshold is promised for rows that neither forest nor autoencoder has seen, so the forest
-# learns from one half of the rows and the detector from another part.
+# The promised rate of false alarms holds for rows that neither the forest nor the autoencoder has seen. So the forest
+# and the detector are trained on different rows.
 
 from __future__ import annotations
 
 import os
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes about the processor
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # small networks: faster without a GPU
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # hide most messages of TensorFlow
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # small networks are faster without a GPU
 
 import warnings
 from pathlib import Path
@@ -51,8 +51,8 @@ forest = FrozenEstimator(RandomForestClassifier(50, random_state=0).fit(scaler.t
 # %%
 # The defended pipeline
 # ---------------------
-# Behind the detector, which replaces the rows that it flags by x', stands the same forest: what the
-# pipeline predicts are the corrected labels.
+# The detector replaces the rows that it flags by x'. The same forest comes after it in the pipeline, so the
+# pipeline predicts the corrected labels.
 
 detector = AdversarialAEDetector(forest, epochs=60, random_state=0)
 defended = make_pipeline(FrozenEstimator(scaler), detector, forest).fit(X_detector)
@@ -62,7 +62,7 @@ print(f"surrogate agrees with the forest on {detector.surrogate_agreement_:.1%} 
 # %%
 # The attack
 # ----------
-# HopSkipJump of the Adversarial Robustness Toolbox asks the scaled forest for labels only.
+# HopSkipJump from the Adversarial Robustness Toolbox asks the forest only for labels.
 
 undefended = make_pipeline(FrozenEstimator(scaler), forest)
 limits = scaler.transform(X_forest).min(), scaler.transform(X_forest).max()
@@ -72,8 +72,8 @@ np.random.seed(0)
 attacked = scaler.inverse_transform(attack.generate(scaler.transform(X_test).astype(np.float32)).astype(np.float64))
 
 # %%
-# What it is worth
-# ----------------
+# Results
+# -------
 
 print(f"\naccuracy under attack: {undefended.score(attacked, y_test):.3f} without defense", end=", ")
 print(f"{defended.score(attacked, y_test):.3f} defended\n")
@@ -83,7 +83,7 @@ print(report.T.to_string(float_format="{:.3f}".format))
 # %%
 # A picture
 # ---------
-# The scores of clean and of attacked rows. Above 1000 the forest gives x' another label than x.
+# The picture shows the scores of clean and of attacked rows. Above 1000, the forest gives x' another label than x.
 
 display = ScoreDisplay.from_estimator(defended[:-1], X_test, attacked, names=("clean", "HopSkipJump"))
 output = Path("examples" if Path("examples").is_dir() else ".", "output")

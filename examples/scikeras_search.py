@@ -3,10 +3,10 @@
 A scikeras classifier that repairs its predictions
 ==================================================
 
-``CorrectedClassifier`` trains classifier and detector together and goes wherever a classifier goes.
-``fit`` sets calibration rows aside from both, so that the threshold is set by rows that neither has
-seen. GridSearchCV tunes the threshold with ordinary accuracy; with ``memory`` the autoencoder is
-trained once a fold.
+``CorrectedClassifier`` trains a classifier and a detector together, and works wherever a classifier works.
+``fit`` holds out calibration rows from both, so the threshold is set with rows that neither has
+seen. GridSearchCV tunes the threshold with ordinary accuracy. With ``memory``, the autoencoder is
+trained once per fold.
 """
 
 # %%
@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import os
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes about the processor
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # small networks: faster without a GPU
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # hide most messages of TensorFlow
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # small networks are faster without a GPU
 
 import logging
 import tempfile
@@ -51,7 +51,7 @@ classifier = KerasClassifier(build_classifier, loss="sparse_categorical_crossent
 # %%
 # Search over the threshold
 # -------------------------
-# Random states of the classifier follow from the one of the detector.
+# The random state of the detector also determines that of the classifier.
 
 with tempfile.TemporaryDirectory() as cache:
     detector = AdversarialAEDetector(classifier, epochs=50, batch_size=32, random_state=0, memory=cache)

@@ -1,15 +1,15 @@
 """
-======================
-A detector behind HTTP
-======================
+==========================
+Serve a detector over HTTP
+==========================
 
-Rows as JSON in; corrected labels, scores and flags out::
+The server receives rows as JSON and returns corrected labels, scores and flags::
 
-    pip install 'skaae[serve]'
+    pip install '.[serve]'  # in a clone of the repository
     python examples/serve.py detector.onnx --port 8000
     curl localhost:8000/correct -d '{"rows": [[5.1, 3.5, 1.4, 0.2]]}'
 
-The file is one of ``skaae.onnx.to_onnx``; the server needs neither TensorFlow nor Keras nor scikit-learn.
+``skaae.onnx.to_onnx`` writes the file. The server needs neither TensorFlow nor Keras nor scikit-learn.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def create_app(detector: OnnxDetector, most_bytes: int = MOST_BYTES) -> FastAPI:
         rows = parse(await read(request, most_bytes))
         try:
             found = await run_in_threadpool(detector.correct, rows)
-        except ValueError as error:  # the detector says what is wrong with the rows
+        except ValueError as error:  # the message says what is wrong with the rows
             raise HTTPException(422, str(error)) from error
         return {
             "labels": found.corrected.tolist(),
@@ -51,7 +51,7 @@ def create_app(detector: OnnxDetector, most_bytes: int = MOST_BYTES) -> FastAPI:
 
 
 async def read(request: Request, most_bytes: int) -> bytes:
-    """The body, which is not read beyond its limit, whatever length it is said to have."""
+    """Read the body, but never beyond its limit, whatever length the request declares."""
     body = bytearray()
     async for part in request.stream():
         body += part
@@ -71,8 +71,8 @@ def parse(body: bytes) -> list[Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="A detector behind HTTP: rows as JSON in, corrected labels out.")
-    parser.add_argument("path", help="a file of skaae.onnx.to_onnx")
+    parser = argparse.ArgumentParser(description="Serve a detector over HTTP: send rows as JSON, get corrected labels.")
+    parser.add_argument("path", help="a file that skaae.onnx.to_onnx wrote")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
     arguments = parser.parse_args()

@@ -1,11 +1,11 @@
 """
-=========================
-Training over two workers
-=========================
+======================
+Train with two workers
+======================
 
-Each worker computes half of every batch, and both end with the same detector. Here the workers are two
-processes on this machine. On a cluster, start this script once on each machine, with a ``TF_CONFIG`` in its
-environment that names all of them and says which one it is.
+Each worker computes half of every batch, and both end with the same detector. In this example, the workers are two
+processes on one machine. On a cluster, start this script once on each machine. Its environment variable ``TF_CONFIG``
+must list all machines and say which of them this one is.
 """
 
 import json
@@ -22,10 +22,10 @@ N_WORKERS = 2
 
 
 def train(path):
-    """What each worker does."""
+    """Train in one worker."""
     import tensorflow as tf
 
-    # Before anything else is done with TensorFlow: it waits here for the other workers.
+    # This must come before any other use of TensorFlow. It waits for the other workers.
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
 
     import joblib
@@ -40,7 +40,7 @@ def train(path):
 
 
 def fit():
-    """The same as on one machine."""
+    """Fit the detector, in the same way as on one machine."""
     from sklearn.datasets import load_breast_cancer
     from sklearn.frozen import FrozenEstimator
     from sklearn.linear_model import LogisticRegression
@@ -73,7 +73,7 @@ def main():
 
 
 def start(addresses, index, path):
-    """One worker, in a process of its own."""
+    """Start one worker in a process of its own."""
     task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
     environment = {**os.environ, "TF_CONFIG": json.dumps(task)}
     return subprocess.Popen([sys.executable, __file__, str(path)], env=environment)

@@ -11,16 +11,19 @@ import json
 import pickle
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import version
 from typing import Any, ClassVar, Self
 from weakref import WeakValueDictionary
 
+import cloudpickle
 import keras
 from keras.src.saving.serialization_lib import ObjectSharingScope
 from sklearn.exceptions import InconsistentVersionWarning
 
 from skaae._keras.models import load_variables, variables_of
+from skaae._keras.processes import check_not_forked
 from skaae._keras.seeds import temporary_seed
 from skaae._utils.warnings import warn
 
@@ -76,9 +79,15 @@ class PersistenceMixin:
         return {**saved, "_skaae_format": FORMAT, "_skaae_version": version("skaae")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        check_not_forked()
         state = dict(state)
         _check_versions(type(self).__name__, state.pop("_skaae_format", None), state.pop("_skaae_version", "unknown"))
         vars(self).update({name: _replaced(value, _as_loaded, name) for name, value in state.items()})
+
+    def __sklearn_clone__(self) -> Self:
+        """Clone the estimator; Keras models are copied without the settings of `compile`, as in a file."""
+        with without_compilation(self.get_params(deep=False)):
+            return super().__sklearn_clone__()
 
 
 class Saved:
@@ -99,13 +108,17 @@ class Saved:
         self.value = value
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return type(self)(self.name, copy.deepcopy(self.value, memo))
+        with without_compilation(self.value):
+            return type(self)(self.name, copy.deepcopy(self.value, memo))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # joblib and dask send objects to their workers with cloudpickle, which pickles the code too. Nothing but the
         # calling frame tells cloudpickle from pickle.
         caller = sys._getframe(1).f_globals.get("__name__", "")
-        return (type(self), (self.name, self.value)) if "cloudpickle" in caller.split(".") else self._reduced()
+        if "cloudpickle" not in caller.split("."):
+            return self._reduced()
+        with without_compilation(self.value):
+            return _from_cloudpickle, (type(self), self.name, cloudpickle.dumps(self.value))
 
     def _reduced(self) -> tuple[Any, ...]:
         raise NotImplementedError
@@ -179,6 +192,45 @@ class SavedObject(Saved):
                 f"{self.name}={self.value!r} cannot be saved, because a new process could not import it ({error}). "
                 f"Define it at the top level of a module, not as a lambda or inside a function."
             ) from error
+
+
+def _from_cloudpickle(kind: type[Saved], name: str, value: bytes) -> Saved:
+    return kind(name, cloudpickle.loads(value))
+
+
+@contextmanager
+def without_compilation(value: Any) -> Iterator[None]:
+    """Let Keras copy and pickle models without the settings of `compile` inside the block.
+
+    Nothing of skaae uses these settings. Keras cannot restore them where a loss, a metric or an optimizer of the
+    user is not registered.
+
+    Parameters
+    ----------
+    value : object
+        A Keras model, or a list, tuple or dict of objects, which may contain models. Others are ignored.
+    """
+    models = [
+        layer
+        for model in _keras_models_in(value)
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.Model) and "get_compile_config" not in vars(layer)
+    ]
+    for model in models:
+        object.__setattr__(model, "get_compile_config", lambda: None)
+    try:
+        yield
+    finally:
+        for model in models:
+            object.__delattr__(model, "get_compile_config")
+
+
+def _keras_models_in(value: Any) -> Iterator[keras.Model]:
+    if isinstance(value, keras.Model):
+        yield value
+    elif isinstance(value, list | tuple | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _keras_models_in(item)
 
 
 # One stand-in for each Keras object during a dump, so that an object with two references is saved once.

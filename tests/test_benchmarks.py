@@ -346,7 +346,7 @@ def test_sets_are_run_seed_by_seed_and_what_cannot_be_had_is_skipped(bench, monk
 def test_page_of_speed(bench):
     lines = [("score one row", "skaae", 0.001), ("score one row", "alibi-detect", 0.02), ("4 fits", "skaae", 3.0)]
     compared = bench.speed_report.compare(pd.DataFrame(lines, columns=["work", "package", "seconds"]))
-    assert compared.loc["score one row", ["skaae", "times as fast", "wanted"]].tolist() == ["1", "20.0", 15]
+    assert compared.loc["score one row", ["skaae", "times as fast", "goal"]].tolist() == ["1", "20.0", 15]
     assert compared.loc["4 fits", "times as fast"] == ""
     (bar,) = bench.speed_report.draw_ratios(compared).axes[0].patches
     assert bar.get_width() == 20
@@ -365,7 +365,7 @@ def test_targets_of_speed_say_what_is_missed(bench):
     lines += [("growth", f"{work} {rows}", taken) for work, rows, taken in (("train", 1, 3), ("train", 2, 2))]
     memory = pd.DataFrame(lines, columns=["measurement", "what", "value"])
     found = bench.speed_targets.against_targets(speed, startup, memory)
-    assert found.loc["perturbed training: times plain training", ["measured", "wanted", "missed"]].tolist() == [
+    assert found.loc["perturbed training: times plain training", ["measured", "goal", "missed"]].tolist() == [
         "3",
         "<= 3.5",
         "",

@@ -18,7 +18,7 @@ PRINTED = {
     "perturbed_training": r"^True$",
     "pipelines": r"^True$",
     "quickstart": r"^under attack, corrected +(1\.0|0\.[7-9])",
-    "threshold": r"^\{'threshold_percentile': \d+\}$",
+    "threshold": r"(?s)^false alarms on fresh rows  0\.(09|1[01]).*from 2000 rows: mean 0\.(09|10).*^\{'threshold_perc",
     "trees": r"agrees with the forest on (100|9\d)%",
 }
 
@@ -31,10 +31,16 @@ def test_page(page, tmp_path, monkeypatch):
     with contextlib.redirect_stdout(shown):
         exec(compile(code, f"{page}.md", "exec"), {"__name__": page})
     assert re.search(PRINTED[page], shown.getvalue(), re.M), shown.getvalue()
-    for example in re.findall(r"```text\n(.*?)```", (DOCS / f"{page}.md").read_text(), re.S):
-        assert numbers(shown.getvalue()) == pytest.approx(numbers(example), abs=0.1), (
-            "what the page shows is about right"
-        )
+    examples = "".join(re.findall(r"```text\n(.*?)```", (DOCS / f"{page}.md").read_text(), re.S))
+    if examples:
+        promised = pytest.approx(numbers(examples), abs=0.1)
+        assert numbers(shown.getvalue()) == promised, "what the page shows is about right"
+
+
+def test_no_line_of_a_page_is_a_comment():
+    """Sphinx leaves out a line that begins with "%", such as "5 %" broken in two."""
+    pages = [*DOCS.glob("*.md"), *DOCS.parent.glob("*.md"), *DOCS.parent.glob("benchmarks/**/*.md")]
+    assert [page.name for page in pages if re.search(r"^\s*%", page.read_text(), re.M)] == []
 
 
 def numbers(text):

@@ -16,16 +16,19 @@ import keras
 import numpy as np
 import pytest
 import skops.io
+from joblib import Parallel, delayed
 from scikeras.wrappers import KerasClassifier
+from sklearn.base import clone
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skaae import TRUSTED_TYPES, AdversarialAEDetector, CorrectedClassifier, _persistence
+from skaae import TRUSTED_TYPES, AdversarialAEDetector, CorrectedClassifier, FrozenKerasModel, _persistence
 from skaae.alibi import AdversarialAE
 from tests.support import user_module as parts
+from tests.support.models import QUICK
 from tests.support.new_process import run_python
 
 pytestmark = pytest.mark.usefixtures("short_distillation")
@@ -35,57 +38,116 @@ SAVED = Path(__file__).parent / "support" / "saved"
 DUPLICATES = [copy.deepcopy, lambda detector: pickle.loads(pickle.dumps(detector))]
 
 
-def same_in_a_new_process(estimator, X, tmp_path, trusted=()):
-    """From a joblib file, and from a skops file where types are trusted."""
-    np.save(tmp_path / "X.npy", X)
-    joblib.dump(estimator, tmp_path / "estimator.joblib")
-    if trusted:
-        skops.io.dump(estimator, tmp_path / "estimator.skops")
-    code = """
-        import sys, joblib, numpy as np
-        folder, *trusted = sys.argv[1:]
-        X = np.load(f"{folder}/X.npy")
-        scores = [joblib.load(f"{folder}/estimator.joblib").score_samples(X)]
-        if trusted:
-            import skops.io
-            scores += [skops.io.load(f"{folder}/estimator.skops", trusted=trusted).score_samples(X)]
-        np.save(f"{folder}/scores.npy", scores)
-    """
-    run_python(code, tmp_path, *trusted)
-    for scores in np.load(tmp_path / "scores.npy"):
-        np.testing.assert_array_equal(scores, estimator.score_samples(X))
-
-
 @pytest.fixture
-def parts_can_be_imported(monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]))
+def detector(iris_detector):
+    return iris_detector
 
 
-@pytest.fixture(scope="module")
-def detector(iris, flowers):
-    return AdversarialAEDetector(flowers, hidden_layers={0: 3}, temperature=0.5, epochs=2, random_state=0).fit(iris[0])
-
-
-def test_detector_in_a_new_process(iris, detector, tmp_path):
-    same_in_a_new_process(detector, iris[0], tmp_path)
-
-
-def test_detector_of_images_in_a_new_process(digit_images, digits_model, tmp_path):
-    X = digit_images[0][:200]
-    same_in_a_new_process(AdversarialAEDetector(digits_model, epochs=1, random_state=0).fit(X), X, tmp_path)
-
-
-def build_classifier():
-    layers = keras.layers.Dense(8, activation="relu"), keras.layers.Dense(3, activation="softmax")
+def sequential(*layers):
     return keras.Sequential([keras.Input((4,)), *layers])
 
 
-def test_pipeline_around_a_scikeras_classifier_in_a_new_process(iris, tmp_path, parts_can_be_imported):
-    X, y = iris
+def build_classifier():
+    return sequential(keras.layers.Dense(8, activation="relu"), keras.layers.Dense(3, activation="softmax"))
+
+
+def around_scikeras(X, y):
     classifier = KerasClassifier(build_classifier, loss="sparse_categorical_crossentropy", epochs=3, verbose=0)
     classifier.fit(X.astype("float32"), y)
-    detector = AdversarialAEDetector(FrozenEstimator(classifier), epochs=1, random_state=0)
-    same_in_a_new_process(make_pipeline(StandardScaler(), detector).fit(X), X, tmp_path)
+    return make_pipeline(StandardScaler(), AdversarialAEDetector(FrozenEstimator(classifier), **QUICK)).fit(X)
+
+
+def of_own_layers_and_functions(X, y):
+    classifier = sequential(parts.Shift(0.5), keras.layers.Dense(3, "softmax"))
+    functions = {"autoencoder": parts.build_autoencoder, "loss": parts.absolute_error, "preprocess": parts.double}
+    kept = {"callbacks": [parts.KillOnce(ROOT)], "metrics": [keras.metrics.KLDivergence()]}
+    return AdversarialAEDetector(classifier, **{**QUICK, **functions, **kept, "epochs": 2}).fit(X)
+
+
+OWN = [
+    f"tests.support.user_module.{name}"
+    for name in ("Shift", "build_autoencoder", "absolute_error", "double", "KillOnce")
+]
+
+
+def facade_with_hidden_terms(X, iris_model):
+    hidden = {"model_hl": [sequential(keras.layers.Dense(5, "softmax"))], "hidden_layer_kld": {0: 3}}
+    facade = AdversarialAE(ae=iris_sized(), model=iris_model, w_model_hl=[0.5, 2.0], **hidden)
+    facade.fit(X, epochs=1, verbose=False)
+    return facade
+
+
+@pytest.fixture(scope="module")
+def dumped(iris, iris_model, iris_detector, digit_images, images_detector):
+    """Estimators with the rows that they score here and in the new process."""
+    X, y = iris
+    return {
+        "table": (iris_detector, X),
+        "images": (images_detector, digit_images[0][:200]),
+        "pipeline around scikeras": (around_scikeras(X, y), X),
+        "own layers and functions": (of_own_layers_and_functions(X, y), X),
+        "facade": (facade_with_hidden_terms(X, iris_model), X),
+    }
+
+
+LOAD_AND_SCORE = """
+    import json, sys, joblib, numpy as np, skops.io, skaae
+    folder, saved, *trusted = sys.argv[1:]
+    for kind, X in np.load(f"{folder}/X.npz").items():
+        loaded = [joblib.load(f"{folder}/{kind}.joblib")]
+        if kind.startswith("own"):
+            loaded.append(skops.io.load(f"{folder}/{kind}.skops", trusted=trusted))
+        method = "score" if kind == "facade" else "score_samples"
+        np.save(f"{folder}/{kind}.npy", [getattr(one, method)(X) for one in loaded])
+
+    first = f"{saved}/format-2"
+    kept, found = np.load(first + ".npz"), []
+    for loaded in (joblib.load(first + ".joblib"), skops.io.load(first + ".skops", trusted=skaae.TRUSTED_TYPES)):
+        difference = np.abs(loaded.score_samples(kept["X"]) - kept["scores"]).max()
+        beta = loaded[-1].optimizer.get_config()["beta_1"]
+        found.append([difference, abs(loaded[-1].threshold_ - kept["threshold"]), beta])
+    print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def in_a_new_process(dumped, tmp_path_factory):
+    """The folder with what one new process makes of all the files, since its imports take longest; what it says."""
+    folder = tmp_path_factory.mktemp("dumped")
+    np.savez(folder / "X.npz", **{kind: X for kind, (_, X) in dumped.items()})
+    for kind, (estimator, _) in dumped.items():
+        joblib.dump(estimator, folder / f"{kind}.joblib")
+        if kind.startswith("own"):
+            skops.io.dump(estimator, folder / f"{kind}.skops")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]))
+        return folder, run_python(LOAD_AND_SCORE, folder, SAVED, *OWN, *TRUSTED_TYPES)
+
+
+def score_of(estimator):
+    return estimator.score if isinstance(estimator, AdversarialAE) else estimator.score_samples
+
+
+@pytest.mark.parametrize("kind", ["table", "images", "pipeline around scikeras", "own layers and functions", "facade"])
+def test_the_same_scores_in_a_new_process(dumped, in_a_new_process, kind):
+    estimator, X = dumped[kind]
+    found = np.load(in_a_new_process[0] / f"{kind}.npy")
+    assert len(found) == (2 if kind.startswith("own") else 1)
+    for scores in found:
+        np.testing.assert_array_equal(scores, score_of(estimator)(X))
+
+
+def test_files_of_an_older_version(in_a_new_process):
+    """They were written by skaae 0.1.0 (tests/support/saved/make_format_2.py), and are never written again."""
+    from_joblib, from_skops = json.loads(in_a_new_process[1])
+    for difference, *rest in (from_joblib, from_skops):
+        assert difference < 1e-6
+        assert rest == [0.0, 0.9]
+
+
+def test_own_layers_and_functions_have_to_be_trusted(dumped):
+    untrusted = skops.io.get_untrusted_types(data=skops.io.dumps(dumped["own layers and functions"][0]))
+    assert set(OWN) <= set(untrusted) <= {*OWN, *TRUSTED_TYPES}
 
 
 @pytest.mark.slow
@@ -113,7 +175,7 @@ def test_copies_of_fitted_detectors(iris, detector, duplicate):
 
 @pytest.mark.parametrize("duplicate", DUPLICATES)
 def test_copies_of_unfitted_detectors_fit_the_same(iris, flowers, duplicate):
-    detector = AdversarialAEDetector(flowers, epochs=2, random_state=0)
+    detector = AdversarialAEDetector(flowers, **QUICK)
     unfitted = duplicate(detector)
     assert not hasattr(unfitted, "autoencoder_")
     np.testing.assert_array_equal(
@@ -144,7 +206,7 @@ def test_equal_detectors_have_equal_files(detector):
 
 def test_classifier_is_in_the_file_once(iris, iris_model):
     """`classifier` and `classifier_` are the same Keras model."""
-    detector = AdversarialAEDetector(iris_model, epochs=1).fit(iris[0])
+    detector = AdversarialAEDetector(iris_model, **QUICK).fit(iris[0])
     loaded = pickle.loads(pickle.dumps(detector))
     assert loaded.classifier_.model is loaded.classifier
 
@@ -154,25 +216,6 @@ def test_import_of_the_package_does_not_import_tensorflow():
         run_python("import sys, skaae; dir(skaae); print('tensorflow' in sys.modules, skaae.__version__)")
         == "False 0.1.0\n"
     )
-    assert (
-        run_python("import skaae; skaae.AdversarialAEDetector; import sys; print('keras' in sys.modules)") == "True\n"
-    )
-
-
-def test_files_of_an_older_version():
-    """They were written by skaae 0.1.0 (tests/support/saved/make_format_2.py), and are never written again."""
-    code = """
-        import sys, joblib, numpy as np, skops.io, skaae
-        file = sys.argv[1] + "/format-2"
-        kept = np.load(file + ".npz")
-        for loaded in (joblib.load(file + ".joblib"), skops.io.load(file + ".skops", trusted=skaae.TRUSTED_TYPES)):
-            print(np.abs(loaded.score_samples(kept["X"]) - kept["scores"]).max())
-            print(abs(loaded[-1].threshold_ - kept["threshold"]), loaded[-1].optimizer.get_config()["beta_1"])
-    """
-    joblib_scores, joblib_rest, skops_scores, skops_rest = run_python(code, SAVED).splitlines()
-    assert float(joblib_scores) < 1e-6
-    assert float(skops_scores) < 1e-6
-    assert joblib_rest == skops_rest == "0.0 0.9"
 
 
 class TestVersions:
@@ -200,22 +243,6 @@ class TestVersions:
         monkeypatch.undo()
         with pytest.raises(ValueError, match=rf"saved in format {found} by skaae .* reads formats 2 to 2\. Install"):
             pickle.loads(file)
-
-
-def sequential(*layers):
-    return keras.Sequential([keras.Input((4,)), *layers])
-
-
-def test_own_layers_and_functions_in_a_new_process(iris, tmp_path, parts_can_be_imported):
-    classifier = sequential(parts.Shift(0.5), keras.layers.Dense(3, "softmax"))
-    functions = {"autoencoder": parts.build_autoencoder, "loss": parts.absolute_error, "preprocess": parts.double}
-    kept = {"callbacks": [parts.KillOnce(ROOT)], "metrics": [keras.metrics.KLDivergence()]}
-    detector = AdversarialAEDetector(classifier, **functions, **kept, epochs=2, random_state=0).fit(iris[0])
-    own = ["Shift", "build_autoencoder", "absolute_error", "double", "KillOnce"]
-    named = [f"tests.support.user_module.{name}" for name in own]
-    untrusted = skops.io.get_untrusted_types(data=skops.io.dumps(detector))
-    assert set(named) <= set(untrusted) <= {*named, *TRUSTED_TYPES}
-    same_in_a_new_process(detector, iris[0], tmp_path, untrusted)
 
 
 def nested():
@@ -252,11 +279,15 @@ class TestWhatCannotBeLoadedIsNotDumped:
         loaded = pickle.loads(pickle.dumps(AdversarialAEDetector(model))).classifier
         np.testing.assert_array_equal(loaded.get_weights()[0], model.get_weights()[0])
 
-    def test_workers_get_code_along(self, iris_model):
-        """joblib sends it with cloudpickle; a copy shares it."""
+    def test_cloudpickle_takes_code_along(self, iris_model):
+        """With which joblib sends it to its workers; a copy shares it."""
         detector = AdversarialAEDetector(iris_model, preprocess=nested(), loss=lambda x, y: x - y)
         for other in (cloudpickle.loads(cloudpickle.dumps(detector)), copy.deepcopy(detector)):
             assert (other.preprocess(1), other.loss(3, 1)) == (1, 2)
+
+    @pytest.mark.slow
+    def test_workers_get_code_along(self, iris_model):
+        detector = AdversarialAEDetector(iris_model, preprocess=nested())
         assert joblib.Parallel(n_jobs=2)([joblib.delayed(nested_result)(detector)]) == [1]
 
 
@@ -267,13 +298,13 @@ def nested_result(detector):
 class TestSkops:
     @pytest.fixture(params=["detector", "corrected", "pipeline", "alibi"])
     def fitted(self, request, iris, iris_model, detector):
-        parameters = {"epochs": 1, "random_state": 0}
+        settings = {**QUICK, "autoencoder": iris_sized()}  # no function of our own, which would have to be trusted
         if request.param == "detector":
             return detector
         if request.param == "corrected":
-            return CorrectedClassifier(AdversarialAEDetector(LogisticRegression(), **parameters)).fit(*iris)
+            return CorrectedClassifier(AdversarialAEDetector(LogisticRegression(), **settings)).fit(*iris)
         if request.param == "pipeline":
-            return make_pipeline(StandardScaler(), AdversarialAEDetector(iris_model, **parameters)).fit(iris[0])
+            return make_pipeline(StandardScaler(), AdversarialAEDetector(iris_model, **settings)).fit(iris[0])
         facade = AdversarialAE(ae=sequential(keras.layers.Dense(4)), model=iris_model, threshold=0.1)
         facade.fit(iris[0], epochs=1, verbose=False)
         return facade
@@ -360,3 +391,34 @@ def replace_configurations(node, config):
         node["content"] = json.dumps(config)
         replaced += 1
     return replaced
+
+
+class TestUnregisteredCompilation:
+    """A loss that Keras cannot find by name does not matter: nothing uses the settings of `compile` again."""
+
+    @pytest.fixture
+    def model(self, iris_model):
+        def own_loss(y, probabilities):
+            return keras.ops.mean((1 - keras.ops.max(probabilities, axis=1)) ** 2)
+
+        model = keras.models.clone_model(iris_model)
+        model.compile("sgd", own_loss)
+        return model
+
+    def test_copies(self, iris, model):
+        detector = AdversarialAEDetector(model, epochs=1, random_state=0)
+        fitted = clone(detector).fit(iris[0])
+        for same in (copy.deepcopy(fitted), clone(CorrectedClassifier(detector)).fit(*iris).detector_):
+            assert same.classifier_.model.compiled is False or same.classifier_.model is model
+        np.testing.assert_array_equal(copy.deepcopy(fitted).predict(iris[0]), fitted.predict(iris[0]))
+        assert model.compiled
+        assert model.get_compile_config() is not None
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("wrap", [lambda model: model, FrozenKerasModel], ids=["model", "frozen"])
+    def test_workers(self, iris, model, wrap):
+        detector = AdversarialAEDetector(wrap(model), epochs=1, random_state=0, threshold_percentile=60)
+        results = Parallel(n_jobs=2)(delayed(clone(detector).fit)(iris[0]) for _ in range(2))
+        expected = clone(detector).fit(iris[0]).adversarial_score(iris[0])
+        for fitted in results:
+            np.testing.assert_allclose(fitted.adversarial_score(iris[0]), expected)

@@ -9,7 +9,10 @@ from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from skaae import AdversarialAEDetector, CorrectedClassifier, FrozenKerasModel
+from tests.support.models import QUICK
 
+# Networks and perturbations as they are by default, trained for an epoch.
+DEFAULT = {"virtual_adversarial_steps": 1, "epochs": 1, "random_state": 0}
 BEYOND = [
     "check_param_validation",
     "check_dataframe_column_names_consistency",
@@ -50,9 +53,8 @@ class AnyWidth(keras.Model):
         return load_any_width, (self.get_weights(),)
 
 
-def make_detector(epochs=1):
+def make_detector(parameters=QUICK):
     keras.utils.set_random_seed(0)
-    parameters = {"virtual_adversarial_steps": 1, "epochs": epochs, "random_state": 0}
     return AdversarialAEDetector(FrozenKerasModel(AnyWidth()), **parameters)
 
 
@@ -67,10 +69,8 @@ def run_without_skip(check, *arguments):
         pytest.fail(f"skipped: {skipped}")
 
 
-def make_corrected():
-    return CorrectedClassifier(
-        AdversarialAEDetector(LogisticRegression(), virtual_adversarial_steps=1, epochs=1, random_state=0)
-    )
+def make_corrected(parameters=QUICK):
+    return CorrectedClassifier(AdversarialAEDetector(LogisticRegression(), **parameters))
 
 
 def checks_of(estimator):
@@ -90,14 +90,26 @@ class TestContract:
     def test_detector(self, check):
         run_without_skip(check, make_detector())
 
+    @pytest.mark.slow
+    @pytest.mark.parametrize("check", CHECKS, ids=name_of)
+    def test_detector_by_default(self, check):
+        run_without_skip(check, make_detector(DEFAULT))
+
     @pytest.mark.parametrize("name", BEYOND)
     def test_detector_beyond(self, name):
         # These are of parameters, names and containers: training changes nothing in them.
-        run_without_skip(getattr(estimator_checks, name), "AdversarialAEDetector", make_detector(epochs=0))
+        run_without_skip(
+            getattr(estimator_checks, name), "AdversarialAEDetector", make_detector({**QUICK, "epochs": 0})
+        )
 
     @pytest.mark.parametrize("check", CHECKS_OF_CORRECTED, ids=name_of)
     def test_corrected_classifier(self, check):
         run_without_skip(check, make_corrected())
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("check", CHECKS_OF_CORRECTED, ids=name_of)
+    def test_corrected_classifier_by_default(self, check):
+        run_without_skip(check, make_corrected(DEFAULT))
 
     @pytest.mark.parametrize("name", BEYOND_OF_CORRECTED)
     def test_corrected_classifier_beyond(self, name):

@@ -15,15 +15,19 @@ LEDGER = Ledger.named("defense")
 
 HEAD = """# Results of the benchmark of the defense
 
-Written by `benchmarks/defense/report.py` from `defense.csv`, where every attack has its line. Means over the
-seeds, with the standard deviation between them where there are several. Every method has the same
-networks, the same training rows, and a threshold at 5 % false alarms set on the same held-out rows.
+Written by `benchmarks/defense/report.py` from `defense.csv`, which has a line for every attack. The figures are means
+over the seeds, with the standard deviation between seeds if there are several. All methods use the same networks and
+training rows, and thresholds at 5 % false alarms set on the same held-out rows.
 
-- clean: accuracy on clean rows after `correct`, against M's own; false alarms: share of them flagged.
-- unaware: mean accuracy over the attacks that know nothing of the defense, after `correct`; without
-  defense; and with every row reconstructed. AUC: attacked rows whose label changed, against clean rows.
-- knowing: accuracy after `correct` under PGD through M(AE(x)), or through both, the worse of the two,
-  100 steps, a row being lost if one of 5 restarts loses it; at half the size of the unaware attack, and at all of it.
+- **clean**: accuracy on clean rows after `correct`. **M**: accuracy of M alone on clean rows. **false alarms**: share
+  of clean rows that are flagged.
+- **unaware**: mean accuracy over the attacks that know nothing of the defense, after `correct`. **without**: the same
+  without defense. **reconstructed**: the same if every row is reconstructed. **AUC**: separation of attacked rows whose
+  label changed from clean rows.
+- **knowing**: accuracy after `correct` under PGD through M(AE(x)) or through both, whichever is worse, with 100 steps;
+  a row counts as wrong if any of 5 restarts makes it wrong. The size is half of that of the unaware attack, or the
+  whole.
+- **seconds**: time of the fit.
 """
 
 
@@ -79,7 +83,7 @@ def picture(results: pd.DataFrame) -> plt.Figure:
 def main() -> None:
     results = LEDGER.lines()
     table = markdown(summary(results))
-    page = [HEAD, table, "![accuracy under attack](defense.png)\n", *sections()]
+    page = [HEAD, table, "![Accuracy under unaware attacks, by data set and method](defense.png)\n", *sections()]
     LEDGER.path.with_suffix(".md").write_text("\n".join(page))
     picture(results).savefig(LEDGER.path.with_suffix(".png"), dpi=110)
     print(table)

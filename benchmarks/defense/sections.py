@@ -1,4 +1,4 @@
-"""The sections of the results page beside the main table: trees, corruptions, harder adaptive attacks."""
+"""Write the sections of the results page after the main table: trees, corruptions, harder adaptive attacks."""
 
 from __future__ import annotations
 
@@ -10,32 +10,35 @@ import pandas as pd
 from benchmarks.common.data import IMAGES
 from benchmarks.defense.ledger import Ledger
 
-# An AUC of fewer rows than these is left out.
+# An AUC of fewer rows than this is omitted.
 FEWEST = 10
 COLORS = "#0072b2", "#d55e00"
 TREES = """## Trees
 
-From `trees.csv`: HopSkipJump (L2) on the first 100 test rows that M gets right, so that M is always right
-without the attack. It asks M for labels only, and knows nothing of the defense. Columns as above.
+From `trees.csv`. HopSkipJump (L2) attacks the first 100 test rows that M classifies correctly, so M alone is always
+right without the attack. It asks M for labels only and knows nothing of the defense. The columns are as above;
+**corrected** is the accuracy after `correct` under the attack.
 """
 CORRUPTIONS = f"""## Natural corruptions
 
-From `corruptions.csv`. A row is harmful if M is right on the clean image and wrong on the corrupted one,
-harmless if it stays right. AUC: the scores of the harmful rows against the harmless ones, the mean over the
-corruptions with {FEWEST} of each or more, at severities 1 to 5; accuracy without defense and after `correct`, over all.
+From `corruptions.csv`. A corrupted image is harmful if M is right on the clean image and wrong on the corrupted one; it
+is harmless if M stays right. **AUC 1** to **AUC 5** measure at severities 1 to 5 how well the score separates harmful
+from harmless images, as the mean over the corruptions with at least {FEWEST} images of each kind. **without** and
+**corrected** are the accuracies without defense and after `correct`, over all images.
 """
-BY_CORRUPTION = "The same AUC for each corruption, the mean over its severities.\n"
-ADAPTIVE = """## Is it only hard to differentiate?
+BY_CORRUPTION = "The same AUC for each corruption, as the mean over its severities:\n"
+ADAPTIVE = """## Check for masked gradients
 
-From `adaptive.csv`: accuracy of skaae after `correct`, under the worst attack of each kind. PGD is the
-knowing attack of the first table, on the same rows as the others: with 4 times the steps, transferred
-from a detector of another seed, and Square, which needs no gradient. If gradients were masked, Square or the
-transfer would win where PGD does not. Last, the first size of a growing budget at which no row is right.
+From `adaptive.csv`. The table shows the accuracy of skaae after `correct` under the worst attack of each kind, all on
+the same rows: PGD, which is the knowing attack of the first table; PGD with 4 times the steps; attacks transferred from
+a detector with another seed; and Square, which needs no gradient. If gradients were masked, Square or the transfer
+would succeed where PGD fails. The last column is the smallest size of a growing attack at which no row is right.
 """
-PROMISE = """## The threshold's promise
+PROMISE = """## False alarms that the threshold promises
 
-From `promise.csv`: false alarms on fresh rows against the nominal rate, the mean with the standard deviation between
-single thresholds, by the rows that set the threshold. M and AE are trained anew for each of 20 seeds.
+From `promise.csv`. The table shows the false alarms on fresh rows for three nominal rates, as the mean with the
+standard deviation between single thresholds, for different kinds of calibration rows. M and AE are trained again for
+each of 20 seeds.
 """
 
 
@@ -69,7 +72,7 @@ def adaptive(results: pd.DataFrame) -> Iterator[str]:
     yield ADAPTIVE
     yield markdown(adaptive_table(results))
     budget_picture(results).savefig(Ledger.named("budget").path.with_suffix(".png"), dpi=110)
-    yield "![accuracy against the size of the attack](budget.png)\n"
+    yield "![Accuracy against the size of the attack](budget.png)\n"
 
 
 def promise(results: pd.DataFrame) -> Iterator[str]:

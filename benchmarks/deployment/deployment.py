@@ -1,4 +1,4 @@
-"""An ONNX file beside the estimator: from the start of a process to the first score, one row, many rows.
+"""Compare the speed of an ONNX file and of the estimator: start of a process to the first score, one row, many rows.
 
     python -m benchmarks.deployment.deployment [--rounds 5]
 
@@ -31,9 +31,10 @@ LOAD = {
     "ONNX": "from skaae.onnx import OnnxDetector; detector = OnnxDetector('detector.onnx')",
 }
 FIRST_SCORE = "import numpy as np; detector.score_samples(np.zeros((1, 30), np.float32))"
-HEAD = """# An ONNX file beside the estimator
+HEAD = """# Speed of an ONNX file and of the estimator
 
-Written by `benchmarks/deployment/deployment.py`: medians in milliseconds on {machine}; 30 features, M 64-64-5.
+Written by `benchmarks/deployment/deployment.py`. The times are medians in milliseconds on {machine},
+for 30 features and M 64-64-5.
 
 """
 
@@ -43,7 +44,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
     lines = [
-        "| autoencoder | work | estimator | ONNX | times as fast |",
+        "| autoencoder | task | estimator | ONNX | times as fast |",
         "|---|---|---|---|---|",
         *(line for kind in ("64-16-64", "default") for line in table(kind, rounds)),
     ]

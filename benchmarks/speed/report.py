@@ -17,39 +17,40 @@ from benchmarks.speed.targets import RATIOS, against_targets, three_digits
 FOLDER = Path(__file__).parent / "results"
 PAGE = """# Speed
 
-Written by `benchmarks/speed/report.py`. Medians of {rounds} rounds, in which the packages take turns, each in a process
-of its own, with the same networks and rows on the same machine ({machine}). Times in milliseconds. "wanted" is what we
-set out to reach, and not what a test asks for.
+Written by `benchmarks/speed/report.py`. The table shows medians of {rounds} rounds, in milliseconds. The packages take
+turns, each in a process of its own, with the same networks and rows on the same machine ({machine}). The goals are
+those that we set ourselves; no test checks them.
 
-Table: 20,000 x 30, float32, AE 64-16-64, M 64-64-5, batches of 128. Images: 1,280 of 32 x 32 x 3, the autoencoder of
-the paper for CIFAR-10, batches of 64. The published training; only the line that says "perturbed" and the search
-take the defaults.
+The table has 20,000 x 30 float32 values, with AE 64-16-64, M 64-64-5 and batches of 128. The images are 1,280 of
+32 x 32 x 3, with the autoencoder of the paper for CIFAR-10 and batches of 64. Training is the published one, except
+that the line "perturbed" and the search use the defaults.
 
 {speed}
 
-![times as fast as alibi-detect](speed.png)
+![Speed relative to alibi-detect, for each task](speed.png)
 
-## What we set out to reach
+## Goals
 
 {targets}
 
 ## Where the time goes
 
-Milliseconds, on the same table. Parts overlap: the graph and the batches run on other threads.
+The times are milliseconds, on the same tabular data. Parts overlap, because the graph and the batches run on other
+threads.
 
 {parts}
 
-## A new process
+## Start of a new process
 
-Seconds from the start of the process to its end; "nothing" starts Python alone.
+The times are seconds from the start of the process to its end. "nothing" starts Python alone.
 
 {startup}
 
-## Memory, and time against the number of rows
+## Memory and time for growing numbers of rows
 
 {memory}
 
-![time per row](growth.png)
+![Time per row against the number of rows](growth.png)
 """
 COLORS = {"train": "#0072B2", "score": "#D55E00"}
 
@@ -80,25 +81,25 @@ def main() -> None:
 
 
 def compare(results: pd.DataFrame) -> pd.DataFrame:
-    """A line for each work: medians in milliseconds, and how many times as fast skaae is."""
+    """Return a line for each task: medians in milliseconds, and how many times as fast skaae is."""
     medians = 1000 * results.groupby(["work", "package"], sort=False)["seconds"].median().unstack("package")
     shown = medians.map(three_digits).replace("nan", "")
     if "alibi-detect" in medians:
         ratio = medians["alibi-detect"] / medians["skaae"]
         shown["times as fast"] = ratio.map("{:.1f}".format).replace("nan", "")
-        shown["wanted"] = [RATIOS.get(work, "") for work in shown.index]
+        shown["goal"] = [RATIOS.get(work, "") for work in shown.index]
     return shown
 
 
 def draw_ratios(compared: pd.DataFrame) -> plt.Figure:
-    """Bars of the ratios, with a mark where we wanted to be."""
+    """Draw a bar for each ratio, with a mark at its goal."""
     ratios = pd.to_numeric(compared["times as fast"]).dropna().iloc[::-1]
     figure, axes = plt.subplots(figsize=(8, 3.6), layout="constrained")
     axes.barh(ratios.index, ratios, color=COLORS["train"], label="measured")
     wanted = [RATIOS[work] for work in ratios.index]
     for place, (measured, mark) in enumerate(zip(ratios, wanted, strict=True)):
         axes.text(1.08 * max(measured, mark), place, f"{measured:.1f}", va="center")
-    axes.plot(wanted, ratios.index, "|", markersize=18, markeredgewidth=2.5, color=COLORS["score"], label="wanted")
+    axes.plot(wanted, ratios.index, "|", markersize=18, markeredgewidth=2.5, color=COLORS["score"], label="goal")
     axes.axvline(1, color="gray", linewidth=1)
     axes.set(xscale="log", xlabel="times as fast as alibi-detect", xlim=(0.8, 2 * max(*ratios, *wanted)))
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -110,14 +111,14 @@ def draw_ratios(compared: pd.DataFrame) -> plt.Figure:
 
 
 def draw_growth(growth: pd.DataFrame) -> plt.Figure:
-    """Microseconds a row against the number of rows."""
+    """Draw the microseconds per row against the number of rows."""
     lines = growth["what"].str.split(" ", n=1, expand=True)
     figure, axes = plt.subplots(figsize=(6, 3.4), layout="constrained")
     for (work, marker), title in zip({"train": "o-", "score": "s--"}.items(), ("an epoch", "scoring"), strict=True):
         chosen = lines[0] == work
         rows = lines.loc[chosen, 1].str.replace(",", "").astype(int)
         axes.plot(rows, growth.loc[chosen, "value"], marker, color=COLORS[work], label=title)
-    axes.set(xscale="log", xlabel="rows of X", ylabel="microseconds a row", ylim=(0, None))
+    axes.set(xscale="log", xlabel="rows of X", ylabel="microseconds per row", ylim=(0, None))
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     return figure

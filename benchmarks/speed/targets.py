@@ -1,10 +1,10 @@
-"""What we set out to reach beside what was measured: a line for each, that says whether it was missed."""
+"""Compare the measurements with our goals: a line for each goal, which says whether it was missed."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-# In times as fast as alibi-detect.
+# How many times as fast as alibi-detect skaae should be.
 RATIOS = {
     "train table, an epoch": 45,
     "train table, 3 epochs from nothing": 8,
@@ -17,7 +17,7 @@ RATIOS = {
 
 
 def against_targets(speed: pd.DataFrame, startup: pd.Series, memory: pd.DataFrame) -> pd.DataFrame:
-    """Compare all measurements with what was wanted.
+    """Compare all measurements with the goals.
 
     Parameters
     ----------
@@ -31,20 +31,20 @@ def against_targets(speed: pd.DataFrame, startup: pd.Series, memory: pd.DataFram
     Returns
     -------
     compared : DataFrame
-        Columns "measured", "wanted" and "missed".
+        Columns "measured", "goal" and "missed".
     """
     medians = speed.groupby(["work", "package"])["seconds"].median().unstack("package")
     lines = [
-        (f"{work}: times as fast as alibi-detect", medians["alibi-detect"][work] / medians["skaae"][work], ">=", wanted)
-        for work, wanted in (RATIOS.items() if "alibi-detect" in medians else ())
+        (f"{work}: times as fast as alibi-detect", medians["alibi-detect"][work] / medians["skaae"][work], ">=", goal)
+        for work, goal in (RATIOS.items() if "alibi-detect" in medians else ())
     ]
     lines += [*_times(medians["skaae"], startup), *_memory(memory)]
     shown = {
         what: (three_digits(value), f"{sign} {limit:g}", _missed(value, sign, limit))
         for what, value, sign, limit in lines
     }
-    compared = pd.DataFrame.from_dict(shown, orient="index", columns=["measured", "wanted", "missed"])
-    return compared.rename_axis("what")
+    compared = pd.DataFrame.from_dict(shown, orient="index", columns=["measured", "goal", "missed"])
+    return compared.rename_axis("measurement")
 
 
 def _times(taken: pd.Series, startup: pd.Series) -> list[tuple[str, float, str, float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,8 @@ from tensorflow.python.eager import context
 from tensorflow.python.framework import config
 
 KERAS_STATES = ("global_random_seed", "global_seed_generator")
+# The states belong to the process: two fits in two threads would draw from each other's.
+_lock = threading.RLock()
 
 
 def draw_seed(random_state: int | np.random.RandomState | None) -> int:
@@ -49,7 +52,7 @@ def draw_seed(random_state: int | np.random.RandomState | None) -> int:
 def temporary_seed(seed: int) -> Iterator[None]:
     """Seed Python, NumPy, TensorFlow and Keras inside the block, and restore their states after it.
 
-    The op determinism of TensorFlow, which scikeras switches on, is restored too.
+    TensorFlow's op determinism, which scikeras switches on, is restored too. Another thread waits until the block ends.
 
     Parameters
     ----------
@@ -66,12 +69,13 @@ def temporary_seed(seed: int) -> Iterator[None]:
     >>> bool((np.random.get_state()[1] == before).all())
     True
     """
-    states = _global_states()
-    try:
-        keras.utils.set_random_seed(seed)
-        yield
-    finally:
-        _restore(states)
+    with _lock:
+        states = _global_states()
+        try:
+            keras.utils.set_random_seed(seed)
+            yield
+        finally:
+            _restore(states)
 
 
 def _global_states() -> dict[str, Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ import tensorflow as tf
 from skaae._data.rows import Pages, Rows, as_float32
 from skaae._divergence import AdversarialScore
 from skaae._keras.devices import memory_errors
+from skaae._training.callbacks import sets_learning_rate, verbosity
 from skaae._training.perturbations import Perturbation
 
 Heads = Callable[[tf.Tensor], list[tf.Tensor]]
@@ -107,6 +108,29 @@ class TrainingModel(keras.Model):
         self._objective = objective
         self._perturbation = perturbation
         self._seed = seed
+        self.built = True  # so is the autoencoder; BackupAndRestore asks
+
+    def save(self, *arguments: Any, **named: Any) -> None:
+        """Save the autoencoder, for ModelCheckpoint: a file of the rest could not be loaded."""
+        self.autoencoder.save(*arguments, **named)
+
+    def save_weights(self, *arguments: Any, **named: Any) -> None:
+        """Save the weights of the autoencoder, and the state of the optimizer so that training can be resumed."""
+        with self._optimizer_in_autoencoder():
+            self.autoencoder.save_weights(*arguments, **named)
+
+    def load_weights(self, *arguments: Any, **named: Any) -> None:
+        """Load what `save_weights` saved."""
+        with self._optimizer_in_autoencoder():
+            self.autoencoder.load_weights(*arguments, **named)
+
+    @contextmanager
+    def _optimizer_in_autoencoder(self) -> Iterator[None]:
+        self.autoencoder.optimizer = self.optimizer
+        try:
+            yield
+        finally:
+            del self.autoencoder.optimizer
 
     def call(self, x: tuple[tf.Tensor, tf.Tensor], training: bool = False) -> dict[str, Any]:
         """Reconstruct the perturbed rows, and compute their logits. The loss needs the clean rows."""
@@ -210,9 +234,10 @@ def train(
         _checked_batch(options.preprocess(batch.copy()), batch)
     full_only = compiled and len(X) >= options.batch_size
     n_steps = len(X) // options.batch_size if full_only else math.ceil(len(X) / options.batch_size)
+    decay_steps = None if sets_learning_rate(options.callbacks) else n_steps * epochs
     model = TrainingModel(autoencoder, heads, objective, perturbation, seed)
     model.compile(
-        optimizer=make_optimizer(options.optimizer, options.learning_rate, n_steps * epochs),
+        optimizer=make_optimizer(options.optimizer, options.learning_rate, decay_steps),
         metrics=copy.deepcopy(list(options.metrics)) if options.metrics else None,
         steps_per_execution=_steps_per_execution(options, n_steps),
         jit_compile=compiled,
@@ -227,7 +252,7 @@ def train(
             steps_per_epoch=n_steps,
             shuffle=False,  # the batches are shuffled already
             callbacks=copy.deepcopy(list(options.callbacks or ())),
-            verbose=_bar_or_lines(int(options.verbose)),
+            verbose=verbosity(int(options.verbose)),
         ).history
     _check_convergence(autoencoder, history)
     return {name: [float(value) for value in values] for name, values in history.items()}
@@ -287,12 +312,6 @@ def _steps_per_execution(options: TrainingOptions, n_steps: int) -> int:
     """
     several = tf.distribute.get_strategy().num_replicas_in_sync > 1
     return 1 if options.callbacks or options.verbose or several else n_steps
-
-
-def _bar_or_lines(verbose: int) -> int:
-    """Replace the progress bar by one line per epoch where the output cannot redraw it, as in a log file."""
-    can_draw = sys.stdout.isatty() or type(sys.stdout).__module__.startswith("ipykernel")
-    return 2 if verbose == 1 and not can_draw else verbose
 
 
 def _over_several_workers() -> bool:

@@ -10,12 +10,13 @@ import pytest
 
 from skaae import AdversarialAEDetector
 from skaae.onnx import BYTES_PER_CHUNK, OnnxDetector, to_onnx
+from tests.support.models import QUICK
 from tests.support.new_process import run_python
 
 
 @pytest.fixture(scope="module")
-def detector(iris, flowers):
-    return AdversarialAEDetector(flowers, hidden_layers={0: 3}, temperature=0.5, epochs=2, random_state=0).fit(iris[0])
+def detector(iris_detector):
+    return iris_detector
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +112,7 @@ def test_wrong_rows(path, X, message):
 
 def test_data_frames(iris, flowers, tmp_path):
     frame = pytest.importorskip("pandas").DataFrame(iris[0], columns=list("abcd"))
-    to_onnx(AdversarialAEDetector(flowers, epochs=0, random_state=0).fit(frame), tmp_path / "file.onnx")
+    to_onnx(AdversarialAEDetector(flowers, **{**QUICK, "epochs": 0}).fit(frame), tmp_path / "file.onnx")
     loaded = OnnxDetector(tmp_path / "file.onnx")
     assert loaded.feature_names_in_.tolist() == list("abcd")
     np.testing.assert_array_equal(loaded.predict(frame), loaded.predict(iris[0]))

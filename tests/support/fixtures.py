@@ -3,13 +3,14 @@
 import keras
 import pytest
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from skaae import AdversarialAEDetector, FrozenKerasModel
 from skaae._training import surrogate
-from tests.support.models import train_classifier
+from tests.support.models import QUICK, train_classifier
 
 
 @pytest.fixture
@@ -62,11 +63,39 @@ def flowers(iris_model):
     return FrozenKerasModel(iris_model, classes=["setosa", "versicolor", "virginica"])
 
 
+# Fitted detectors for all tests that change none: one that sets another threshold takes a copy.
+
+
+@pytest.fixture(scope="session")
+def iris_detector(iris, flowers):
+    """Trained as by default, for two epochs, and with all terms of the score."""
+    settings = {"hidden_layers": {0: 3}, "temperature": 0.5, "epochs": 2, "random_state": 0}
+    return AdversarialAEDetector(flowers, **settings).fit(iris[0])
+
+
+@pytest.fixture(scope="session")
+def strict_detector(iris, flowers):
+    """It flags three rows in ten."""
+    return AdversarialAEDetector(flowers, epochs=2, random_state=0, threshold_percentile=70).fit(iris[0])
+
+
+@pytest.fixture(scope="session")
+def iris_forest(iris):
+    return FrozenEstimator(RandomForestClassifier(5, random_state=0).fit(*iris))
+
+
+@pytest.fixture(scope="session")
+def images_detector(digit_images, digits_model):
+    """For the digits as images, with the default autoencoder."""
+    settings = {**QUICK, "autoencoder": None, "hidden_layers": {"convolution": 4}}
+    return AdversarialAEDetector(digits_model, **settings).fit(digit_images[0][:200])
+
+
 @pytest.fixture(scope="session")
 def digits_detector():
     """A detector for the digits as a table, hardly trained, and rows that it has not seen."""
     X, y = load_digits(return_X_y=True, as_frame=True)
     X = X / 16
     classifier = LogisticRegression(max_iter=200).fit(X[:400], y[:400])
-    detector = AdversarialAEDetector(FrozenEstimator(classifier), epochs=1, random_state=0).fit(X[400:800])
+    detector = AdversarialAEDetector(FrozenEstimator(classifier), **QUICK).fit(X[400:800])
     return detector, X[800:900], y[800:900].to_numpy()

@@ -30,7 +30,7 @@ from skaae._training.surrogate import (
     perturbed_copies,
     share_of_equal_labels,
 )
-from tests.support.models import PUBLISHED
+from tests.support.models import PUBLISHED, QUICK, tiny_surrogate
 
 KINDS = {
     "forest": RandomForestClassifier(20, random_state=0),
@@ -53,21 +53,33 @@ def wine():
     return StandardScaler().fit_transform(X), y
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_kind(kind, cancer):
+def assert_stands_in_for(kind, cancer, **parameters):
     X, y = cancer
     classifier = FrozenEstimator(KINDS[kind].fit(X[::2], y[::2]))
-    detector = AdversarialAEDetector(classifier, epochs=3, random_state=0).fit(X[::2])
+    detector = AdversarialAEDetector(classifier, **parameters).fit(X[::2])
     assert detector.surrogate_agreement_ >= 0.9
     assert isinstance(detector.surrogate_, FrozenKerasModel)
     np.testing.assert_array_equal(detector.correct(X).no_defense, classifier.predict(X))
 
 
+@pytest.mark.usefixtures("short_distillation")
+@pytest.mark.parametrize("kind", KINDS)
+def test_kind(kind, cancer):
+    assert_stands_in_for(kind, cancer, surrogate=tiny_surrogate, **QUICK)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_kind_by_default(kind, cancer):
+    assert_stands_in_for(kind, cancer, epochs=3, random_state=0)
+
+
+@pytest.mark.usefixtures("short_distillation")
 @pytest.mark.filterwarnings("ignore:The `probability` parameter:FutureWarning")  # scikit-learn 1.9
 def test_support_vector_machine(wine):
     X, y = wine
     machine = SVC(probability=True, random_state=0).fit(X[::2], y[::2])
-    detector = AdversarialAEDetector(machine, threshold=0.5, epochs=3, random_state=0).fit(X)
+    detector = AdversarialAEDetector(machine, threshold=0.5, surrogate=tiny_surrogate, **QUICK).fit(X)
     assert detector.surrogate_agreement_ >= 0.9
     np.testing.assert_array_equal(detector.correct(X).no_defense, machine.predict_proba(X).argmax(axis=1))
 
@@ -77,10 +89,11 @@ def forest(cancer):
     return RandomForestClassifier(10, random_state=0).fit(*cancer)
 
 
+@pytest.mark.usefixtures("short_distillation")
 def test_score_is_that_of_the_real_classifier(cancer, forest):
     """By hand: the KL divergence between the forest's floored probabilities."""
     X, _ = cancer
-    detector = AdversarialAEDetector(forest, epochs=2, random_state=0, **PUBLISHED).fit(X)
+    detector = AdversarialAEDetector(forest, surrogate=tiny_surrogate, **{**QUICK, **PUBLISHED}).fit(X)
 
     def distribution(rows):
         floored = np.maximum(forest.predict_proba(rows), 0.01)
@@ -92,6 +105,7 @@ def test_score_is_that_of_the_real_classifier(cancer, forest):
     np.testing.assert_array_equal(detector.correct(X).defense, forest.predict(detector.reconstruct(X).astype(float)))
 
 
+@pytest.mark.usefixtures("short_distillation")
 class TestOwnSurrogate:
     def network(self, n_features=30, n_classes=2, activation="softmax"):
         keras.utils.set_random_seed(0)
@@ -101,7 +115,7 @@ class TestOwnSurrogate:
     def test_a_copy_of_the_model_is_distilled(self, cancer, forest, n_outputs, activation):
         network = self.network(n_classes=n_outputs, activation=activation)
         before = network.get_weights()
-        detector = AdversarialAEDetector(forest, surrogate=network, epochs=1, random_state=0).fit(cancer[0])
+        detector = AdversarialAEDetector(forest, surrogate=network, **QUICK).fit(cancer[0])
         np.testing.assert_array_equal(network.get_weights()[0], before[0])
         assert detector.surrogate_.model is not network
         assert detector.surrogate_agreement_ > 0.85
@@ -113,12 +127,12 @@ class TestOwnSurrogate:
             asked.append((sample_shape, n_classes))
             return self.network()
 
-        AdversarialAEDetector(forest, surrogate=build, epochs=1, random_state=0).fit(cancer[0])
+        AdversarialAEDetector(forest, surrogate=build, **QUICK).fit(cancer[0])
         assert asked == [((30,), 2)]
 
     def test_frozen_model_is_used_as_it_is_and_a_poor_one_warns(self, cancer, forest):
         network = FrozenKerasModel(self.network(), classes=[0, 1])
-        detector = AdversarialAEDetector(forest, surrogate=network, epochs=1, random_state=0)
+        detector = AdversarialAEDetector(forest, surrogate=network, **QUICK)
         with pytest.warns(UserWarning, match="The surrogate predicts .* of the held-out rows"):
             detector.fit(cancer[0])
         assert detector.surrogate_.model is network.model
@@ -154,11 +168,14 @@ def test_agreement_is_a_share(cancer, forest):
         assert share_of_equal_labels(surrogate, classifier, cancer[0]) == pytest.approx(same.mean())
 
 
+@pytest.mark.usefixtures("short_distillation")
 @pytest.mark.parametrize("kind", ["forest", "pipeline"])
 def test_units_of_the_features_do_not_matter(kind):
     X, y = load_wine(return_X_y=True)
     classifier = KINDS[kind].fit(X[::2], y[::2])
-    detector = AdversarialAEDetector(classifier, epochs=60, threshold=1.0, random_state=0).fit(X[::2])
+    detector = AdversarialAEDetector(classifier, epochs=60, threshold=1.0, random_state=0, virtual_adversarial=0).fit(
+        X[::2]
+    )
     assert np.mean(detector.correct(X[1::2]).defense == y[1::2]) > 0.9
 
 
