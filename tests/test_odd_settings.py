@@ -108,7 +108,7 @@ class TestBorders:
             (
                 {"autoencoder": keras.Sequential([keras.Input((3,)), keras.layers.ReLU()])},
                 ValueError,
-                r"autoencoder takes .* shape \(3,\)",
+                r"autoencoder expects .* shape \(3,\)",
             ),
         ],
         ids=str,
@@ -227,7 +227,7 @@ class TestFacade:
             ({"margin": np.nan}, "margin must be a finite number, got nan"),
             ({"margin": np.inf}, "margin must be a finite number, got inf"),
             ({"margin": None}, "margin must be a finite number, got None"),
-            ({"margin": -1e9}, r"margin=-1000000000.0 makes the threshold -1e\+09"),
+            ({"margin": -1e9}, r"margin=-1000000000.0 makes it -1e\+09"),
             ({"threshold_perc": 0}, "threshold_perc must be"),
             ({"threshold_perc": np.nan}, "threshold_perc must be"),
             ({"threshold_perc": 100.1}, "threshold_perc must be"),
