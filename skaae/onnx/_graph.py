@@ -204,7 +204,7 @@ def _log(*_: Any) -> None:
     """Leave Log as it is. tf2onnx 1.17 would round its argument to float32."""
 
 
-HANDLERS = {"Erfc": (_erfc, []), "Log": (_log, [])}
+HANDLERS: dict[str, tuple[Callable[..., None], list[Any]]] = {"Erfc": (_erfc, []), "Log": (_log, [])}
 
 
 def _metadata(detector: AdversarialAEDetector, steps: list[Any], file_format: int) -> dict[str, str]:
