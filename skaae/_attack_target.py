@@ -9,7 +9,7 @@ import tensorflow as tf
 from sklearn.utils.validation import check_is_fitted
 
 from skaae._divergence import log_probabilities
-from skaae._keras.models import call_frozen, zeros
+from skaae._keras.models import zeros
 from skaae._training.defense import Defense
 
 if TYPE_CHECKING:
@@ -31,14 +31,14 @@ class AttackTarget(keras.Model):
 
     def __init__(self, defense: Defense, through: str) -> None:
         super().__init__(name=f"through_{through}")
-        heads, autoencoder = defense.heads, defense.autoencoder
+        heads = defense.heads
 
         def logits(x: tf.Tensor) -> tf.Tensor:
             x = tf.cast(x, tf.float32)
             undefended = log_probabilities(heads(x)[0]) if through != "defense" else 0.0
             if through == "classifier":
                 return tf.cast(undefended, tf.float32)
-            reconstructed = log_probabilities(heads(tf.cast(call_frozen(autoencoder, x), tf.float32))[0])
+            reconstructed = log_probabilities(heads(defense.reconstruct(x))[0])
             return tf.cast(undefended + reconstructed, tf.float32)
 
         # Logits in front of a softmax can only be found in a graph, hence tf.function. The closure holds the networks,

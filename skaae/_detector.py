@@ -21,7 +21,7 @@ from skaae._keras.seeds import draw_seed
 from skaae._parameters import PARAMETER_CONSTRAINTS, check_parameters, unchanged_on_error
 from skaae._persistence import PersistenceMixin
 from skaae._scoring.outlier_detector import OutlierDetectorMixin
-from skaae._scoring.scorer import check_finite, make_scorer
+from skaae._scoring.scorer import check_finite, check_threshold, make_scorer
 from skaae._scoring.threshold import conformal_threshold, split_rows
 from skaae._training.defense import Defense, train_defense
 from skaae._training.loop import TrainingOptions
@@ -316,6 +316,7 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
         if self.threshold is None:
             scores = self._results(calibration, "score")["score"]
             self._set_threshold(conformal_threshold(scores, self.threshold_percentile))
+            check_threshold(self.threshold_)
         else:
             self._set_threshold(self.threshold)
 

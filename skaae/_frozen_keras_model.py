@@ -13,7 +13,14 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from skaae._data.input import read_samples
 from skaae._data.rows import Rows
-from skaae._keras.logits import are_probabilities, check_outputs, class_logits, count_classes, end_in_activation
+from skaae._keras.logits import (
+    are_probabilities,
+    check_outputs,
+    class_logits,
+    count_classes,
+    end_in_activation,
+    outputs_to_check,
+)
 from skaae._keras.models import call_frozen, check_input_shape, check_one_input_one_output
 from skaae._keras.row_function import RowFunction
 from skaae._persistence import PersistenceMixin
@@ -185,7 +192,8 @@ class FrozenKerasModel(DocumentedMixin, PersistenceMixin, ClassifierMixin, BaseE
 
     def _outputs_and_logits(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
         outputs = call_frozen(self.model, x)
-        return {"outputs": outputs, "logits": class_logits(outputs, self.from_logits)}
+        checked = outputs_to_check(outputs, self.from_logits)
+        return {"outputs": checked, "logits": class_logits(outputs, self.from_logits)}
 
     def __sklearn_clone__(self) -> FrozenKerasModel:
         return self

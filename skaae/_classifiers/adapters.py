@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from sklearn.base import BaseEstimator, is_regressor
 from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
@@ -14,6 +15,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, TargetEncoder
 from sklearn.utils.validation import check_is_fitted
 
 from skaae._classifiers.conversions import convert
+from skaae._classifiers.gradients import has_gradient, layers_without_gradient
 from skaae._classifiers.unwrapping import inner_estimators, last_step_of, unwrapped
 from skaae._classifiers.wrappers import (
     check_labels_of_wrapper,
@@ -37,6 +39,8 @@ ACCEPTED = (
     "a keras.Model, skaae.FrozenKerasModel, or a fitted classifier with predict_proba, on its own or inside "
     "sklearn.frozen.FrozenEstimator"
 )
+# What classifiers raise for values that they do not take.
+REFUSALS = (ArithmeticError, AssertionError, LookupError, ValueError, tf.errors.InvalidArgumentError)
 ENCODERS = (OneHotEncoder, OrdinalEncoder, TargetEncoder)
 
 
@@ -115,6 +119,33 @@ class PredictProbaClassifier(PersistenceMixin, BaseEstimator):
         starts = range(0, len(X), ROWS_PER_CALL)
         return np.concatenate([self._predict_proba(X[start : start + ROWS_PER_CALL]) for start in starts])
 
+    def predict_proba_where_possible(self, X: Rows) -> np.ndarray:
+        """Compute the same probabilities, and NaN for each row that the classifier refuses.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes), float64
+        """
+        try:
+            return self.predict_proba(X)
+        except REFUSALS:
+            if len(X) == 1:
+                return np.full((1, len(self.classes_)), np.nan)
+        half = len(X) // 2
+        return np.concatenate([self.predict_proba_where_possible(part) for part in (X[:half], X[half:])])
+
+    def error_for(self, X: Rows) -> str:
+        """Return what the classifier says about rows that it refuses."""
+        try:
+            self.predict_proba(X)
+        except REFUSALS as error:
+            return " ".join(str(error).split())[:300]
+        return ""
+
     def _predict_proba(self, X: np.ndarray) -> np.ndarray:
         probabilities = self._probabilities_of_estimator(X)
         expected = (len(X), len(self.classes_))
@@ -123,6 +154,9 @@ class PredictProbaClassifier(PersistenceMixin, BaseEstimator):
                 f"{type(self.estimator).__name__}.predict_proba must return shape {expected}, a column per class, got "
                 f"the shape {probabilities.shape}."
             )
+        # One-vs-rest of trees gives a row of zeros where every binary classifier says no.
+        is_zero = (probabilities == 0).all(axis=1, keepdims=True)
+        probabilities = np.where(is_zero, 1 / len(self.classes_), probabilities) if is_zero.any() else probabilities
         check_outputs(probabilities, from_logits=False)
         return probabilities
 
@@ -189,12 +223,14 @@ def as_frozen_classifier(classifier: Any, X: Rows | None = None) -> Classifier:
     array([0, 1, 2])
     """
     classifier = unwrapped(classifier)
+    if has_keras_model(classifier):
+        classifier = _from_wrapper(classifier, X)
+    if isinstance(classifier, keras.Model):
+        classifier = FrozenKerasModel(classifier)
+    if isinstance(classifier, FrozenKerasModel):
+        return classifier if X is None else _with_gradient(classifier, X)
     if isinstance(classifier, Classifier):
         return classifier
-    if isinstance(classifier, keras.Model):
-        return FrozenKerasModel(classifier)
-    if has_keras_model(classifier):
-        return _from_wrapper(classifier, X)
     check_kind(classifier)
     _check_fitted(classifier)
     converted = convert(classifier)
@@ -217,6 +253,20 @@ def _from_wrapper(classifier: Any, X: Rows | None) -> Classifier:
     _check_labels(classifier, name)
     if X is not None:
         check_labels_of_wrapper(classifier, X)
+    return PredictProbaClassifier(classifier)
+
+
+def _with_gradient(classifier: FrozenKerasModel, X: Rows) -> Classifier:
+    """The classifier itself or, if it has no gradient, one with a surrogate, which is possible for rows of features."""
+    classifier.check_samples(X.shape[1:])
+    if isinstance(classifier, ConvertedClassifier) or has_gradient(classifier, X):
+        return classifier
+    if len(X.shape) > 2:
+        raise ValueError(
+            f"classifier must have a gradient with respect to samples of shape {X.shape[1:]}, but its layers "
+            f"{layers_without_gradient(classifier.model)} have none. Put these layers before the detector, and pass "
+            f"the detector a model of the layers that follow."
+        )
     return PredictProbaClassifier(classifier)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -11,7 +12,7 @@ import tensorflow as tf
 
 from skaae._data.rows import Rows
 from skaae._frozen_keras_model import FrozenKerasModel
-from skaae._keras.logits import check_outputs, class_logits
+from skaae._keras.logits import check_outputs, class_logits, outputs_to_check
 from skaae._keras.models import call_frozen, check_input_shape, check_one_input_one_output, fingerprint, is_layer_graph
 from skaae._keras.row_function import RowFunction
 from skaae._persistence import PersistenceMixin
@@ -40,7 +41,7 @@ class FrozenHeads(PersistenceMixin):
         One per item of `hidden_layers`, of shape (units of the layer, dimension).
     """
 
-    _not_saved = ("model",)
+    _not_saved = ("model", "_graph")
 
     def __init__(
         self,
@@ -70,7 +71,16 @@ class FrozenHeads(PersistenceMixin):
         -------
         logits : list of tf.Tensor of shape (n_samples, n_classes of the term), float32
         """
+        if tf.executing_eagerly():
+            return self._graph(x)
         return self._outputs_and_logits(x)[1]
+
+    @cached_property
+    def _graph(self) -> Callable[[tf.Tensor], list[tf.Tensor]]:
+        """The same as a graph, which shows the logits also under ``tf.config.run_functions_eagerly``."""
+        sample_shape = self.classifier.model.inputs[0].shape[1:]
+        function = tf.function(lambda x: self._outputs_and_logits(x)[1], autograph=False)
+        return function.get_concrete_function(tf.TensorSpec((None, *sample_shape), tf.float32))
 
     def evaluate(self, X: Rows) -> list[np.ndarray]:
         """Compute the logits of all rows of X like `__call__`, and check that they and the outputs of M are valid."""
@@ -101,7 +111,8 @@ class FrozenHeads(PersistenceMixin):
 
     def _named(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
         outputs, logits = self._outputs_and_logits(x)
-        return {"outputs": outputs, **{f"term {position:03d}": values for position, values in enumerate(logits)}}
+        checked = outputs_to_check(outputs, self.classifier.from_logits)
+        return {"outputs": checked, **{f"term {position:03d}": values for position, values in enumerate(logits)}}
 
 
 def draw_projections(
@@ -172,7 +183,8 @@ def _check_hidden_model(model: Any, argument: str, X: Rows) -> None:
         raise TypeError(f"{argument} must be a keras.Model, got {type(model).__name__}.")
     check_one_input_one_output(model, argument)
     check_input_shape(model, X.shape[1:], argument)
-    outputs = RowFunction(lambda x: {"outputs": call_frozen(model, x)}, X.shape[1:])(X[:1], ["outputs"])["outputs"]
+    function = RowFunction(lambda x: {"outputs": outputs_to_check(call_frozen(model, x), False)}, X.shape[1:])
+    outputs = function(X[:1], ["outputs"])["outputs"]
     if outputs.ndim != 2:
         raise ValueError(f"{argument} must return (n_samples, n_classes) probabilities, got the shape {outputs.shape}.")
     check_outputs(outputs, from_logits=False, argument=argument)

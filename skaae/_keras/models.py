@@ -102,7 +102,7 @@ def copy_model(model: keras.Model, argument: str) -> keras.Model:
         if not copy.built:
             copy.build(model.input_shape)
         load_variables(copy, variables_of(model))
-    return copy
+    return with_plain_output(copy)
 
 
 def variables_of(model: keras.Layer) -> list[dict[str, np.ndarray]]:
@@ -147,9 +147,45 @@ def _layers_with_variables(model: keras.Layer) -> list[tuple[keras.Layer, dict[s
 
 
 def call_frozen(model: keras.Model, x: tf.Tensor) -> Any:
-    """Call a model without changing it: its statistics, seeds and regularization losses are not updated."""
+    """Call a model without changing it: its statistics, seeds and regularization losses are not updated.
+
+    Parameters
+    ----------
+    model : keras.Model
+    x : tf.Tensor of shape (n_samples, ...)
+
+    Returns
+    -------
+    outputs : tf.Tensor, or a list, tuple or dict of several
+        The tensor itself if the model returns a dict or list of one.
+    """
     with keras.StatelessScope():
-        return model(x, training=False)
+        return only_tensor(model(x, training=False))
+
+
+def only_tensor(outputs: Any) -> Any:
+    """Take the tensor out of a dict, list or tuple of one. Anything else is returned as it is.
+
+    Examples
+    --------
+    >>> from skaae._keras.models import only_tensor
+    >>> only_tensor({"label": 7}), only_tensor([7, 8])
+    (7, [7, 8])
+    """
+    while isinstance(outputs, Mapping | list | tuple) and len(outputs) == 1:
+        (outputs,) = outputs.values() if isinstance(outputs, Mapping) else outputs
+    return outputs
+
+
+def with_plain_output(model: keras.Model) -> keras.Model:
+    """The model itself or, if it is Functional and returns a dict or list of one tensor, a model of its layers.
+
+    Keras trains a model with named outputs only on named targets.
+    """
+    if not is_layer_graph(model) or len(model.outputs) != 1:
+        return model
+    outputs = model.compute_output_spec(model.inputs[0])
+    return model if only_tensor(outputs) is outputs else keras.Model(model.inputs[0], model.outputs[0])
 
 
 def fingerprint(model: keras.Model) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import OneToOneFeatureMixin, OutlierMixin, TransformerMixin
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import validate_parameter_constraints
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skaae._parameters import PERCENTILE
@@ -16,6 +17,14 @@ from skaae._scoring.threshold import conformal_threshold
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
+
+
+def _has_columns(estimator: Any) -> bool:
+    """Whether samples are rows of a table. Raise an AttributeError if they are images or sequences."""
+    defense = getattr(estimator, "_defense", None)
+    if defense is not None and len(defense.sample_shape) > 1:
+        raise AttributeError(f"Samples of shape {defense.sample_shape} have no feature names.")
+    return True
 
 
 class OutlierDetectorMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin, DecisionsMixin):
@@ -35,6 +44,37 @@ class OutlierDetectorMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin,
 
     # scikit-learn provides `set_output` only if the class itself defines `transform`.
     transform = DecisionsMixin.transform
+
+    @available_if(_has_columns)  # type: ignore[untyped-decorator]
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
+        """Return the names of the features, which `transform` keeps. Not available for images and sequences.
+
+        Without it scikit-learn leaves the arrays of `transform` as they are, whatever output is set.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Names to return if `fit` saw none.
+
+        Returns
+        -------
+        names : ndarray of str
+        """
+        return super().get_feature_names_out(input_features)
+
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """Set the container that `transform` returns. Images and sequences are always arrays.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"} or None, default=None
+            None changes nothing.
+
+        Returns
+        -------
+        self : AdversarialAEDetector
+        """
+        return super().set_output(transform=transform) if hasattr(self, "get_feature_names_out") else self
 
     def infer_threshold(self, X: ArrayLike, threshold_percentile: float | None = None) -> Self:
         """Set ``threshold_`` and ``offset_`` from normal samples, without training.

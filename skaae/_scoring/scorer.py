@@ -15,13 +15,14 @@ import tensorflow as tf
 from skaae._classifiers.adapters import ROWS_PER_CALL, PredictProbaClassifier, floored_logarithms
 from skaae._data.rows import Rows
 from skaae._divergence import AdversarialScore
-from skaae._keras.models import call_frozen
 from skaae._keras.row_function import RowFunction
 from skaae._training.defense import Defense
 
 ROWS_TO_TRY = 1000
 # Processors compute up to so many numbers together. The remaining ones are computed singly and rounded differently.
 ROWS_TOGETHER = 16
+# M takes x but not x', for instance because x' is a category that M does not know. Above the scores of label changes.
+SCORE_WITHOUT_REPAIR = 2000.0
 Results = dict[str, np.ndarray]
 Scorer = Callable[[Rows, Sequence[str]], Results]
 
@@ -39,7 +40,8 @@ def make_scorer(defense: Defense) -> Scorer:
         ``scorer(X, names)`` returns a dict of ndarrays of length n_samples: "score", S(x), float64, infinite
         where the networks overflow; "reconstruction", x', float32; "no_defense" and "defense", the positions in
         ``classes_`` of the labels that M predicts for x and x'; "probabilities" and
-        "probabilities_reconstructed", M(x) and M(x'), float64.
+        "probabilities_reconstructed", M(x) and M(x'), float64. Where M does not take x', x itself stands for x' and
+        the score is 2000; where M does not take x, the score is infinite.
     """
     if isinstance(defense.classifier, PredictProbaClassifier):
         return PredictProbaScorer(defense, defense.classifier)
@@ -48,7 +50,7 @@ def make_scorer(defense: Defense) -> Scorer:
 
 def score_graph(defense: Defense, x: tf.Tensor) -> dict[str, tf.Tensor]:
     """All results of `make_scorer` as one graph, where M is a Keras model."""
-    reconstruction = tf.cast(call_frozen(defense.autoencoder, x), tf.float32)
+    reconstruction = defense.reconstruct(x)
     compared = compare_predictions(defense.score, defense.heads(x), defense.heads(reconstruction))
     # M can be finite where x' is not, for instance if its units saturate.
     is_finite = tf.reduce_all(tf.math.is_finite(reconstruction), axis=range(1, len(reconstruction.shape)))
@@ -58,7 +60,7 @@ def score_graph(defense: Defense, x: tf.Tensor) -> dict[str, tf.Tensor]:
 
 def reconstruction_graph(defense: Defense, x: tf.Tensor) -> dict[str, tf.Tensor]:
     """X', the hidden terms of x and those of x' as one graph, where M is not a Keras model."""
-    reconstruction = tf.cast(call_frozen(defense.autoencoder, x), tf.float32)
+    reconstruction = defense.reconstruct(x)
     terms = [*defense.heads.hidden_terms(x), *defense.heads.hidden_terms(reconstruction)]
     return {"reconstruction": reconstruction, **{f"term_{place:03d}": values for place, values in enumerate(terms)}}
 
@@ -83,6 +85,16 @@ def check_finite(scorer: Scorer, X: Rows) -> None:
                 f"autoencoder had diverged before. Try a smaller learning_rate, an optimizer with clipnorm=1.0 or "
                 f"another autoencoder, or scale X (StandardScaler)."
             )
+
+
+def check_threshold(threshold: float) -> None:
+    """Raise a ValueError if the threshold is the score of rows whose x' the classifier does not take."""
+    if threshold == SCORE_WITHOUT_REPAIR:
+        raise ValueError(
+            "classifier must take x' = AE(x), but it refuses x' of more held-out rows than threshold_percentile "
+            "allows as false alarms. Pass more rows or epochs, a larger reconstruction_weight, or put the steps that "
+            "refuse x' before the detector and pass the detector the classifier that follows."
+        )
 
 
 def compare_predictions(
@@ -131,15 +143,20 @@ class PredictProbaScorer:
         reconstruction = outputs.pop("reconstruction")
         n_terms = len(outputs) // 2
         hidden, hidden_reconstructed = list(outputs.values())[:n_terms], list(outputs.values())[n_terms:]
-        probabilities = self.classifier.predict_proba(X)
+        probabilities = self.classifier.predict_proba_where_possible(X)
         is_finite = np.isfinite(reconstruction).reshape(len(X), -1).all(axis=1)
         # Classifiers of scikit-learn raise an error if x' is not finite.
         repaired = np.where(is_finite[:, None], reconstruction, 0).astype(X.dtype)
-        probabilities_reconstructed = self.classifier.predict_proba(repaired)
+        probabilities_reconstructed = self.classifier.predict_proba_where_possible(repaired)
+        is_taken = np.isfinite(probabilities_reconstructed).all(axis=1)
+        probabilities_reconstructed = np.where(is_taken[:, None], probabilities_reconstructed, probabilities)
+        if not is_taken.all():
+            reconstruction = np.where((is_taken | ~is_finite)[:, None], reconstruction, X[:])
         terms = [floored_logarithms(probabilities), *hidden]
         terms_reconstructed = [floored_logarithms(probabilities_reconstructed), *hidden_reconstructed]
         results = compare_predictions(self.score, [*map(padded, terms)], [*map(padded, terms_reconstructed)])
         compared = {name: values.numpy()[: len(X)] for name, values in results.items()}
-        compared["score"] = np.where(is_finite, compared["score"], np.inf)
+        compared["score"] = np.where(is_taken, compared["score"], SCORE_WITHOUT_REPAIR)
+        compared["score"] = np.where(is_finite & np.isfinite(probabilities).all(axis=1), compared["score"], np.inf)
         exact = {"probabilities": probabilities, "probabilities_reconstructed": probabilities_reconstructed}
         return {"reconstruction": reconstruction, **compared, **exact}

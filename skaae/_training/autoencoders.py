@@ -11,7 +11,14 @@ import numpy as np
 from keras import layers
 
 from skaae._data.rows import Statistics
-from skaae._keras.models import check_input_shape, check_one_input_one_output, check_output_shape, copy_model, zeros
+from skaae._keras.models import (
+    check_input_shape,
+    check_one_input_one_output,
+    check_output_shape,
+    copy_model,
+    only_tensor,
+    zeros,
+)
 
 SampleShape = tuple[int, ...]
 Layer = Callable[[keras.KerasTensor], keras.KerasTensor]
@@ -211,6 +218,6 @@ def _chain(sample_shape: SampleShape, encoder: keras.Model, decoder: keras.Model
 def _checked(model: keras.Model, sample_shape: SampleShape) -> keras.Model:
     check_one_input_one_output(model, "autoencoder")
     check_input_shape(model, sample_shape, "autoencoder")
-    reconstruction = model(zeros(sample_shape), training=False)
+    reconstruction = only_tensor(model(zeros(sample_shape), training=False))
     check_output_shape(reconstruction.shape[1:], sample_shape, "autoencoder")
     return model

@@ -18,11 +18,12 @@ from skaae._data.rows import RowSubset, Statistics
 from skaae._divergence import AdversarialScore
 from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._keras.devices import can_compile, has_gpu
-from skaae._keras.models import fingerprint
+from skaae._keras.models import call_frozen, fingerprint
 from skaae._keras.seeds import temporary_seed
 from skaae._persistence import PersistenceMixin
 from skaae._training.autoencoders import SampleShape, build_autoencoder
 from skaae._training.cache import cache_key_of, cached_training
+from skaae._training.domain import Domain, find_domain, tensor_into_domain
 from skaae._training.loop import Objective, TrainingOptions, train
 from skaae._training.perturbations import Perturbation
 from skaae._training.surrogate import Surrogate, build_surrogate, default_reconstruction_weight, distill
@@ -58,6 +59,8 @@ class Defense(PersistenceMixin):
         Shape of one sample.
     history : dict of list of float
         Loss and metrics of each epoch; empty if nothing was trained.
+    domain : tuple of three ndarray or None, default=None
+        Where x' stays, see `skaae._training.domain`. None: anywhere.
     """
 
     autoencoder: keras.Model
@@ -67,6 +70,11 @@ class Defense(PersistenceMixin):
     score: AdversarialScore
     sample_shape: SampleShape
     history: History
+    domain: Domain | None = None
+
+    def reconstruct(self, x: tf.Tensor) -> tf.Tensor:
+        """X' = AE(x) in float32, which M takes."""
+        return tensor_into_domain(tf.cast(call_frozen(self.autoencoder, x), tf.float32), self.domain)
 
 
 def train_defense(
@@ -130,7 +138,8 @@ def train_defense(
         stand_in = None if network is not None else build_surrogate(surrogate, X, classifier.classes_)
         projections = draw_projections(network, hidden_layers, seed)
         heads = FrozenHeads(stand_in or classifier, hidden_layers, hidden_models, projections)
-        defense = Defense(trainable, classifier, stand_in, heads, score, X.shape[1:], history={})
+        domain = find_domain(classifier, X, seed) if isinstance(classifier, PredictProbaClassifier) else None
+        defense = Defense(trainable, classifier, stand_in, heads, score, X.shape[1:], history={}, domain=domain)
         weight = default_reconstruction_weight(X, stand_in) if reconstruction_weight is None else reconstruction_weight
         training = Training(
             defense,
@@ -190,7 +199,7 @@ class Training:
 
     def _train(self, X: RowSubset) -> History:
         if isinstance(self.defense.classifier, PredictProbaClassifier) and self.distilled is not None:
-            distill(self.distilled, self.defense.classifier, X, self.seed)
+            distill(self.distilled, self.defense.classifier, X, self.seed, self.defense.domain)
         if not self._compiled(len(X)):
             return self._train_autoencoder(X, compiled=False)
         start = self.defense.autoencoder.get_weights()

@@ -16,6 +16,7 @@ import tensorflow as tf
 from skaae._data.rows import Rows
 from skaae._divergence import AdversarialScore
 from skaae._keras.devices import memory_errors
+from skaae._keras.models import only_tensor
 from skaae._training.batches import checked_batch, preprocessed, shuffled_batches
 from skaae._training.callbacks import sets_learning_rate, verbosity
 from skaae._training.perturbations import Perturbation
@@ -164,7 +165,7 @@ class TrainingModel(keras.Model):
         )
 
     def _reconstruct(self, x: tf.Tensor, training: bool) -> tf.Tensor:
-        return tf.cast(self.autoencoder(x, training=training), tf.float32)
+        return tf.cast(only_tensor(self.autoencoder(x, training=training)), tf.float32)
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True

@@ -14,12 +14,13 @@ import numpy as np
 from keras import layers
 from scipy.special import softmax
 
-from skaae._classifiers.adapters import PredictProbaClassifier
+from skaae._classifiers.adapters import PredictProbaClassifier, floored_logarithms
 from skaae._data.rows import Rows, Statistics
 from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._keras.logits import count_classes
 from skaae._keras.models import check_input_shape, check_one_input_one_output, copy_model
 from skaae._training.batches import shuffled_batches
+from skaae._training.domain import Domain, into_domain
 from skaae._training.loop import skip_all_reduce
 from skaae._training.perturbations import unit_of_perturbation
 from skaae._utils.warnings import warn
@@ -76,7 +77,13 @@ def build_surrogate(surrogate: Surrogate, X: Rows, classes: np.ndarray) -> Froze
     return FrozenKerasModel(model, classes=classes, from_logits=from_logits)
 
 
-def distill(surrogate: FrozenKerasModel, classifier: PredictProbaClassifier, X: Rows, seed: int) -> None:
+def distill(
+    surrogate: FrozenKerasModel,
+    classifier: PredictProbaClassifier,
+    X: Rows,
+    seed: int,
+    domain: Domain | None = None,
+) -> None:
     """Train the surrogate in place, on the probabilities of the classifier for X and for perturbed X.
 
     Parameters
@@ -88,9 +95,11 @@ def distill(surrogate: FrozenKerasModel, classifier: PredictProbaClassifier, X: 
         Training rows, of which at most `MOST_ROWS` are used.
     seed : int
         Seeds the perturbations and the order of the rows.
+    domain : tuple of three ndarray or None, default=None
+        Where the perturbed rows stay, see `skaae._training.domain`. Those that the classifier refuses are left out.
     """
-    rows = perturbed_copies(X, np.random.default_rng(seed))
-    probabilities = softmax(classifier.predict_logits(rows), axis=1).astype(np.float32)
+    rows = into_domain(perturbed_copies(X, np.random.default_rng(seed)), domain)
+    rows, probabilities = _targets(classifier, rows)
     model = surrogate.model
     one_unit = model.outputs[0].shape[-1] == 1
     model.compile(
@@ -105,6 +114,15 @@ def distill(surrogate: FrozenKerasModel, classifier: PredictProbaClassifier, X: 
     epochs = math.ceil(STEPS / math.ceil(len(rows) / BATCH_SIZE))
     batches = shuffled_batches([rows, targets], BATCH_SIZE, epochs, seed)
     model.fit(batches, steps_per_epoch=STEPS, shuffle=False, verbose=0)
+
+
+def _targets(classifier: PredictProbaClassifier, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows that the classifier takes, and its floored probabilities for them."""
+    probabilities = classifier.predict_proba_where_possible(rows)
+    is_taken = np.isfinite(probabilities).all(axis=1)
+    if not is_taken.all():
+        rows, probabilities = rows[is_taken], probabilities[is_taken]
+    return rows, softmax(floored_logarithms(probabilities), axis=1).astype(np.float32)
 
 
 def perturbed_copies(X: Rows, generator: np.random.Generator) -> np.ndarray:

@@ -19,6 +19,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
+from sklearn.tree import DecisionTreeClassifier
 
 from skaae import AdversarialAEDetector
 from skaae._classifiers.adapters import PredictProbaClassifier, as_frozen_classifier
@@ -83,6 +84,19 @@ class TestPredictProba:
         assert isinstance(frozen, PredictProbaClassifier)
         assert (frozen.predict_proba(X) == 0).any()
         np.testing.assert_allclose(frozen.predict_logits(X), np.log(np.maximum(frozen.predict_proba(X), 0.02 / 3)))
+
+    @pytest.mark.filterwarnings("ignore:The surrogate:UserWarning")
+    def test_rows_of_zeros_are_equal_probabilities(self, iris):
+        """One-vs-rest of trees, where each binary classifier says no."""
+        X, y = iris
+        trees = OneVsRestClassifier(DecisionTreeClassifier(random_state=0)).fit(X[::2, :2], y[::2])
+        given = trees.predict_proba(X[:, :2])
+        is_zero = (given == 0).all(axis=1)
+        assert is_zero.any()
+        detector = AdversarialAEDetector(trees, surrogate=tiny_surrogate, **QUICK).fit(X[:, :2])
+        found = detector._results(X[:, :2], "probabilities")["probabilities"]
+        np.testing.assert_array_equal(found, np.where(is_zero[:, None], 1 / 3, given))
+        np.testing.assert_array_equal(detector.correct(X[:, :2]).no_defense, trees.predict(X[:, :2]))
 
     def test_names_of_features_reach_the_classifier(self, iris):
         """Otherwise it would warn that X has none."""

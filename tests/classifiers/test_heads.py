@@ -1,10 +1,14 @@
+import warnings
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from scipy.special import softmax
 from scipy.stats import entropy
+from sklearn.base import clone
 
-from skaae import AdversarialAEDetector, FrozenKerasModel
+from skaae import AdversarialAEDetector, FrozenKerasModel, attack_target
 from skaae._classifiers.heads import FrozenHeads, draw_projections
 from tests.support.models import PUBLISHED, QUICK, weights_of
 
@@ -104,3 +108,22 @@ def test_subclassed_classifier_has_no_hidden_layers_to_show(iris):
     model(iris[0][:1])
     with pytest.raises(ValueError, match="hidden_layers needs a Functional or Sequential classifier"):
         AdversarialAEDetector(model, hidden_layers={0: 3}).fit(iris[0])
+
+
+def test_functions_run_eagerly(iris, iris_model):
+    """TensorFlow's switch for debugging: the same detector, if slower."""
+    expected = AdversarialAEDetector(iris_model, epochs=1, random_state=0, hidden_layers={0: 3}).fit(iris[0])
+    tf.config.run_functions_eagerly(True)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Even though", UserWarning)  # TensorFlow: tf.data is not eager
+            detector = clone(expected).fit(iris[0])
+        target = attack_target(detector)
+        with tf.GradientTape() as tape:
+            x = tf.Variable(iris[0][:5], dtype=tf.float32)
+            logits = target(x)
+        assert np.abs(tape.gradient(logits, x)).max() > 0
+    finally:
+        tf.config.run_functions_eagerly(False)
+    np.testing.assert_allclose(detector.adversarial_score(iris[0]), expected.adversarial_score(iris[0]), rtol=1e-2)
+    np.testing.assert_allclose(logits, attack_target(detector)(iris[0][:5]), rtol=1e-4)

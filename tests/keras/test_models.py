@@ -2,16 +2,19 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from sklearn.naive_bayes import GaussianNB
 
+from skaae import AdversarialAEDetector, FrozenKerasModel
 from skaae._keras.models import (
     call_frozen,
     check_input_shape,
     check_one_input_one_output,
     copy_model,
     fingerprint,
+    only_tensor,
     variables_of,
 )
-from tests.support.models import weights_of
+from tests.support.models import QUICK, weights_of
 
 
 class Doubled(keras.layers.Layer):
@@ -138,3 +141,66 @@ def test_a_learned_vocabulary_is_refused():
     model = keras.Sequential([keras.Input((1,), dtype="int64"), lookup])
     with pytest.raises(TypeError, match="vocabularies"):
         variables_of(model)
+
+
+class Named(keras.Model):
+    """Subclassed, with a dict of one output."""
+
+    def __init__(self, n_outputs, activation):
+        super().__init__()
+        self.dense = keras.layers.Dense(n_outputs, activation)
+
+    def call(self, x):
+        return {"label": self.dense(x)}
+
+    def get_config(self):
+        return {"n_outputs": self.dense.units, "activation": keras.activations.serialize(self.dense.activation)}
+
+
+def functional(kind, n_outputs, activation):
+    inputs = keras.Input((4,))
+    outputs = keras.layers.Dense(n_outputs, activation)(inputs)
+    return keras.Model(inputs, {"dict": {"label": outputs}, "list": [outputs]}[kind])
+
+
+def named(kind, n_outputs, activation):
+    keras.utils.set_random_seed(0)
+    if kind != "subclassed":
+        return functional(kind, n_outputs, activation)
+    model = Named(n_outputs, activation)
+    model(np.zeros((1, 4)))
+    return model
+
+
+@pytest.mark.parametrize("kind", ["dict", "list", "subclassed"])
+@pytest.mark.usefixtures("short_distillation")
+@pytest.mark.filterwarnings("ignore:The surrogate:UserWarning")
+def test_one_output_in_a_dict_or_list(iris, kind):
+    X, y = iris
+    model = named(kind, 3, "softmax")
+    frozen = FrozenKerasModel(model)
+    np.testing.assert_allclose(frozen.predict_proba(X), only_tensor(model(X)), atol=1e-6)
+    settings = {**QUICK, "autoencoder": named(kind, 4, "linear"), "hidden_models": [named(kind, 3, "softmax")]}
+    assert len(AdversarialAEDetector(frozen, **settings).fit(X).correct(X).corrected) == len(X)
+    if kind != "subclassed":
+        surrogate = named(kind, 3, "softmax")
+        AdversarialAEDetector(GaussianNB().fit(X, y), surrogate=surrogate, threshold=1.0, **QUICK).fit(X)
+
+
+def test_several_outputs_of_a_subclassed_model_are_refused(iris):
+    class Several(keras.Model):
+        def call(self, x):
+            return {"label": x[:, :2], "box": x}
+
+    model = Several()
+    model(iris[0])
+    with pytest.raises(ValueError, match="classifier must return one output, got dict"):
+        FrozenKerasModel(model).predict(iris[0])
+
+
+def test_named_outputs_of_a_saved_model(iris, tmp_path):
+    keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax")]).export(tmp_path / "model", verbose=False)
+    served = keras.layers.TFSMLayer(tmp_path / "model", call_endpoint="serving_default")
+    model = keras.Sequential([keras.Input((4,)), served])
+    assert FrozenKerasModel(model).predict_proba(iris[0]).shape == (150, 3)
+    assert len(AdversarialAEDetector(model, **QUICK).fit(iris[0]).predict(iris[0])) == 150

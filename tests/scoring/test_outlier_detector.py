@@ -1,11 +1,18 @@
 """What scikit-learn adds to the decisions: Bunch, set_output, the threshold."""
 
+import copy
+
 import numpy as np
 import pandas as pd
+import pytest
+import sklearn
 from sklearn.base import BaseEstimator
+from sklearn.pipeline import make_pipeline
 from sklearn.utils import Bunch
 
+from skaae import AdversarialAEDetector, FrozenKerasModel
 from skaae._scoring.outlier_detector import OutlierDetectorMixin
+from tests.support.models import QUICK
 
 
 class Distance(OutlierDetectorMixin, BaseEstimator):
@@ -47,3 +54,23 @@ def test_transform_has_set_output():
     detector.feature_names_in_ = np.array(["a"], dtype=object)
     detector.n_features_in_ = 1
     assert detector.transform(frame).equals(frame.assign(a=[1.0, 0.0]))
+
+
+@pytest.mark.parametrize("output", ["pandas", "polars"])
+def test_images_and_sequences_stay_arrays(images_detector, digit_images, output):
+    X = digit_images[0][:5]
+    expected = images_detector.transform(X)
+    detector = copy.copy(images_detector)
+    with sklearn.config_context(transform_output=output):
+        found = detector.transform(X)
+    assert type(found) is np.ndarray
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(detector.set_output(transform=output).transform(X), expected)
+    assert not hasattr(detector, "get_feature_names_out")
+
+
+def test_pipeline_of_images_with_an_output(digits_model, digit_images):
+    X = digit_images[0][:100]
+    frozen = FrozenKerasModel(digits_model)
+    pipeline = make_pipeline(AdversarialAEDetector(frozen, **QUICK), frozen).set_output(transform="pandas")
+    assert len(pipeline.fit(X).predict(X)) == len(X)
