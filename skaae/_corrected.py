@@ -11,7 +11,8 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skaae._classifiers.adapters import check_kind, is_fitted
+from skaae._classifiers.adapters import is_fitted
+from skaae._classifiers.kinds import check_categories, check_kind
 from skaae._classifiers.unwrapping import unfrozen
 from skaae._data.input import DTYPES, check_labels, explain_conversion_errors
 from skaae._data.rows import RowSubset
@@ -162,6 +163,7 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
         self._validate_params()
         check_parameters(self.detector)
         check_labels(y)
+        check_categories(self.detector.classifier, X)
         with explain_conversion_errors(X):
             rows, labels = validate_data(self, X, y, allow_nd=True, dtype=DTYPES, ensure_min_samples=2)
         check_float32_range(rows)
@@ -172,7 +174,7 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
 
     @staticmethod
     def _fit_classifier(classifier: Any, X: Any, y: np.ndarray, training: np.ndarray, seed: int) -> Any:
-        check_kind(classifier)
+        check_kind(classifier, fitted=False)
         with temporary_seed(seed):
             return classifier.fit(_safe_indexing(X, training), y[training])
 

@@ -12,6 +12,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import validate_data
 
 from skaae._classifiers.adapters import as_frozen_classifier
+from skaae._classifiers.kinds import check_categories
 from skaae._data.input import DTYPES, check_finite_in_chunks, explain_conversion_errors
 from skaae._data.rows import Rows, RowSubset
 from skaae._data.samples import check_float32_range, check_sample_shape
@@ -297,6 +298,7 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
         """Check parameters, rows and classifier before anything is trained, and set M."""
         check_not_forked()
         check_parameters(self)
+        check_categories(self.classifier, X)
         X = self._validated(X, reset=True)
         self.classifier_ = as_frozen_classifier(self.classifier, X)
         self.classifier_.check_samples(X.shape[1:])

@@ -21,7 +21,7 @@ from skaae._keras.logits import (
     end_in_activation,
     outputs_to_check,
 )
-from skaae._keras.models import call_frozen, check_input_shape, check_one_input_one_output
+from skaae._keras.models import call_frozen, check_input_shape, check_keras_version, check_one_input_one_output
 from skaae._keras.row_function import RowFunction
 from skaae._persistence import PersistenceMixin
 from skaae._utils.documentation import DocumentedMixin
@@ -180,6 +180,7 @@ class FrozenKerasModel(DocumentedMixin, PersistenceMixin, ClassifierMixin, BaseE
             Shape of one sample.
         """
         model = self.model
+        check_keras_version(model, "FrozenKerasModel(model=...)")
         if not isinstance(model, keras.Model):
             raise TypeError(f"FrozenKerasModel(model=...) must be a keras.Model, got {type(model).__name__}.")
         if not model.built:

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import HasMethods, Interval
 
 from skaae._frozen_keras_model import FrozenKerasModel
+from skaae._keras.models import check_keras_version
 from skaae._training.loop import OPTIMIZER_TYPES, make_optimizer
 
 PERCENTILE = Interval(Real, 0, 100, closed="right")
@@ -71,6 +72,8 @@ def unchanged_on_error(estimator: BaseEstimator) -> Iterator[None]:
 
 def check_parameters(detector: BaseEstimator) -> None:
     """Raise a ValueError or TypeError that names the parameter if a parameter by itself is invalid."""
+    for name in ("classifier", "autoencoder", "encoder", "decoder", "surrogate"):
+        check_keras_version(getattr(detector, name), name)
     detector._validate_params()
     check_shares(detector.virtual_adversarial_shares)
     make_optimizer(detector.optimizer, detector.learning_rate)

@@ -88,7 +88,16 @@ class PersistenceMixin:
         """Clone the estimator; Keras models are copied without the settings of `compile`, as in a file."""
         estimator: Any = self
         with without_compilation(estimator.get_params(deep=False)):
-            return super().__sklearn_clone__()  # type: ignore[misc]
+            clone: Any = super().__sklearn_clone__()  # type: ignore[misc]
+        for name, value in estimator.get_params(deep=False).items():
+            _keep_fit_kwargs(value, getattr(clone, name))
+        return clone
+
+
+def _keep_fit_kwargs(original: Any, clone: Any) -> None:
+    """Give the clone of a ``keras.wrappers.SKLearnClassifier`` the `fit_kwargs` that Keras 3.15 leaves out."""
+    if isinstance(original, keras.wrappers.SKLearnClassifier) and clone.fit_kwargs is None:
+        clone.fit_kwargs = copy.copy(original.fit_kwargs)
 
 
 class Saved:

@@ -8,15 +8,14 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from sklearn.base import BaseEstimator, is_regressor
-from sklearn.compose import ColumnTransformer
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, TargetEncoder
 from sklearn.utils.validation import check_is_fitted
 
 from skaae._classifiers.conversions import convert
 from skaae._classifiers.gradients import has_gradient, layers_without_gradient
-from skaae._classifiers.unwrapping import inner_estimators, last_step_of, unwrapped
+from skaae._classifiers.kinds import check_kind, check_labels, check_target_type
+from skaae._classifiers.unwrapping import last_step_of, unwrapped
 from skaae._classifiers.wrappers import (
     check_labels_of_wrapper,
     has_keras_model,
@@ -35,13 +34,8 @@ from skaae._utils.extras import import_extra
 # logarithm, and ratios of the small probabilities of a forest mean little (lower floors detected fewer attacks).
 FLOOR_TIMES_CLASSES = 0.02
 ROWS_PER_CALL = 8192
-ACCEPTED = (
-    "a keras.Model, skaae.FrozenKerasModel, or a fitted classifier with predict_proba, on its own or inside "
-    "sklearn.frozen.FrozenEstimator"
-)
 # What classifiers raise for values that they do not take.
 REFUSALS = (ArithmeticError, AssertionError, LookupError, ValueError, tf.errors.InvalidArgumentError)
-ENCODERS = (OneHotEncoder, OrdinalEncoder, TargetEncoder)
 
 
 class ConvertedClassifier(FrozenKerasModel):
@@ -223,6 +217,8 @@ def as_frozen_classifier(classifier: Any, X: Rows | None = None) -> Classifier:
     array([0, 1, 2])
     """
     classifier = unwrapped(classifier)
+    if not hasattr(classifier, "predict_proba") and has_keras_model(getattr(classifier, "best_estimator_", None)):
+        classifier = classifier.best_estimator_
     if has_keras_model(classifier):
         classifier = _from_wrapper(classifier, X)
     if isinstance(classifier, keras.Model):
@@ -239,7 +235,7 @@ def as_frozen_classifier(classifier: Any, X: Rows | None = None) -> Classifier:
 
 def _from_wrapper(classifier: Any, X: Rows | None) -> Classifier:
     """The Keras model of a wrapper, or the wrapper itself if it predicts something else than its model."""
-    _check_target_type(classifier)
+    check_target_type(classifier)
     frozen = model_of_wrapper(classifier, X)
     if frozen is not None:
         return frozen
@@ -250,7 +246,7 @@ def _from_wrapper(classifier: Any, X: Rows | None) -> Classifier:
             f"a classifier is accepted for rows of features, if it has predict_proba. Otherwise put these steps "
             f"before the detector, or into the model as layers, and pass the model: FrozenKerasModel(model)."
         )
-    _check_labels(classifier, name)
+    check_labels(classifier, name)
     if X is not None:
         check_labels_of_wrapper(classifier, X)
     return PredictProbaClassifier(classifier)
@@ -283,41 +279,6 @@ def is_fitted(classifier: Any) -> bool:
     return True
 
 
-def _check_target_type(classifier: Any) -> None:
-    """Raise if a scikeras classifier predicts several labels at once."""
-    target = str(getattr(classifier, "target_type_", ""))
-    if target.startswith("multilabel") or target.endswith("multioutput"):
-        raise ValueError(f"classifier must predict one label per sample, got a classifier for {target} targets.")
-
-
-def check_kind(classifier: Any) -> None:
-    """Raise unless this is an estimator, fitted or not, that can be defended.
-
-    Parameters
-    ----------
-    classifier : object
-
-    Raises
-    ------
-    ValueError, TypeError
-        If it is None, a class or a regressor, if it has no ``predict_proba``, or if it encodes categorical columns.
-    """
-    if classifier is None:
-        raise ValueError(f"classifier must be the classifier to defend, {ACCEPTED}, got None.")
-    name = type(classifier).__name__
-    if isinstance(classifier, type):
-        raise TypeError(f"classifier must be a fitted instance, {ACCEPTED}, got the class {classifier.__name__}.")
-    if not hasattr(classifier, "fit"):
-        raise TypeError(f"classifier must be {ACCEPTED}, got an object of type {name}.")
-    if _is_regressor(classifier):
-        raise TypeError(f"classifier must be {ACCEPTED}, got the regressor {name}.")
-    if not hasattr(classifier, "predict_proba"):
-        raise TypeError(
-            f"classifier={name} has no predict_proba. Wrap it in sklearn.calibration.CalibratedClassifierCV."
-        )
-    _check_columns(classifier, name)
-
-
 def _check_fitted(classifier: Any) -> None:
     name = type(classifier).__name__
     if not is_fitted(classifier):
@@ -325,33 +286,4 @@ def _check_fitted(classifier: Any) -> None:
             f"classifier={name} is not fitted. Fit it and wrap it in sklearn.frozen.FrozenEstimator, so that clone and "
             f"GridSearchCV keep the fit. Or use skaae.CorrectedClassifier, which fits classifier and detector together."
         )
-    _check_labels(classifier, name)
-
-
-def _is_regressor(classifier: Any) -> bool:
-    # is_regressor needs the tags, which scikeras does not have. Its classifiers are recognized by their `model_`.
-    return hasattr(classifier, "__sklearn_tags__") and is_regressor(classifier)
-
-
-def _check_labels(classifier: Any, name: str) -> None:
-    classes = getattr(classifier, "classes_", None)
-    several = isinstance(classes, list) and any(np.ndim(labels) for labels in classes)
-    if classes is None or several or getattr(classifier, "multilabel_", False):
-        raise ValueError(f"classifier must predict one label per sample, but {name} predicts several.")
-    if len(classes) < 2:
-        raise ValueError(f"classifier must have at least two classes, but {name} has a single class, {list(classes)}.")
-    if getattr(classifier, "out_activation_", "") == "logistic" and classifier.n_outputs_ > 1:
-        raise ValueError(f"classifier must predict one label per sample, but {name} was fitted with several.")
-
-
-def _check_columns(classifier: Any, name: str) -> None:
-    """Raise if the classifier encodes categorical columns: the values of x' = AE(x) would not be categories."""
-    for step in inner_estimators(classifier):
-        if isinstance(step, ColumnTransformer):
-            encoders = [type(inner).__name__ for inner in inner_estimators(step) if isinstance(inner, ENCODERS)]
-            if encoders:
-                raise ValueError(
-                    f"classifier={name} encodes categorical columns ({', '.join(encoders)} in a ColumnTransformer). "
-                    f"Put the ColumnTransformer before the detector, make_pipeline(columns, detector), and pass the "
-                    f"detector the classifier that follows the ColumnTransformer."
-                )
+    check_labels(classifier, name)

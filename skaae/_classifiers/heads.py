@@ -13,7 +13,14 @@ import tensorflow as tf
 from skaae._data.rows import Rows
 from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._keras.logits import check_outputs, class_logits, outputs_to_check
-from skaae._keras.models import call_frozen, check_input_shape, check_one_input_one_output, fingerprint, is_layer_graph
+from skaae._keras.models import (
+    call_frozen,
+    check_input_shape,
+    check_keras_version,
+    check_one_input_one_output,
+    fingerprint,
+    is_layer_graph,
+)
 from skaae._keras.row_function import RowFunction
 from skaae._persistence import PersistenceMixin
 
@@ -179,6 +186,7 @@ def check_hidden_terms(
 
 
 def _check_hidden_model(model: Any, argument: str, X: Rows) -> None:
+    check_keras_version(model, argument)
     if not isinstance(model, keras.Model):
         raise TypeError(f"{argument} must be a keras.Model, got {type(model).__name__}.")
     check_one_input_one_output(model, argument)

@@ -52,6 +52,8 @@ def model_of_wrapper(classifier: Any, X: Rows | None = None) -> FrozenKerasModel
     if not _passes_rows_unchanged(classifier):
         return None
     candidates = [FrozenKerasModel(classifier.model_, _labels(classifier), logits) for logits in (False, True)]
+    if type(classifier) is keras.wrappers.SKLearnClassifier:
+        return candidates[0]  # it does nothing else, and would show a progress bar
     if X is None or not _has_probabilities(classifier):
         return _with_equal_labels(classifier, candidates[0], X)
     rows = _some(X)

@@ -18,6 +18,17 @@ if keras.backend.backend() != "tensorflow":
     )
 
 
+def check_keras_version(model: Any, argument: str) -> None:
+    """Raise a TypeError that names `argument` if this is a model of Keras 2, which is recognized without its import."""
+    modules = {base.__module__.split(".")[0] for base in type(model).__mro__}
+    legacy = any(base.__module__.startswith("tensorflow.python.keras") for base in type(model).__mro__)
+    if "tf_keras" in modules or legacy:
+        raise TypeError(
+            f"{argument} must be a model of Keras 3, got the {type(model).__name__} of Keras 2 (tf_keras). Save it, "
+            f"model.save('model.h5'), and load the file with keras.models.load_model of Keras 3."
+        )
+
+
 def check_one_input_one_output(model: keras.Model, argument: str) -> None:
     """Raise a ValueError that names `argument` unless the model has one input and one output."""
     for kind in ("inputs", "outputs"):
@@ -87,6 +98,7 @@ def copy_model(model: keras.Model, argument: str) -> keras.Model:
     TypeError
         If it is not a Keras model, or if its class or the class of a layer cannot be created from its configuration.
     """
+    check_keras_version(model, argument)
     if not isinstance(model, keras.Model):
         raise TypeError(f"{argument} must be a keras.Model, got {type(model).__name__}.")
     try:

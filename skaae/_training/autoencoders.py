@@ -13,6 +13,7 @@ from keras import layers
 from skaae._data.rows import Statistics
 from skaae._keras.models import (
     check_input_shape,
+    check_keras_version,
     check_one_input_one_output,
     check_output_shape,
     copy_model,
@@ -197,6 +198,7 @@ def _check_one_way(autoencoder: object, encoder: object, decoder: object) -> Non
 
 def _call_factory(factory: Callable[[SampleShape], keras.Model], sample_shape: SampleShape) -> keras.Model:
     model = factory(sample_shape)
+    check_keras_version(model, f"autoencoder({sample_shape})")
     if not isinstance(model, keras.Model):
         raise TypeError(f"autoencoder({sample_shape}) must return a keras.Model, got {type(model).__name__}.")
     return model

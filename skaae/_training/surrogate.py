@@ -18,7 +18,7 @@ from skaae._classifiers.adapters import PredictProbaClassifier, floored_logarith
 from skaae._data.rows import Rows, Statistics
 from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._keras.logits import count_classes
-from skaae._keras.models import check_input_shape, check_one_input_one_output, copy_model
+from skaae._keras.models import check_input_shape, check_keras_version, check_one_input_one_output, copy_model
 from skaae._training.batches import shuffled_batches
 from skaae._training.domain import Domain, into_domain
 from skaae._training.loop import skip_all_reduce
@@ -209,6 +209,7 @@ def _start(surrogate: Any, X: Rows, n_classes: int) -> keras.Model:
     if isinstance(surrogate, keras.Model):
         return copy_model(surrogate, "surrogate")
     model = surrogate(X.shape[1:], n_classes)
+    check_keras_version(model, f"surrogate{X.shape[1:], n_classes}")
     if not isinstance(model, keras.Model):
         raise TypeError(f"surrogate{X.shape[1:], n_classes} must return a keras.Model, got {type(model).__name__}.")
     return copy_model(model, "surrogate")

@@ -1,0 +1,151 @@
+"""What is no classifier of ours, said before anything is trained, and what becomes one with its own fit."""
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from lightgbm import LGBMClassifier
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import HistGradientBoostingClassifier, StackingClassifier, VotingClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.semi_supervised import SelfTrainingClassifier
+from sklearn.svm import SVC, LinearSVC
+from xgboost import XGBClassifier
+
+from skaae import AdversarialAEDetector, CorrectedClassifier, FrozenKerasModel
+from tests.support.models import QUICK, tiny_surrogate
+
+pytestmark = [
+    pytest.mark.usefixtures("short_distillation"),
+    pytest.mark.filterwarnings("ignore:The surrogate:UserWarning"),
+    pytest.mark.filterwarnings("ignore:y contains no unlabeled:UserWarning"),
+]
+
+
+def build(X, y):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax")])
+    model.compile(keras.optimizers.Adam(0.1), "categorical_crossentropy")
+    return model
+
+
+def wrapper():
+    return keras.wrappers.SKLearnClassifier(build, fit_kwargs={"epochs": 10, "verbose": 0})
+
+
+def corrected(classifier):
+    return CorrectedClassifier(AdversarialAEDetector(classifier, surrogate=tiny_surrogate, **QUICK))
+
+
+def stack(**parameters):
+    return StackingClassifier([("bayes", GaussianNB())], cv=2, **parameters)
+
+
+class TestFittedWithTheDetector:
+    @pytest.mark.parametrize(
+        "classifier",
+        [
+            stack(),
+            make_pipeline(StandardScaler(), stack()),
+            GridSearchCV(stack(), {"passthrough": [True]}, cv=2),
+            GridSearchCV(SGDClassifier(random_state=0), {"loss": ["log_loss"]}, cv=2),
+            RandomizedSearchCV(LogisticRegression(), {"C": [1.0]}, n_iter=1, cv=2),
+            SelfTrainingClassifier(stack()),
+            VotingClassifier([("stack", stack())], voting="soft"),
+        ],
+        ids=lambda classifier: type(classifier).__name__,
+    )
+    def test_predict_proba_appears(self, iris, classifier):
+        assert corrected(classifier).fit(*iris).score(*iris) > 0.8
+
+    def test_keras_wrapper(self, iris):
+        model = clone(corrected(wrapper())).fit(*iris)
+        assert model.score(*iris) > 0.8, "the clone keeps `fit_kwargs`"
+        assert isinstance(model.detector_.classifier_, FrozenKerasModel)
+
+    def test_search_over_a_keras_wrapper(self, iris):
+        grid = {"model_kwargs": [{}]}
+        search = GridSearchCV(keras.wrappers.SKLearnClassifier(build, fit_kwargs={"verbose": 0}), grid, cv=2)
+        model = corrected(search).fit(*iris)
+        assert isinstance(model.detector_.classifier_, FrozenKerasModel)
+
+    @pytest.mark.parametrize(
+        "classifier",
+        [
+            LinearSVC(),
+            SVC(),
+            SGDClassifier(),
+            make_pipeline(StandardScaler(), SVC()),
+            stack(final_estimator=LinearSVC()),
+            VotingClassifier([("bayes", GaussianNB())]),
+            GridSearchCV(LinearSVC(), {"C": [1.0]}),
+        ],
+        ids=lambda classifier: type(classifier).__name__,
+    )
+    def test_others_are_refused_before_training(self, iris, classifier, monkeypatch):
+        monkeypatch.setattr(type(classifier), "fit", lambda *_: pytest.fail("training began"))
+        with pytest.raises(TypeError, match=r"has no predict_proba.*CalibratedClassifierCV"):
+            corrected(classifier).fit(*iris)
+
+
+FRAME = pd.DataFrame({"score": np.random.default_rng(0).normal(size=200), "code": pd.Categorical(np.arange(200) % 5)})
+LABELS = (FRAME.score + (FRAME.code.astype(int) > 2) > 0.5).to_numpy().astype(int)
+BOOSTERS = {
+    "XGBoost": XGBClassifier(n_estimators=3, enable_categorical=True, n_jobs=1),
+    "LightGBM": LGBMClassifier(n_estimators=3, verbose=-1, n_jobs=1),
+}
+
+
+class TestCategoriesOfPandas:
+    @pytest.mark.parametrize("kind", BOOSTERS)
+    def test_before_the_booster_is_trained(self, kind, monkeypatch):
+        monkeypatch.setattr(type(BOOSTERS[kind]), "fit", lambda *_: pytest.fail("training began"))
+        for classifier in (BOOSTERS[kind], make_pipeline(BOOSTERS[kind]), CalibratedClassifierCV(BOOSTERS[kind])):
+            with pytest.raises(ValueError, match=r"reads columns of X as categories of pandas: \['code'\].*Encode"):
+                corrected(classifier).fit(FRAME, LABELS)
+
+    @pytest.mark.parametrize("kind", BOOSTERS)
+    def test_fitted_booster(self, kind):
+        classifier = FrozenEstimator(clone(BOOSTERS[kind]).fit(FRAME, LABELS))
+        for X in (FRAME, FRAME.astype(float)):
+            with pytest.raises(ValueError, match=r"must take numbers, but it reads columns of X as categories"):
+                AdversarialAEDetector(classifier, surrogate=tiny_surrogate, **QUICK).fit(X)
+
+    @pytest.mark.parametrize("kind", BOOSTERS)
+    def test_fitted_on_numbers(self, kind):
+        classifier = clone(BOOSTERS[kind]).fit(FRAME.astype(float), LABELS)
+        detector = AdversarialAEDetector(FrozenEstimator(classifier), surrogate=tiny_surrogate, **QUICK).fit(FRAME)
+        np.testing.assert_array_equal(detector.correct(FRAME).no_defense, classifier.predict(FRAME.astype(float)))
+
+    def test_histogram_boosting_works(self):
+        assert corrected(HistGradientBoostingClassifier(max_iter=5)).fit(FRAME, LABELS).score(FRAME, LABELS) > 0.8
+
+
+def of_keras_2(name):
+    """A class as that of the package tf_keras, which the tests do not install."""
+    base = type("Model", (), {"__module__": "tf_keras.src.engine.training"})
+    return type(name, (base,), {"__module__": __name__, "__call__": lambda self, x: x})()
+
+
+@pytest.mark.parametrize("argument", ["classifier", "autoencoder", "encoder", "decoder", "surrogate"])
+def test_models_of_keras_2(iris, iris_model, argument):
+    parameters = {"classifier": iris_model, argument: of_keras_2("Sequential")}
+    with pytest.raises(TypeError, match=rf"{argument} must be a model of Keras 3, got the Sequential of Keras 2.*save"):
+        AdversarialAEDetector(**parameters).fit(iris[0])
+
+
+def test_models_of_keras_2_elsewhere(iris, iris_model):
+    old = of_keras_2("Functional")
+    for detector, name in (
+        (AdversarialAEDetector(iris_model, hidden_models=[old]), r"hidden_models\[0\]"),
+        (AdversarialAEDetector(FrozenKerasModel(old)), r"FrozenKerasModel\(model=...\)"),
+        (AdversarialAEDetector(iris_model, autoencoder=lambda sample_shape: old), r"autoencoder\(\(4,\)\)"),
+        (AdversarialAEDetector(FrozenEstimator(old)), "classifier"),
+    ):
+        with pytest.raises(TypeError, match=f"{name} must be a model of Keras 3, got the Functional"):
+            detector.fit(iris[0])
