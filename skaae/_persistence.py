@@ -86,8 +86,8 @@ class PersistenceMixin:
 
     def __sklearn_clone__(self) -> Self:
         """Clone the estimator; Keras models are copied without the settings of `compile`, as in a file."""
-        with without_compilation(self.get_params(deep=False)):
-            return super().__sklearn_clone__()
+        with without_compilation(self.get_params(deep=False)):  # type: ignore[attr-defined]
+            return super().__sklearn_clone__()  # type: ignore[misc]
 
 
 class Saved:

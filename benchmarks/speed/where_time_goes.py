@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from benchmarks.speed.worker import Skaae, bare_epoch, median, per_epoch, table, table_networks
 from skaae._keras.row_function import Graph
-from skaae._training.loop import shuffled_batches
+from skaae._training.batches import shuffled_batches
 
 RESULTS = Path(__file__).parent / "results" / "parts.csv"
 EPOCHS = 20

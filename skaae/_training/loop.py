@@ -13,15 +13,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from skaae._data.rows import Pages, Rows, as_float32
+from skaae._data.rows import Rows
 from skaae._divergence import AdversarialScore
 from skaae._keras.devices import memory_errors
+from skaae._training.batches import checked_batch, preprocessed, shuffled_batches
 from skaae._training.callbacks import sets_learning_rate, verbosity
 from skaae._training.perturbations import Perturbation
 
 Heads = Callable[[tf.Tensor], list[tf.Tensor]]
-MOST_RESIDENT_BYTES = 2**28
-BYTES_AT_ONCE = 2**22
 # With epochs=None: beyond about so many steps the defense hardly improves.
 DEFAULT_STEPS = 7000
 DEFAULT_EPOCHS = (5, 100)
@@ -231,7 +230,7 @@ def train(
         return {}
     if options.preprocess:
         batch = X[: options.batch_size].astype(np.float32)
-        _checked_batch(options.preprocess(batch.copy()), batch)
+        checked_batch(options.preprocess(batch.copy()), batch)
     full_only = compiled and len(X) >= options.batch_size
     n_steps = len(X) // options.batch_size if full_only else math.ceil(len(X) / options.batch_size)
     decay_steps = None if sets_learning_rate(options.callbacks) else n_steps * epochs
@@ -327,110 +326,13 @@ def skip_all_reduce(optimizer: keras.optimizers.Optimizer) -> None:
         optimizer._all_reduce_sum_gradients = list
 
 
-def shuffled_batches(
-    arrays: Sequence[Rows], batch_size: int, epochs: int, seed: int, full_only: bool = False
-) -> tf.data.Dataset:
-    """Batches of the rows of all arrays. The order differs in each epoch and depends only on the seed.
-
-    Parameters
-    ----------
-    arrays : sequence of ndarray or RowSubset
-        Of equal length. TensorFlow holds up to 256 MiB of them. Larger arrays are read during training, for instance
-        from a memory map.
-    batch_size, epochs : int
-    seed : int
-    full_only : bool, default=False
-        Leave out the last batch of an epoch if it is incomplete.
-
-    Returns
-    -------
-    batches : tf.data.Dataset of tuple of tf.Tensor
-        The last batch of an epoch has the remaining rows.
-    """
-    gather = _gather_resident if sum(_size(values) for values in arrays) <= MOST_RESIDENT_BYTES else _gather_streamed
-    n_full = len(arrays[0]) // batch_size * batch_size
-
-    def order(epoch: tf.Tensor) -> tf.data.Dataset:
-        rows = tf.random.experimental.stateless_shuffle(tf.range(len(arrays[0])), [seed, tf.cast(epoch, tf.int32)])
-        full = tf.data.Dataset.from_tensor_slices(tf.reshape(rows[:n_full], (-1, batch_size)))
-        return (
-            full
-            if full_only or n_full == len(arrays[0])
-            else full.concatenate(tf.data.Dataset.from_tensors(rows[n_full:]))
-        )
-
-    return gather(tf.data.Dataset.range(epochs).flat_map(order), arrays).prefetch(2)
-
-
-def _size(values: Rows) -> int:
-    """Number of bytes of the rows as float32."""
-    return 4 * math.prod(values.shape)
-
-
-def _gather_resident(order: tf.data.Dataset, arrays: Sequence[Rows]) -> tf.data.Dataset:
-    """Batches from one copy of the rows that TensorFlow holds, which is fastest.
-
-    The copy passes through the pipeline by reference. If the function that gathers captured it, the two would form a
-    reference cycle, and the copy would stay in memory until Python collects cycles.
-    """
-    resident = tf.data.Dataset.from_tensors(tuple(tf.convert_to_tensor(as_float32(values)) for values in arrays))
-    both = tf.data.Dataset.zip(order, resident.repeat())
-    return both.map(lambda rows, copies: tuple(tf.gather(values, rows) for values in copies))
-
-
-def _gather_streamed(order: tf.data.Dataset, arrays: Sequence[Rows]) -> tf.data.Dataset:
-    """Batches read from the arrays themselves, which are not copied.
-
-    The rows of several batches are read together, in the order of the file. Otherwise each row costs a page fault.
-    """
-    pages = [Pages(values) for values in arrays]
-
-    def read(rows: np.ndarray) -> list[np.ndarray]:
-        taken = [values.take(rows.ravel()).astype(np.float32, copy=False) for values in pages]
-        return [values.reshape(*rows.shape, *values.shape[1:]) for values in taken]
-
-    def read_batches(rows: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        batches = tf.numpy_function(read, [rows], [tf.float32] * len(arrays), stateful=True)
-        shapes = [(None, None, *values.shape[1:]) for values in arrays]
-        return rows, *map(tf.ensure_shape, batches, shapes)
-
-    def without_padding(rows: tf.Tensor, *batches: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        n_rows = tf.math.count_nonzero(rows >= 0)
-        return tuple(
-            tf.ensure_shape(batch[:n_rows], (order.element_spec.shape[0], *batch.shape[1:])) for batch in batches
-        )
-
-    at_once = order.padded_batch(_batches_at_once(order, arrays), padding_values=-1)
-    return at_once.map(read_batches).prefetch(1).unbatch().map(without_padding)
-
-
-def _batches_at_once(order: tf.data.Dataset, arrays: Sequence[Rows]) -> int:
-    """Number of batches that are read together, about 4 MiB."""
-    bytes_per_row = sum(_size(values) for values in arrays) / len(arrays[0])
-    (n_rows,) = next(iter(order)).shape
-    return max(1, int(BYTES_AT_ONCE / (bytes_per_row * n_rows)))
-
-
 def _batches(
     X: Rows, logits: Sequence[np.ndarray], options: TrainingOptions, epochs: int, seed: int, full_only: bool
 ) -> tf.data.Dataset:
+    """Batches of the rows and their logits. Where rows are preprocessed, their logits are computed in training."""
     if not options.preprocess:
         return shuffled_batches([X, *logits], options.batch_size, epochs, seed, full_only)
-    batches = shuffled_batches([X], options.batch_size, epochs, seed, full_only)
-    return batches.map(lambda x: (_preprocessed(options.preprocess, x),)).prefetch(2)
-
-
-def _preprocessed(preprocess: Callable[[np.ndarray], np.ndarray], x: tf.Tensor) -> tf.Tensor:
-    """Call the Python function of the user from inside the data pipeline."""
-    rows = tf.numpy_function(lambda batch: _checked_batch(preprocess(batch), batch), [x], tf.float32, stateful=True)
-    return tf.ensure_shape(rows, x.shape)
-
-
-def _checked_batch(processed: Any, batch: np.ndarray) -> np.ndarray:
-    rows = np.asarray(processed, dtype=np.float32)
-    if rows.shape != batch.shape:
-        raise ValueError(f"preprocess must return an array of the shape of its batch, {batch.shape}, got {rows.shape}.")
-    return rows
+    return preprocessed(shuffled_batches([X], options.batch_size, epochs, seed, full_only), options.preprocess)
 
 
 def _check_convergence(autoencoder: keras.Model, history: dict[str, list[float]]) -> None:

@@ -19,7 +19,8 @@ from skaae._data.rows import Rows, Statistics
 from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._keras.logits import count_classes
 from skaae._keras.models import check_input_shape, check_one_input_one_output, copy_model
-from skaae._training.loop import shuffled_batches, skip_all_reduce
+from skaae._training.batches import shuffled_batches
+from skaae._training.loop import skip_all_reduce
 from skaae._training.perturbations import unit_of_perturbation
 from skaae._utils.warnings import warn
 

@@ -102,7 +102,7 @@ MEMORY_MAP = """
 import re, sys, threading, time
 import keras, numpy as np
 from skaae import AdversarialAEDetector
-from skaae._training import loop
+from skaae._training import batches
 
 def anonymous():
     return int(re.search(r"RssAnon:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024
@@ -111,7 +111,7 @@ X = np.lib.format.open_memmap(sys.argv[1], "w+", np.float32, (3_000_000, 30))
 for start in range(0, len(X), 100_000):
     X[start : start + 100_000] = np.random.default_rng(start).normal(size=(100_000, 30))
 X = np.load(sys.argv[1], mmap_mode="r")
-assert X.nbytes > loop.MOST_RESIDENT_BYTES / 0.8
+assert X.nbytes > batches.MOST_RESIDENT_BYTES / 0.8
 model = keras.Sequential([keras.Input((30,)), keras.layers.Dense(3, activation="softmax")])
 narrow = lambda shape: keras.Sequential([keras.Input(shape), keras.layers.Dense(*shape)])
 settings = {"noise": 0, "virtual_adversarial": 0, "epochs": 1, "batch_size": 20_000, "random_state": 0}

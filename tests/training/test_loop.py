@@ -6,7 +6,6 @@ import pty
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -17,9 +16,7 @@ from sklearn.frozen import FrozenEstimator
 from tensorflow.python.framework.func_graph import FuncGraph
 
 from skaae import AdversarialAEDetector
-from skaae._data.rows import RowSubset
-from skaae._training import loop
-from skaae._training.loop import make_optimizer, shuffled_batches
+from skaae._training.loop import make_optimizer
 from tests.support.models import PUBLISHED
 
 STANDING_STILL = {
@@ -182,48 +179,6 @@ def test_divergence_of_the_training_is_an_error(iris, iris_model):
     with pytest.raises(ValueError, match=r"training diverged.*learning_rate"):
         detector.fit(iris[0])
     assert not hasattr(detector, "autoencoder_")
-
-
-def resident_bytes():
-    (kilobytes,) = re.findall(r"RssAnon:\s+(\d+)", Path("/proc/self/status").read_text())
-    return 1024 * int(kilobytes)
-
-
-class TestLargeX:
-    def test_streamed_batches_train_as_resident_ones(self, iris, iris_model, monkeypatch):
-        """Above a size the batches are read from X itself; the result is the same, bit for bit."""
-        parameters = {"epochs": 2, "batch_size": 50, "random_state": 0}
-        resident = AdversarialAEDetector(iris_model, **parameters).fit(iris[0])
-        monkeypatch.setattr(loop, "MOST_RESIDENT_BYTES", 0)
-        streamed = AdversarialAEDetector(iris_model, **parameters).fit(iris[0])
-        assert streamed.history_ == resident.history_
-        np.testing.assert_array_equal(streamed.score_samples(iris[0]), resident.score_samples(iris[0]))
-
-    def test_batches_hold_every_row_once_an_epoch(self, monkeypatch):
-        for most in (0, 2**20):
-            monkeypatch.setattr(loop, "MOST_RESIDENT_BYTES", most)
-            rows = RowSubset(np.arange(40.0)[:, None], np.arange(1, 40, 2))
-            batches = list(shuffled_batches([rows, np.arange(20)], batch_size=8, epochs=2, seed=0))
-            assert [len(x) for x, _ in batches] == [8, 8, 4] * 2
-            for epoch in (batches[:3], batches[3:]):
-                x, places = (np.concatenate([part.numpy() for part in parts]) for parts in zip(*epoch, strict=True))
-                np.testing.assert_array_equal(np.sort(x[:, 0]), np.arange(1, 40, 2))
-                np.testing.assert_array_equal(x[:, 0], 2 * places + 1)
-            assert (batches[0][0] != batches[3][0]).numpy().any()
-
-    def test_the_copy_of_the_rows_goes_with_the_batches(self):
-        """At once, not when Python next looks for cycles of references."""
-        X = np.ones((1_000_000, 16), np.float32)
-        next(iter(shuffled_batches([X], batch_size=1000, epochs=1, seed=0)))
-        gc.collect()
-        gc.disable()
-        try:
-            before = resident_bytes()
-            for _ in range(4):
-                next(iter(shuffled_batches([X], batch_size=1000, epochs=1, seed=0)))
-            assert resident_bytes() - before < 2 * X.nbytes
-        finally:
-            gc.enable()
 
 
 @pytest.mark.slow
