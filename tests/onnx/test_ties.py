@@ -22,7 +22,7 @@ from skaae.onnx._ties import LABEL_CHANGE, error_of_scores, with_ties
 
 pytestmark = [
     pytest.mark.usefixtures("short_distillation"),
-    pytest.mark.filterwarnings("ignore:the surrogate gives:UserWarning"),
+    pytest.mark.filterwarnings("ignore:The surrogate predicts:UserWarning"),
 ]
 COARSE = {
     "forest": RandomForestClassifier(10, random_state=0),
