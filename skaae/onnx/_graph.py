@@ -22,6 +22,7 @@ from skaae._training.defense import Defense
 from skaae._utils.extras import import_extra
 from skaae.onnx._assembly import OPSETS, Assembly
 from skaae.onnx._classifiers import classifier_model, transformer_model
+from skaae.onnx._freezing import check_types, frozen
 from skaae.onnx._ties import error_of_scores
 
 PACKAGES = ("skaae", "numpy", "scikit-learn", "keras", "tensorflow", "tf2onnx", "onnx")
@@ -59,6 +60,7 @@ def export(estimator: Any, file_format: int) -> Any:
     metadata = _metadata(detector, steps, file_format)
     defense = detector._defense
     is_keras = isinstance(defense.classifier, FrozenKerasModel)
+    check_types([defense.autoencoder, *defense.heads.hidden_models, *([defense.classifier.model] if is_keras else [])])
     n_features = steps[0].n_features_in_ if steps else detector.n_features_in_
     shape = (n_features,) if steps else defense.sample_shape
     # Keras models round x to float32 anyway. Transformers and other classifiers need it in float64.
@@ -186,8 +188,8 @@ def _convert(function: Graph, inputs: Mapping[str, tuple[tf.DType, tuple[int, ..
     converter = import_extra("tf2onnx", "onnx").convert
     has_operator = import_extra("onnx", "onnx").defs.has
     signature = [tf.TensorSpec((None, *shape), dtype, name=name) for name, (dtype, shape) in inputs.items()]
-    graph = tf.function(function, autograph=False)
     try:
+        graph = frozen(function, signature)
         model, _ = converter.from_function(graph, signature, opset=OPSETS[""], custom_op_handlers=HANDLERS)
     except (KeyError, NotImplementedError, RuntimeError, ValueError) as error:
         raise TypeError(f"The networks cannot be exported, because tf2onnx fails to convert them: {error}") from error

@@ -50,7 +50,7 @@ def rows_that_repeat(n=3000):
 
 def autoencoder(sample_shape):
     """It moves rows by little, so that many keep their probabilities."""
-    dense, spread = keras.layers.Dense, keras.initializers.RandomNormal(0.03, seed=0)
+    dense, spread = keras.layers.Dense, keras.initializers.RandomNormal(stddev=0.03, seed=0)
     inputs = keras.Input(sample_shape)
     changed = dense(*sample_shape, kernel_initializer=spread)(dense(8, "relu", kernel_initializer=spread)(inputs))
     return keras.Model(inputs, inputs + changed)
@@ -140,14 +140,33 @@ def test_best_of_a_search(tmp_path):
 
 
 def test_error_of_scores():
-    assert error_of_scores(0.0, 1.0, []) == pytest.approx(1e-10)
-    assert error_of_scores(1e-8, 1.0, []) < 1e-8 / 5, "small thresholds keep their meaning"
-    assert error_of_scores(1.0, 1.0, []) == pytest.approx(1e-5, rel=1e-4)
-    assert error_of_scores(1003.0, 1.0, []) == pytest.approx(1e-5, rel=1e-4)
-    assert error_of_scores(math.inf, 1.0, []) == pytest.approx(1e-5, rel=1e-4)
-    assert error_of_scores(-1.0, 1.0, []) == error_of_scores(0.0, 1.0, [])
-    assert error_of_scores(1.0, 0.5, [1.0, 2.0]) == pytest.approx(4e-5, rel=1e-4)
+    assert error_of_scores(0.0, 1.0, []) == error_of_scores(-1.0, 1.0, []) == 1e-15
+    assert error_of_scores(1e-60, 1.0, []) == pytest.approx(1e-63), "tiny thresholds keep their meaning"
+    assert error_of_scores(0.01, 1.0, []) == pytest.approx(1e-6)
+    assert error_of_scores(20.0, 1.0, []) == pytest.approx(2e-4)
+    assert error_of_scores(1000.0, 1.0, []) == pytest.approx(1e-5)
+    assert error_of_scores(1020.0, 1.0, []) == pytest.approx(2e-4)
+    assert error_of_scores(1.0, 0.5, [1.0, 2.0]) == pytest.approx(4e-5)
     assert LABEL_CHANGE == _divergence.LABEL_CHANGE
+
+
+def test_thresholds_without_end():
+    """Nothing exceeds an infinite threshold."""
+    assert error_of_scores(math.inf, 1.0, []) == math.inf
+    scores = np.array([0.0, 1e300, math.inf])
+    np.testing.assert_array_equal(with_ties(scores, math.inf, math.inf) > math.inf, False)
+
+
+def test_scores_of_saturated_networks(tmp_path):
+    """The threshold is 1e-15 or less: a tolerance that is not relative would flag nothing."""
+    X = np.random.default_rng(0).normal(size=(400, 5)).astype(np.float32)
+    spread = keras.initializers.RandomNormal(stddev=60, seed=1)
+    model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(2, "softmax", kernel_initializer=spread)])
+    settings = {"autoencoder": autoencoder, "epochs": 0, "random_state": 0, "threshold_percentile": 50.0}
+    detector = AdversarialAEDetector(model, **settings).fit(X)
+    assert 0 < detector.threshold_ < 1e-15
+    to_onnx(detector, tmp_path / "file.onnx")
+    np.testing.assert_array_equal(OnnxDetector(tmp_path / "file.onnx").predict(X), detector.predict(X))
 
 
 def test_with_ties():
