@@ -301,7 +301,7 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
         check_not_forked()
         check_parameters(self)
         X = self._validated(X, reset=True)
-        self.classifier_ = as_frozen_classifier(self.classifier)
+        self.classifier_ = as_frozen_classifier(self.classifier, X)
         self.classifier_.check_samples(X.shape[1:])
         self.classes_ = self.classifier_.classes_
         return X

@@ -14,7 +14,15 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, TargetEncoder
 from sklearn.utils.validation import check_is_fitted
 
 from skaae._classifiers.conversions import convert
-from skaae._classifiers.unwrapping import inner_estimators, unwrapped
+from skaae._classifiers.unwrapping import inner_estimators, last_step_of, unwrapped
+from skaae._classifiers.wrappers import (
+    check_labels_of_wrapper,
+    has_keras_model,
+    in_columns,
+    in_dtype_of_fit,
+    model_of_wrapper,
+    quiet,
+)
 from skaae._data.rows import Rows
 from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._keras.logits import check_outputs
@@ -108,7 +116,7 @@ class PredictProbaClassifier(PersistenceMixin, BaseEstimator):
         return np.concatenate([self._predict_proba(X[start : start + ROWS_PER_CALL]) for start in starts])
 
     def _predict_proba(self, X: np.ndarray) -> np.ndarray:
-        probabilities = np.asarray(self.estimator.predict_proba(self._named(X)), dtype=np.float64)
+        probabilities = self._probabilities_of_estimator(X)
         expected = (len(X), len(self.classes_))
         if probabilities.shape != expected:
             raise ValueError(
@@ -117,6 +125,11 @@ class PredictProbaClassifier(PersistenceMixin, BaseEstimator):
             )
         check_outputs(probabilities, from_logits=False)
         return probabilities
+
+    def _probabilities_of_estimator(self, X: np.ndarray) -> np.ndarray:
+        rows = self._named(in_dtype_of_fit(self.estimator, X))
+        probabilities = np.asarray(quiet(self.estimator, "predict_proba")(rows), dtype=np.float64)
+        return in_columns(probabilities, len(X)) if has_keras_model(last_step_of(self.estimator)) else probabilities
 
     def _named(self, X: np.ndarray) -> Any:
         """X as a DataFrame if the classifier was fitted with feature names, else X itself."""
@@ -142,13 +155,15 @@ def floored_logarithms(probabilities: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(probabilities, FLOOR_TIMES_CLASSES / probabilities.shape[1]))
 
 
-def as_frozen_classifier(classifier: Any) -> Classifier:
+def as_frozen_classifier(classifier: Any, X: Rows | None = None) -> Classifier:
     """Turn a classifier of any accepted kind into one that returns logits.
 
     Parameters
     ----------
     classifier : keras.Model, FrozenKerasModel or fitted classifier
         Possibly inside FrozenEstimators and Pipelines.
+    X : ndarray of shape (n_samples, ...) or None, default=None
+        Rows for which a wrapper around a Keras model, such as a scikeras classifier, is compared with the model.
 
     Returns
     -------
@@ -178,13 +193,31 @@ def as_frozen_classifier(classifier: Any) -> Classifier:
         return classifier
     if isinstance(classifier, keras.Model):
         return FrozenKerasModel(classifier)
-    if isinstance(getattr(classifier, "model_", None), keras.Model):
-        _check_target_type(classifier)
-        return FrozenKerasModel(classifier.model_, classes=getattr(classifier, "classes_", None))
+    if has_keras_model(classifier):
+        return _from_wrapper(classifier, X)
     check_kind(classifier)
     _check_fitted(classifier)
     converted = convert(classifier)
     return PredictProbaClassifier(classifier) if converted is None else ConvertedClassifier(classifier, converted)
+
+
+def _from_wrapper(classifier: Any, X: Rows | None) -> Classifier:
+    """The Keras model of a wrapper, or the wrapper itself if it predicts something else than its model."""
+    _check_target_type(classifier)
+    frozen = model_of_wrapper(classifier, X)
+    if frozen is not None:
+        return frozen
+    name = type(classifier).__name__
+    if not hasattr(classifier, "predict_proba") or (X is not None and len(X.shape) > 2):
+        raise ValueError(
+            f"classifier={name} must return what its Keras model returns for X, but it changes X or the outputs. Such "
+            f"a classifier is accepted for rows of features, if it has predict_proba. Otherwise put these steps "
+            f"before the detector, or into the model as layers, and pass the model: FrozenKerasModel(model)."
+        )
+    _check_labels(classifier, name)
+    if X is not None:
+        check_labels_of_wrapper(classifier, X)
+    return PredictProbaClassifier(classifier)
 
 
 def is_fitted(classifier: Any) -> bool:

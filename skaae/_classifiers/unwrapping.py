@@ -96,6 +96,11 @@ def all_steps_of(estimator: Any) -> list[Any]:
     return [inner for step in steps for inner in all_steps_of(step)]
 
 
+def last_step_of(estimator: Any) -> Any:
+    """The last of `all_steps_of`: the classifier at the end of a Pipeline, or the estimator itself."""
+    return all_steps_of(estimator)[-1]
+
+
 def unwrapped(classifier: Any) -> Any:
     """Take a classifier out of its FrozenEstimators, and out of a Pipeline in which it is the only step.
 

@@ -10,6 +10,8 @@ from skaae._keras.models import call_frozen, zeros
 
 SMALLEST_PROBABILITY = float(np.finfo(np.float32).tiny)
 SUM_TOLERANCE = 1e-3
+# Four times the distance between 1 and the next larger number of short floats.
+TOLERANCES = {"float16": 2**-8, "bfloat16": 2**-5}
 PASS_THROUGH = ("Identity", "Cast", "StopGradient")
 
 
@@ -84,8 +86,32 @@ def check_outputs(outputs: np.ndarray, from_logits: bool, argument: str = "class
 
 def are_probabilities(outputs: np.ndarray) -> bool:
     """Whether all values are in [0, 1] and all rows sum to 1. A single column needs no sum."""
-    in_range = outputs.min() >= 0 and outputs.max() <= 1 + SUM_TOLERANCE
-    return bool(in_range and (np.abs(_sums(outputs) - 1) <= SUM_TOLERANCE).all())
+    tolerance = probability_tolerance(outputs.dtype.name, SUM_TOLERANCE)
+    in_range = outputs.min() >= 0 and outputs.max() <= 1 + tolerance
+    return bool(in_range and (np.abs(_sums(outputs) - 1) <= tolerance).all())
+
+
+def probability_tolerance(dtype: str, least: float) -> float:
+    """How far probabilities computed in this type may be from what they should be.
+
+    Parameters
+    ----------
+    dtype : str
+        Name of a floating-point type.
+    least : float
+        Tolerance for float32, and for all longer types.
+
+    Returns
+    -------
+    tolerance : float
+
+    Examples
+    --------
+    >>> from skaae._keras.logits import probability_tolerance
+    >>> probability_tolerance("float32", 1e-3), probability_tolerance("bfloat16", 1e-3)
+    (0.001, 0.03125)
+    """
+    return max(least, TOLERANCES.get(dtype, 0.0))
 
 
 def _sums(outputs: np.ndarray) -> np.ndarray:

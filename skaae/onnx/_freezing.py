@@ -78,8 +78,8 @@ def check_types(models: Iterable[keras.Model]) -> None:
 
 
 CANNOT_BE_EXPORTED = (
-    "compute in bfloat16, for which ONNX Runtime lacks the operators. Build the classifier and the autoencoder with the "
-    "dtype policy 'float32' (keras.config.set_dtype_policy), and fit the detector again."
+    "compute in bfloat16, for which ONNX Runtime lacks the operators. Build the classifier and the autoencoder with "
+    "the dtype policy 'float32' (keras.config.set_dtype_policy), and fit the detector again."
 )
 
 
