@@ -114,14 +114,17 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
         learning rate.
     learning_rate : float or keras.optimizers.schedules.LearningRateSchedule, default=1e-3
         Learning rate of an optimizer that is given by name or class. A float decreases to 0 along
-        half a cosine.
+        half a cosine. It stays as it is where a ``LearningRateScheduler`` or ``ReduceLROnPlateau`` of
+        Keras is among the `callbacks`; for a callback of your own that sets the learning rate, pass an
+        optimizer instance.
     epochs : int or None, default=None
         Passes over the training rows. None: 5 to 100, for about 7000 training steps in total. 0: AE
         is not trained, and only the threshold is inferred.
     batch_size : int, default=128
         Rows of a training step.
     callbacks : list of keras.callbacks.Callback or None, default=None
-        Deep-copied for each fit.
+        Deep-copied for each fit. The model that they see is the autoencoder in training: a file of
+        ``ModelCheckpoint`` is the autoencoder, and ``BackupAndRestore`` resumes an interrupted fit.
     metrics : list of str or keras.metrics.Metric or None, default=None
         Recorded in ``history_``. They compare the probabilities M(x) and M(x').
         ``["categorical_accuracy"]`` is the share of rows that keep their label.

@@ -12,6 +12,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
+from skaae._classifiers.unwrapping import transformed
 from skaae._corrected import CorrectedClassifier
 from skaae._data.input import check_labels
 from skaae._detector import AdversarialAEDetector
@@ -219,8 +220,7 @@ def _detector_and_rows(estimator: Any, X: ArrayLike) -> tuple[AdversarialAEDetec
     if isinstance(estimator, CorrectedClassifier):
         return estimator.detector_, X
     if isinstance(estimator, Pipeline):
-        rows = estimator[:-1].transform(X) if len(estimator) > 1 else X
-        return _detector_and_rows(estimator[-1], rows)
+        return _detector_and_rows(estimator[-1], transformed(estimator, X))
     if hasattr(estimator, "best_estimator_"):
         return _detector_and_rows(estimator.best_estimator_, X)
     raise TypeError(

@@ -52,7 +52,8 @@ CLASSIFIERS = {
 def trainings(monkeypatch):
     trained = []
     train = defense.train
-    monkeypatch.setattr(defense, "train", lambda *arguments: trained.append(arguments) or train(*arguments))
+    counted = lambda *arguments, **options: trained.append(arguments) or train(*arguments, **options)  # noqa: E731
+    monkeypatch.setattr(defense, "train", counted)
     return trained
 
 
@@ -177,7 +178,7 @@ class TestRefused:
             (
                 AdversarialAEDetector(LogisticRegression(), calibration_fraction=0.999),
                 ValueError,
-                "leaves no row of some of the 2 classes",
+                "leaves too few rows to train on each of the 2 classes",
             ),
         ],
     )

@@ -33,7 +33,8 @@ def steps_of(estimator: Any) -> list[Any]:
     Parameters
     ----------
     estimator : estimator
-        A Pipeline inside the Pipeline is one step.
+        A Pipeline inside the Pipeline is one step. Steps of imbalanced-learn that resample rows are left
+        out, because a Pipeline skips them after fit.
 
     Returns
     -------
@@ -42,7 +43,28 @@ def steps_of(estimator: Any) -> list[Any]:
     estimator = unfrozen(estimator)
     if not isinstance(estimator, Pipeline):
         return [estimator]
-    return [unfrozen(step) for _, step in estimator.steps if step is not None and step != "passthrough"]
+    steps = [unfrozen(step) for _, step in estimator.steps if step is not None and step != "passthrough"]
+    return [step for step in steps if not hasattr(step, "fit_resample")]
+
+
+def transformed(pipeline: Pipeline, X: Any) -> Any:
+    """What the last step of a fitted Pipeline receives for X.
+
+    A slice of an imbalanced-learn Pipeline that ends in a step which resamples rows has no ``transform``.
+
+    Examples
+    --------
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import MinMaxScaler
+    >>> from skaae._classifiers.unwrapping import transformed
+    >>> pipeline = make_pipeline(MinMaxScaler(), GaussianNB()).fit([[0], [2]], [0, 1])
+    >>> transformed(pipeline, [[1]])
+    array([[0.5]])
+    """
+    for step in steps_of(pipeline[:-1]):
+        X = step.transform(X)
+    return X
 
 
 def all_steps_of(estimator: Any) -> list[Any]:

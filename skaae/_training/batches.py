@@ -1,4 +1,4 @@
-"""Batches of rows, in a new order each epoch, from memory or from a file, preprocessed by the user's function."""
+"""The batches of a training: shuffled anew in each epoch, from memory or read during training."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from skaae._data.rows import Pages, Rows, as_float32
 
 MOST_RESIDENT_BYTES = 2**28
 BYTES_AT_ONCE = 2**22
+Preprocess = Callable[[np.ndarray], np.ndarray]
 
 
 def shuffled_batches(
@@ -99,13 +100,31 @@ def _batches_at_once(order: tf.data.Dataset, arrays: Sequence[Rows]) -> int:
     return max(1, int(BYTES_AT_ONCE / (bytes_per_row * n_rows)))
 
 
-def preprocessed(preprocess: Callable[[np.ndarray], np.ndarray], x: tf.Tensor) -> tf.Tensor:
-    """Call the Python function of the user from inside the data pipeline."""
-    rows = tf.numpy_function(lambda batch: checked_batch(preprocess(batch), batch), [x], tf.float32, stateful=True)
-    return tf.ensure_shape(rows, x.shape)
+def preprocessed(batches: tf.data.Dataset, preprocess: Preprocess) -> tf.data.Dataset:
+    """Apply the Python function of the user to the first array of each batch, inside the data pipeline.
+
+    Parameters
+    ----------
+    batches : tf.data.Dataset of tuple of one tf.Tensor
+    preprocess : callable
+        ``preprocess(batch) -> batch`` of the same shape.
+
+    Returns
+    -------
+    batches : tf.data.Dataset of tuple of one tf.Tensor
+    """
+
+    def apply(batch: np.ndarray) -> np.ndarray:
+        return checked_batch(preprocess(batch), batch)
+
+    def call(x: tf.Tensor) -> tuple[tf.Tensor]:
+        return (tf.ensure_shape(tf.numpy_function(apply, [x], tf.float32, stateful=True), x.shape),)
+
+    return batches.map(call).prefetch(2)
 
 
 def checked_batch(processed: Any, batch: np.ndarray) -> np.ndarray:
+    """Return a preprocessed batch as float32; raise a ValueError unless it has the shape of the batch."""
     rows = np.asarray(processed, dtype=np.float32)
     if rows.shape != batch.shape:
         raise ValueError(f"preprocess must return an array of the shape of its batch, {batch.shape}, got {rows.shape}.")

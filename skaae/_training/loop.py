@@ -330,10 +330,10 @@ def skip_all_reduce(optimizer: keras.optimizers.Optimizer) -> None:
 def _batches(
     X: Rows, logits: Sequence[np.ndarray], options: TrainingOptions, epochs: int, seed: int, full_only: bool
 ) -> tf.data.Dataset:
+    """Batches of the rows and their logits. Where rows are preprocessed, their logits are computed in training."""
     if not options.preprocess:
         return shuffled_batches([X, *logits], options.batch_size, epochs, seed, full_only)
-    batches = shuffled_batches([X], options.batch_size, epochs, seed, full_only)
-    return batches.map(lambda x: (preprocessed(options.preprocess, x),)).prefetch(2)
+    return preprocessed(shuffled_batches([X], options.batch_size, epochs, seed, full_only), options.preprocess)
 
 
 def _check_convergence(autoencoder: keras.Model, history: dict[str, list[float]]) -> None:

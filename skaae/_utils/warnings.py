@@ -6,7 +6,7 @@ import sys
 import warnings
 
 # Packages whose frames may lie between the user's line and ours: a Pipeline calls fit, or joblib loads a file.
-LIBRARIES = {"skaae", "sklearn", "joblib", "pickle", "skops"}
+LIBRARIES = {"skaae", "sklearn", "imblearn", "joblib", "pickle", "skops", "mlflow"}
 
 
 def warn(message: str | Warning, category: type[Warning] = UserWarning) -> None:

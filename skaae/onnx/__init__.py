@@ -13,7 +13,6 @@ from skaae._data.samples import as_samples, check_feature_names, check_float32_r
 from skaae._scoring.decisions import DecisionsMixin, check_repairable
 from skaae._utils.extras import import_extra
 from skaae.onnx._files import check_target, write_whole
-from skaae.onnx._ties import error_of_scores, with_ties
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["OnnxDetector", "to_onnx"]
 FORMAT = 1
 # The metadata that `OnnxDetector` reads in addition to the graph.
-METADATA = {"threshold", "classes", "classes_dtype", "sample_shape", "feature_names"}
-METADATA |= {"label_change_first", "temperature", "hidden_weights", "versions"}
+METADATA = {"threshold", "classes", "classes_dtype", "sample_shape", "feature_names", "label_change_first", "versions"}
 EXTRA = "onnx-runtime"
 BYTES_PER_CHUNK = 2**18
 
@@ -154,7 +152,6 @@ class OnnxDetector(DecisionsMixin):
         self.classes_ = np.array(metadata["classes"], dtype=np.dtype(metadata["classes_dtype"]))
         self.label_change_first_ = bool(metadata["label_change_first"])
         self.versions_ = dict(metadata["versions"])
-        self._temperature, self._hidden_weights = metadata["temperature"], metadata["hidden_weights"]
         self.n_features_in_ = int(metadata["sample_shape"][0])
         if metadata["feature_names"] is not None:
             self.feature_names_in_ = np.array(metadata["feature_names"], dtype=object)
@@ -203,24 +200,22 @@ class OnnxDetector(DecisionsMixin):
         results: dict[str, np.ndarray] = {}
         start = 0
         for rows in chunks(X, BYTES_PER_CHUNK):
-            outputs = self._session.run(names, {"x": rows.astype(self._dtype, copy=False)})
+            inputs = {"x": rows.astype(self._dtype, copy=False), "threshold": np.array(self.threshold_, np.float64)}
+            outputs = self._session.run(names, inputs)
             for name, values in zip(names, outputs, strict=True):
                 if start == 0:
                     results[name] = np.empty((len(X), *values.shape[1:]), values.dtype)
                 results[name][start : start + len(rows)] = values
             start += len(rows)
-        if "score" in results:
-            results["score"] = self._with_ties(results["score"])
         return results
-
-    def _with_ties(self, scores: np.ndarray) -> np.ndarray:
-        """Do for the current threshold what the graph does for that of the estimator."""
-        error = error_of_scores(self.threshold_, self._temperature, self._hidden_weights)
-        return with_ties(scores, self.threshold_, error)
 
 
 def _session(content: bytes, options: Any = None) -> Any:
-    return import_extra("onnxruntime", EXTRA).InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    runtime = import_extra("onnxruntime", EXTRA)
+    if options is None:
+        options = runtime.SessionOptions()
+        options.log_severity_level = 3  # otherwise ONNX Runtime warns that the threshold is an input with a default
+    return runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 def _open(path: str | os.PathLike[str], options: Any) -> Any:
@@ -244,4 +239,6 @@ def _metadata(session: Any, path: str | os.PathLike[str]) -> dict[str, Any]:
         )
     if missing := sorted(METADATA - metadata.keys()):
         raise ValueError(f"path={os.fspath(path)!r} lacks the metadata {missing}. Export the detector again.")
+    if "threshold" not in [value.name for value in session.get_overridable_initializers()]:
+        raise ValueError(f"path={os.fspath(path)!r} was written before skaae 0.1.0. Export the detector again.")
     return {name: json.loads(value) for name, value in metadata.items()}

@@ -65,6 +65,13 @@ class Assembly:
         self._constants.append(onnx.numpy_helper.from_array(np.asarray(values), name))
         return name
 
+    def default_input(self, name: str, value: Any) -> str:
+        """Add an input that has a value if none is given, and return its name."""
+        tensor = onnx.numpy_helper.from_array(np.asarray(value), name)
+        self._inputs.append(onnx.helper.make_tensor_value_info(name, tensor.data_type, tensor.dims))
+        self._constants.append(tensor)
+        return name
+
     def add(self, model: Any, inputs: Mapping[str, str]) -> dict[str, str]:
         """Add a model.
 

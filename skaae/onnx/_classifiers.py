@@ -19,6 +19,9 @@ TOLERANCE = 1e-5
 N_PROBES = 256
 # The newest version that onnxmltools writes.
 XGBOOST_OPSET = 15
+FLOAT32 = 1  # onnx.TensorProto.FLOAT
+# All others of ai.onnx.ml return float32.
+FLOAT64_OPERATORS = ("ArrayFeatureExtractor",)
 TREE_MODULES = ("sklearn.ensemble", "sklearn.tree")
 
 
@@ -67,6 +70,25 @@ def classifier_model(classifier: PredictProbaClassifier, n_features: int) -> Any
             f"{difference:.2g} from those of the classifier."
         )
     return model
+
+
+def computes_in_float64(model: Any) -> bool:
+    """Tell whether a graph from `classifier_model` rounds nothing to float32.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+        The graph.
+
+    Returns
+    -------
+    is_float64 : bool
+    """
+    return not any(
+        (node.domain == "ai.onnx.ml" and node.op_type not in FLOAT64_OPERATORS)
+        or (node.op_type == "Cast" and node.attribute[0].i == FLOAT32)
+        for node in model.graph.node
+    )
 
 
 def transformer_model(steps: list[Any], n_features: int) -> Any:

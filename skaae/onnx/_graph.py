@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -20,11 +21,13 @@ from skaae._scoring.scorer import compare_predictions, reconstruction_graph, sco
 from skaae._training.defense import Defense
 from skaae._utils.extras import import_extra
 from skaae.onnx._assembly import OPSETS, Assembly
-from skaae.onnx._classifiers import classifier_model, transformer_model
-from skaae.onnx._ties import error_of_scores
+from skaae.onnx._classifiers import classifier_model, computes_in_float64, transformer_model
+from skaae.onnx._freezing import check_types, frozen
+from skaae.onnx._ties import ScoreWithTies
 
 PACKAGES = ("skaae", "numpy", "scikit-learn", "keras", "tensorflow", "tf2onnx", "onnx")
 TENSOR_DOUBLE = 11  # onnx.TensorProto.DOUBLE
+SCALAR = (tf.float64, None)
 LABEL_KINDS = "biufU"
 EXPORTABLE = "a fitted AdversarialAEDetector, a CorrectedClassifier, or a Pipeline with one of them"
 
@@ -58,6 +61,7 @@ def export(estimator: Any, file_format: int) -> Any:
     metadata = _metadata(detector, steps, file_format)
     defense = detector._defense
     is_keras = isinstance(defense.classifier, FrozenKerasModel)
+    check_types([defense.autoencoder, *defense.heads.hidden_models, *([defense.classifier.model] if is_keras else [])])
     n_features = steps[0].n_features_in_ if steps else detector.n_features_in_
     shape = (n_features,) if steps else defense.sample_shape
     # Keras models round x to float32 anyway. Transformers and other classifiers need it in float64.
@@ -68,8 +72,8 @@ def export(estimator: Any, file_format: int) -> Any:
         sample = assembly.add(transformer_model(steps, n_features), {"x": "x"})["sample"]
         outputs["sample"] = sample
     add = _add_keras if is_keras else _add_with_classifier
-    outputs |= add(defense, assembly, sample, assembly.cast(sample, np.float32))
-    outputs["score"] = _with_ties(assembly, outputs["score"], detector)
+    threshold = assembly.default_input("threshold", np.float64(detector.threshold_))
+    outputs |= add(defense, assembly, sample, assembly.cast(sample, np.float32), threshold)
     kinds = _kinds(defense.sample_shape, len(detector.classes_))
     model = assembly.model({name: (tensor, *kinds[name]) for name, tensor in outputs.items()})
     import_extra("onnx", "onnx").helper.set_model_props(model, metadata)
@@ -112,38 +116,33 @@ def _check_is_classifier(step: Any, detector: AdversarialAEDetector) -> None:
         )
 
 
-def _with_ties(assembly: Assembly, score: str, detector: AdversarialAEDetector) -> str:
-    """Add what `skaae.onnx._ties.with_ties` does, so that every runtime can compare scores and threshold."""
-    equation = detector._defense.score
-    error = error_of_scores(detector.threshold_, equation.temperature, equation.hidden_weights)
-    lowest, threshold, highest = (
-        assembly.constant(np.float64(detector.threshold_ + difference)) for difference in (-error, 0, error)
-    )
-    is_tied = assembly.node(
-        "And",
-        assembly.node("GreaterOrEqual", score, lowest),
-        assembly.node("LessOrEqual", score, highest),
-    )
-    return assembly.node("Where", is_tied, threshold, score)
-
-
-def _add_keras(defense: Defense, assembly: Assembly, _: str, x: str) -> dict[str, str]:
+def _add_keras(defense: Defense, assembly: Assembly, _: str, x: str, threshold: str) -> dict[str, str]:
     """Add the whole detector, with a Keras model as M."""
-    model = _convert(lambda x: score_graph(defense, x), {"x": (tf.float32, defense.sample_shape)})
-    return assembly.add(model, {"x": x})
+
+    def function(x: tf.Tensor, threshold: tf.Tensor) -> dict[str, tf.Tensor]:
+        return score_graph(replace(defense, score=_score_with_ties(defense, threshold)), x)
+
+    model = _convert(function, {"x": (tf.float32, defense.sample_shape), "threshold": SCALAR})
+    return assembly.add(model, {"x": x, "threshold": threshold})
 
 
-def _add_with_classifier(defense: Defense, assembly: Assembly, sample: str, x: str) -> dict[str, str]:
+def _add_with_classifier(defense: Defense, assembly: Assembly, sample: str, x: str, threshold: str) -> dict[str, str]:
     """Add the whole detector, with another classifier as M, which classifies x and x' in one call."""
     network = _convert(lambda x: reconstruction_graph(defense, x), {"x": (tf.float32, defense.sample_shape)})
     terms = assembly.add(network, {"x": x})
     reconstruction = terms.pop("reconstruction")
     both = assembly.node("Concat", sample, assembly.cast(reconstruction, np.float64), axis=0)
     classifier = classifier_model(defense.classifier, defense.sample_shape[0])
-    inputs = {"probabilities_of_both": assembly.add(classifier, {"x": both})["probabilities"], **terms}
+    probabilities = assembly.add(classifier, {"x": both})["probabilities"]
     of_both = {"probabilities_of_both": (tf.float64, (len(defense.classifier.classes_),))}
-    equation = _convert(_equation(defense), {**of_both, **_terms(defense)})
+    function = _equation(defense, "float64" if computes_in_float64(classifier) else "float32")
+    equation = _convert(function, {"threshold": SCALAR, **of_both, **_terms(defense)})
+    inputs = {"threshold": threshold, "probabilities_of_both": probabilities, **terms}
     return {"reconstruction": reconstruction, **assembly.add(equation, inputs)}
+
+
+def _score_with_ties(defense: Defense, threshold: tf.Tensor, **options: Any) -> ScoreWithTies:
+    return ScoreWithTies(**vars(defense.score), threshold=threshold, **options)
 
 
 def _terms(defense: Defense) -> dict[str, tuple[tf.DType, tuple[int, ...]]]:
@@ -153,31 +152,33 @@ def _terms(defense: Defense) -> dict[str, tuple[tf.DType, tuple[int, ...]]]:
     return {name: (tf.float32, tuple(shapes[name].shape[1:])) for name in shapes if name.startswith("term_")}
 
 
-def _equation(defense: Defense) -> Graph:
+def _equation(defense: Defense, precision: str) -> Graph:
     """Make the function that computes the score.
 
-    It takes the probabilities of x, with those of x' below them, and the hidden terms.
+    It takes the threshold, the probabilities of x, with those of x' below them, and the hidden terms.
     """
 
-    def function(probabilities_of_both: tf.Tensor, *terms: tf.Tensor) -> dict[str, tf.Tensor]:
+    def function(threshold: tf.Tensor, probabilities_of_both: tf.Tensor, *terms: tf.Tensor) -> dict[str, tf.Tensor]:
         original, reconstructed = tf.split(probabilities_of_both, 2)
         floor = FLOOR_TIMES_CLASSES / probabilities_of_both.shape[1]
         logits = [tf.math.log(tf.maximum(values, floor)) for values in (original, reconstructed)]
         n_terms = len(terms) // 2
-        compared = compare_predictions(defense.score, [logits[0], *terms[:n_terms]], [logits[1], *terms[n_terms:]])
+        score = _score_with_ties(defense, threshold, floor=floor, precision=precision)
+        compared = compare_predictions(score, [logits[0], *terms[:n_terms]], [logits[1], *terms[n_terms:]])
         exact = {"probabilities": tf.identity(original), "probabilities_reconstructed": tf.identity(reconstructed)}
         return {**compared, **exact}
 
     return function
 
 
-def _convert(function: Graph, inputs: Mapping[str, tuple[tf.DType, tuple[int, ...]]]) -> Any:
-    """Convert a TensorFlow function of rows to ONNX."""
+def _convert(function: Graph, inputs: Mapping[str, tuple[tf.DType, tuple[int, ...] | None]]) -> Any:
+    """Convert a TensorFlow function of rows to ONNX. The shape of an input that is a single number is None."""
     converter = import_extra("tf2onnx", "onnx").convert
     has_operator = import_extra("onnx", "onnx").defs.has
-    signature = [tf.TensorSpec((None, *shape), dtype, name=name) for name, (dtype, shape) in inputs.items()]
-    graph = tf.function(function, autograph=False)
+    shapes = {name: () if shape is None else (None, *shape) for name, (_, shape) in inputs.items()}
+    signature = [tf.TensorSpec(shapes[name], dtype, name=name) for name, (dtype, _) in inputs.items()]
     try:
+        graph = frozen(function, signature)
         model, _ = converter.from_function(graph, signature, opset=OPSETS[""], custom_op_handlers=HANDLERS)
     except (KeyError, NotImplementedError, RuntimeError, ValueError) as error:
         raise TypeError(f"The networks cannot be exported, because tf2onnx fails to convert them: {error}") from error

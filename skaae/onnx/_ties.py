@@ -1,81 +1,123 @@
-"""Recognize scores that equal the threshold except for rounding. NumPy only.
+"""The score of the file, in which rows that have the score of the threshold except for rounding have exactly that.
 
 The conformal threshold is the score of a calibration row. Where the classifier has few different
-probabilities (nearest neighbors, small forests) or rows occur several times, many rows have this
-very score. The estimator flags none of them. In the file their scores differ by rounding, which
-would flag all of them or none. A score that rounding could have moved away from the threshold is
-therefore set to the threshold, by the graph and by `OnnxDetector`.
+probabilities (nearest neighbors, small forests), or rows occur several times, many rows have this
+very score. The estimator flags none of them. ONNX Runtime rounds differently, which would flag many
+of them. The graph therefore computes how far rounding can move the score of a row, and sets the
+score to the threshold if this is within reach.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-import numpy as np
+import tensorflow as tf
 
-# Logits of file and estimator differ by up to 5e-7 on the data of tests/onnx/test_ties.py.
-LARGEST_ERROR_OF_LOGITS = 1e-5
-# Scores above are log-odds, see skaae._divergence. That module requires TensorFlow.
-LABEL_CHANGE = 1000.0
+from skaae._divergence import AdversarialScore, kullback_leibler, log_probabilities
 
-
-def error_of_scores(threshold: float, temperature: float, hidden_weights: Sequence[float]) -> float:
-    """Bound the rounding error of a score close to the threshold.
-
-    Parameters
-    ----------
-    threshold : float
-        The threshold.
-    temperature : float
-        Temperature of M(x).
-    hidden_weights : sequence of float
-        The weight of each hidden term.
-
-    Returns
-    -------
-    error : float
-
-    Notes
-    -----
-    Let the logits be wrong by e. KL(p || q) and its gradient are 0 at p = q, so the error of a small
-    divergence S is not e but of the order of e * sqrt(S) + e ** 2 (Pinsker's inequality bounds the
-    gradient by sqrt(2 * S)). With weights w, the error is at most sqrt(sum(w)) times as large
-    (Cauchy-Schwarz inequality). A temperature divides the logits, and their error, by itself.
-
-    Examples
-    --------
-    >>> from skaae.onnx._ties import error_of_scores
-    >>> error_of_scores(0.01, temperature=1.0, hidden_weights=[])
-    1.0001e-06
-    """
-    error = LARGEST_ERROR_OF_LOGITS / min(1.0, temperature)
-    divergence = max(0.0, threshold) if threshold < LABEL_CHANGE else 1.0
-    return error * math.sqrt(1.0 + sum(hidden_weights)) * (math.sqrt(divergence) + error)
+# Of float32 logits, relative to the largest of the row. Products of a few hundred numbers stay below a tenth of it.
+ERROR_OF_LOGITS = 2.0**-18
+ERROR_OF_FLOAT64 = 2.0**-52
+# Of probabilities, relative, from graphs that contain float32, and of those without.
+ERRORS_OF_PROBABILITIES = {"float32": 2.0**-20, "float64": 2.0**-50}
 
 
-def with_ties(scores: np.ndarray, threshold: float, error: float) -> np.ndarray:
-    """Set the scores that differ from the threshold by no more than their error to the threshold.
+@dataclass(frozen=True)
+class ScoreWithTies(AdversarialScore):
+    """An AdversarialScore that sets scores to the threshold if rounding alone separates the two.
 
     Parameters
     ----------
-    scores : ndarray of shape (n_samples,)
-        Scores.
-    threshold : float
+    temperature, hidden_weights, label_change_first
+        Parameters of `AdversarialScore`.
+    threshold : tf.Tensor of shape (), float64
         The threshold.
-    error : float
-        The error of the scores.
-
-    Returns
-    -------
-    scores : ndarray of shape (n_samples,)
+    floor : float or None, default=None
+        Least probability of M, if its logits are logarithms of probabilities. None if M is a Keras
+        model.
+    precision : {"float32", "float64"}, default="float64"
+        The type in which the probabilities of M are computed, if M is not a Keras model.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from skaae.onnx._ties import with_ties
-    >>> with_ties(np.array([1.0, 2.0000001, 3.0]), threshold=2.0, error=1e-6)
-    array([1., 2., 3.])
+    >>> import tensorflow as tf
+    >>> from skaae.onnx._ties import ScoreWithTies
+    >>> x, x_reconstructed = [tf.constant([[2.0, 0.0]])], [tf.constant([[0.0, 3.0]])]
+    >>> threshold = tf.constant(1002.9999999, tf.float64)
+    >>> bool(ScoreWithTies(label_change_first=True, threshold=threshold).ranked(x, x_reconstructed) == threshold)
+    True
     """
-    is_tied = (scores >= threshold - error) & (scores <= threshold + error)
-    return np.where(is_tied, threshold, scores)
+
+    threshold: tf.Tensor = 0.0
+    floor: float | None = None
+    precision: str = "float64"
+
+    def ranked(self, logits: Sequence[tf.Tensor], logits_reconstructed: Sequence[tf.Tensor]) -> tf.Tensor:
+        """Compute the score that is compared with the threshold.
+
+        Parameters
+        ----------
+        logits, logits_reconstructed : sequence of tf.Tensor of shape (n_samples, n_classes)
+            See `AdversarialScore`.
+
+        Returns
+        -------
+        score : tf.Tensor of shape (n_samples,), float64
+        """
+        scores = super().ranked(logits, logits_reconstructed)
+        errors = self.errors(logits, logits_reconstructed) + ERROR_OF_FLOAT64 * scores
+        is_tied = tf.abs(scores - self.threshold) <= errors
+        return tf.where(is_tied & tf.math.is_finite(scores), self.threshold, scores)
+
+    def errors(self, logits: Sequence[tf.Tensor], logits_reconstructed: Sequence[tf.Tensor]) -> tf.Tensor:
+        """Compute how much the score of each row changes at most, to first order, if the logits change by rounding.
+
+        Parameters
+        ----------
+        logits, logits_reconstructed : sequence of tf.Tensor of shape (n_samples, n_classes)
+            See `AdversarialScore`.
+
+        Returns
+        -------
+        errors : tf.Tensor of shape (n_samples,), float64
+        """
+        terms = [logits, logits_reconstructed]
+        of_logits, of_reconstructed = (
+            [self._errors_of_logits(*term) for term in enumerate(terms_)] for terms_ in terms
+        )
+        temperatures = (self.temperature, *(1.0 for _ in self.hidden_weights))
+        weights = (1.0, *self.hidden_weights)
+        parts = zip(weights, temperatures, logits, logits_reconstructed, of_logits, of_reconstructed, strict=True)
+        errors = tf.add_n([weight * _error_of_divergence(*part) for weight, *part in parts])
+        if not self.label_change_first:
+            return errors
+        labels = [tf.argmax(values[0], axis=1) for values in terms]
+        of_odds = tf.add_n([tf.gather(of_reconstructed[0], label, axis=1, batch_dims=1) for label in labels])
+        return tf.where(labels[0] != labels[1], of_odds, errors)
+
+    def _errors_of_logits(self, term: int, logits: tf.Tensor) -> tf.Tensor:
+        logits = tf.cast(logits, tf.float64)
+        if term > 0 or self.floor is None:
+            largest = tf.reduce_max(tf.abs(logits), axis=1, keepdims=True)
+            return ERROR_OF_LOGITS * tf.maximum(largest, 1.0) + tf.zeros_like(logits)
+        # x' is rounded to float32, which changes the probabilities near 0 and 1 least.
+        probabilities = tf.exp(logits)
+        errors = ERROR_OF_LOGITS * (1.0 - probabilities) + ERRORS_OF_PROBABILITIES[self.precision]
+        return tf.where(probabilities > self.floor * (1 + ERROR_OF_LOGITS), errors, 0.0)
+
+
+def _error_of_divergence(
+    temperature: float,
+    logits: tf.Tensor,
+    logits_reconstructed: tf.Tensor,
+    errors: tf.Tensor,
+    errors_reconstructed: tf.Tensor,
+) -> tf.Tensor:
+    """Multiply the derivatives of KL(p || q) by the errors of the logits, and add those of second order."""
+    log_p, log_q = log_probabilities(logits, temperature), log_probabilities(logits_reconstructed)
+    p, q, errors = tf.exp(log_p), tf.exp(log_q), errors / temperature
+    divergence = kullback_leibler(log_p, log_q)[:, None]
+    first_order = p * tf.abs(log_p - log_q - divergence) * errors + tf.abs(q - p) * errors_reconstructed
+    second_order = p * (1.0 - p) * (errors + errors_reconstructed) ** 2
+    return tf.reduce_sum(first_order + second_order, axis=1)

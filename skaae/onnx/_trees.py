@@ -64,7 +64,7 @@ def add_trees(classifier: Any, assembly: Assembly, x: str) -> str | None:
     TypeError
         If the classifier has categorical splits, or a loss whose probabilities cannot be computed.
     """
-    if type(classifier) in FORESTS:
+    if _is_forest(classifier):
         return _forest(classifier, assembly, x)
     if type(classifier) is GradientBoostingClassifier:
         return _gradient_boosting(classifier, assembly, x)
@@ -76,6 +76,12 @@ def add_trees(classifier: Any, assembly: Assembly, x: str) -> str | None:
 
 
 FORESTS = (RandomForestClassifier, ExtraTreesClassifier, DecisionTreeClassifier, ExtraTreeClassifier)
+
+
+def _is_forest(classifier: Any) -> bool:
+    """Whether this is a forest or a tree, or of a subclass that differs in training only (imbalanced-learn)."""
+    kinds = (kind for kind in FORESTS if isinstance(classifier, kind))
+    return any(type(classifier).predict_proba is kind.predict_proba for kind in kinds)
 
 
 def _forest(classifier: Any, assembly: Assembly, x: str) -> str:

@@ -88,6 +88,7 @@ def test_a_process_forked_after_a_file_was_loaded_says_so(tmp_path):
     assert run.stdout.startswith("This process was forked after TensorFlow had been used"), run.stderr[-2000:]
 
 
+@pytest.mark.slow
 def test_a_process_forked_before_tensorflow_runs_works():
     script = """
 import os, sys

@@ -6,6 +6,7 @@ import math
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from sklearn.ensemble import BaggingClassifier, RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -15,14 +16,14 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skaae import AdversarialAEDetector, CorrectedClassifier, FrozenKerasModel, _divergence
+from skaae import AdversarialAEDetector, CorrectedClassifier, FrozenKerasModel
 from skaae.metrics import detection_auc
 from skaae.onnx import OnnxDetector, to_onnx
-from skaae.onnx._ties import LABEL_CHANGE, error_of_scores, with_ties
+from skaae.onnx._ties import ERROR_OF_LOGITS, ScoreWithTies
 
 pytestmark = [
     pytest.mark.usefixtures("short_distillation"),
-    pytest.mark.filterwarnings("ignore:the surrogate gives:UserWarning"),
+    pytest.mark.filterwarnings("ignore:The surrogate predicts:UserWarning"),
 ]
 COARSE = {
     "forest": RandomForestClassifier(10, random_state=0),
@@ -50,7 +51,7 @@ def rows_that_repeat(n=3000):
 
 def autoencoder(sample_shape):
     """It moves rows by little, so that many keep their probabilities."""
-    dense, spread = keras.layers.Dense, keras.initializers.RandomNormal(0.03, seed=0)
+    dense, spread = keras.layers.Dense, keras.initializers.RandomNormal(stddev=0.03, seed=0)
     inputs = keras.Input(sample_shape)
     changed = dense(*sample_shape, kernel_initializer=spread)(dense(8, "relu", kernel_initializer=spread)(inputs))
     return keras.Model(inputs, inputs + changed)
@@ -139,19 +140,52 @@ def test_best_of_a_search(tmp_path):
     assert_same_flags(search.best_estimator_, tmp_path / "file.onnx", X[2000:])
 
 
-def test_error_of_scores():
-    assert error_of_scores(0.0, 1.0, []) == pytest.approx(1e-10)
-    assert error_of_scores(1e-8, 1.0, []) < 1e-8 / 5, "small thresholds keep their meaning"
-    assert error_of_scores(1.0, 1.0, []) == pytest.approx(1e-5, rel=1e-4)
-    assert error_of_scores(1003.0, 1.0, []) == pytest.approx(1e-5, rel=1e-4)
-    assert error_of_scores(math.inf, 1.0, []) == pytest.approx(1e-5, rel=1e-4)
-    assert error_of_scores(-1.0, 1.0, []) == error_of_scores(0.0, 1.0, [])
-    assert error_of_scores(1.0, 0.5, [1.0, 2.0]) == pytest.approx(4e-5, rel=1e-4)
-    assert LABEL_CHANGE == _divergence.LABEL_CHANGE
+def test_scores_of_saturated_networks(tmp_path):
+    """The threshold is 1e-15 or less: a tolerance that is not relative would flag nothing."""
+    X = np.random.default_rng(0).normal(size=(400, 5)).astype(np.float32)
+    spread = keras.initializers.RandomNormal(stddev=60, seed=1)
+    model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(2, "softmax", kernel_initializer=spread)])
+    settings = {"autoencoder": autoencoder, "epochs": 0, "random_state": 0, "threshold_percentile": 50.0}
+    detector = AdversarialAEDetector(model, **settings).fit(X)
+    assert 0 < detector.threshold_ < 1e-15
+    to_onnx(detector, tmp_path / "file.onnx")
+    np.testing.assert_array_equal(OnnxDetector(tmp_path / "file.onnx").predict(X), detector.predict(X))
 
 
-def test_with_ties():
-    scores = np.array([-math.inf, 0.999, 1 - 1e-6, 1.0, 1 + 1e-6, 1.001, math.inf])
-    found = with_ties(scores, 1.0, 1e-5)
-    np.testing.assert_array_equal(found, [-math.inf, 0.999, 1.0, 1.0, 1.0, 1.001, math.inf])
-    np.testing.assert_array_equal(with_ties(scores, math.inf, 1e-5), scores)
+def first_order(score, logits, logits_reconstructed, size=1e-7):
+    """The largest change of the score that changes of single logits by `size`, added up, make."""
+    scores, total = score(logits, logits_reconstructed).numpy(), 0
+    for term in [*logits, *logits_reconstructed]:
+        for column in range(term.shape[1]):
+            term[:, column] += size
+            total = total + abs(score(logits, logits_reconstructed).numpy() - scores)
+            term[:, column] -= size
+    return total / size
+
+
+@pytest.mark.parametrize(("temperature", "hidden_weights"), [(1.0, ()), (0.5, (2.0,)), (3.0, (1.0, 0.1))])
+def test_errors_are_the_derivatives_times_the_errors_of_the_logits(temperature, hidden_weights):
+    random = np.random.default_rng(0)
+    shapes = [(50, 3), *((50, 4) for _ in hidden_weights)]
+    logits, reconstructed = ([random.uniform(-1, 1, shape) for shape in shapes] for _ in range(2))
+    score = ScoreWithTies(temperature, hidden_weights)
+    found = score.errors(logits, reconstructed) / ERROR_OF_LOGITS
+    np.testing.assert_allclose(found, first_order(score, logits, reconstructed), rtol=1e-3)
+
+
+def test_errors_where_the_networks_are_sure():
+    """Saturated networks have scores of 1e-20, and a floor makes log-odds that differ by 1e-13: both are told apart."""
+    sure = [np.array([[50.0, 0.0]])], [np.array([[52.0, 0.0]])]
+    assert ScoreWithTies()(*sure) > 1e-23
+    assert ScoreWithTies().errors(*sure) < 1e-3 * ScoreWithTies()(*sure)
+    logarithms = [np.log([[0.9, 0.1]])], [np.log([[0.01, 1 - 1e-10]])]
+    changed = ScoreWithTies(label_change_first=True, floor=0.01)
+    assert changed.errors(*logarithms) < 1e-13
+    assert 1e-7 < ScoreWithTies(label_change_first=True, floor=0.01, precision="float32").errors(*logarithms) < 1e-5
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.5, 1000.0, math.inf])
+def test_rows_that_overflow_keep_their_infinite_score(threshold):
+    logits = [np.array([[np.nan, 0.0], [np.inf, 0.0], [1.0, 1.0]])], [np.array([[0.0, 1.0]] * 3)]
+    score = ScoreWithTies(label_change_first=True, threshold=tf.constant(threshold, tf.float64))
+    assert np.isinf(score.ranked(*logits)).tolist() == [True, True, False]

@@ -9,6 +9,7 @@ from skaae import AdversarialAEDetector
 from skaae._data.rows import RowSubset
 from skaae._training import batches
 from skaae._training.batches import shuffled_batches
+from tests.support.models import QUICK
 from tests.training.test_loop import loss_at_start
 
 
@@ -39,7 +40,7 @@ def resident_bytes():
 class TestLargeX:
     def test_streamed_batches_train_as_resident_ones(self, iris, iris_model, monkeypatch):
         """Above a size the batches are read from X itself; the result is the same, bit for bit."""
-        parameters = {"epochs": 2, "batch_size": 50, "random_state": 0}
+        parameters = {**QUICK, "epochs": 2, "batch_size": 50}
         resident = AdversarialAEDetector(iris_model, **parameters).fit(iris[0])
         monkeypatch.setattr(batches, "MOST_RESIDENT_BYTES", 0)
         streamed = AdversarialAEDetector(iris_model, **parameters).fit(iris[0])

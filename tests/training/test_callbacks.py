@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from skaae import AdversarialAEDetector
 from skaae._training.callbacks import verbosity
+from tests.support.models import QUICK
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def classifier(iris):
 
 
 def fit(classifier, X, *callbacks, **parameters):
-    settings = {"epochs": 4, "batch_size": 40, "random_state": 0, "callbacks": list(callbacks), **parameters}
+    settings = {**QUICK, "epochs": 4, "batch_size": 40, "callbacks": list(callbacks), **parameters}
     return AdversarialAEDetector(classifier, **settings).fit(X)
 
 
@@ -140,7 +141,7 @@ class TestStandardOutput:
 
 
 def test_fits_in_threads_are_those_alone(iris, classifier):
-    detector = AdversarialAEDetector(classifier, epochs=3, random_state=0)
+    detector = AdversarialAEDetector(classifier, **{**QUICK, "epochs": 3})
     alone = clone(detector).fit(iris[0])
     fitted = Parallel(4, backend="threading")(delayed(clone(detector).fit)(iris[0]) for _ in range(4))
     for other in fitted:

@@ -61,6 +61,12 @@ class TestPerturbation:
         assert 0.28 < found.max() <= 0.3 + 3 * LEAST_NOISE
         assert found.mean() == pytest.approx(0.15, abs=0.02)
 
+    def test_several_steps_go_no_further_than_one(self):
+        options = {"virtual_adversarial": 0.3, "shares": (1.0, 0.0)}
+        one, three = (root_mean_square(perturb(**options, steps=steps) - ROWS) for steps in (1, 3))
+        assert (three <= one + 6 * LEAST_NOISE).all()
+        assert three.mean() > 0.5 * one.mean()
+
     def test_moves_further_than_chance(self):
         before = [classify(tf.constant(ROWS))]
         moved = perturb(virtual_adversarial=0.3, shares=(1.0, 0.0), steps=3)

@@ -18,7 +18,7 @@ except ImportError as error:
 
 def test_it_is_named_where_it_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(ImportError, match=r"^This needs pandas: pip install 'skaae\[pandas\]'$"):
+    with pytest.raises(ImportError, match=r"requires pandas, which is not installed.*pip install 'skaae\[pandas\]'$"):
         defense_report(None, None, None, {})
 
 
