@@ -33,6 +33,7 @@ def oversampled(classifier):
     return make_pipeline(StandardScaler(), SMOTE(random_state=0), classifier)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("classifier", "kind"),
     [

@@ -91,7 +91,7 @@ def test_gunicorn(iris, tmp_path, preload):
     detector = AdversarialAEDetector(classifier, epochs=1, random_state=0).fit(X)
     joblib.dump(detector, tmp_path / "detector.joblib")
     (tmp_path / "served.py").write_text(APPLICATION.format(path=str(tmp_path / "detector.joblib")))
-    with gunicorn(tmp_path, "--workers", "2", *(["--preload"] if preload else [])) as address:
+    with gunicorn(tmp_path, "--workers", "4", *(["--preload"] if preload else [])) as address:
         status, answer = answer_of(address, X.tolist())
     if preload:
         assert status == 503

@@ -1,8 +1,10 @@
 """FrozenEstimator at every place where a user may put it: it changes nothing but clone and fit."""
 
+import imblearn.pipeline
 import keras
 import numpy as np
 import pytest
+from imblearn.under_sampling import RandomUnderSampler
 from scikeras.wrappers import KerasClassifier
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
@@ -13,8 +15,15 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OrdinalEncoder, StandardScaler
 
 from skaae import AdversarialAEDetector, CorrectedClassifier, FrozenKerasModel
-from skaae._classifiers.adapters import PredictProbaClassifier, as_frozen_classifier, is_fitted
-from skaae._classifiers.unwrapping import all_steps_of, inner_estimators, is_same_classifier, steps_of, unwrapped
+from skaae._classifiers.adapters import ConvertedClassifier, PredictProbaClassifier, as_frozen_classifier, is_fitted
+from skaae._classifiers.unwrapping import (
+    all_steps_of,
+    inner_estimators,
+    is_same_classifier,
+    steps_of,
+    transformed,
+    unwrapped,
+)
 from skaae.onnx._classifiers import classifier_model
 from tests.onnx.test_classifiers import run
 
@@ -125,3 +134,13 @@ def test_corrected_classifier_does_not_train_a_frozen_keras_model(iris, iris_mod
 
 def test_clone_of_a_pipeline_of_frozen_steps_is_fitted(fitted):
     assert is_fitted(clone(around_steps(*fitted(LogisticRegression()))))
+
+
+def test_steps_that_resample_do_nothing_after_fit(iris):
+    X, y = iris
+    classifier = imblearn.pipeline.make_pipeline(StandardScaler(), RandomUnderSampler(), LogisticRegression()).fit(X, y)
+    assert steps_of(classifier) == [classifier[0], classifier[2]]
+    converted = as_frozen_classifier(FrozenEstimator(classifier))
+    assert isinstance(converted, ConvertedClassifier)
+    np.testing.assert_allclose(converted.predict_proba(X), classifier.predict_proba(X), atol=1e-6)
+    np.testing.assert_array_equal(transformed(classifier, X), classifier[0].transform(X))
