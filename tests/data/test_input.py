@@ -60,7 +60,15 @@ class TestLabels:
         check_labels(y)
 
     @pytest.mark.parametrize(
-        "y", [[1.0, np.nan], ["a", None], np.array(["a", np.nan], object), pd.array([1, pd.NA]), [np.datetime64("NaT")]]
+        "y",
+        [
+            [1.0, np.nan],
+            ["a", None],
+            np.array([1, pd.NA], object),
+            np.array(["a", np.nan], object),
+            pd.array([1, pd.NA]),
+            [np.datetime64("NaT")],
+        ],
     )
     def test_missing(self, y):
         with pytest.raises(ValueError, match=r"y must have a label .*, but 1 are missing, the first at index [01] "):
