@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 
 from skaae._classifiers.adapters import PredictProbaClassifier
-from skaae._classifiers.unwrapping import all_steps_of
+from skaae._classifiers.unwrapping import all_steps_of, last_step_of
 from skaae._utils.extras import import_extra
 from skaae.onnx._assembly import OPSETS, Assembly
 from skaae.onnx._trees import add_trees
@@ -58,6 +59,8 @@ def classifier_model(classifier: PredictProbaClassifier, n_features: int) -> Any
     assembly = Assembly("classifier", {"x": (np.float64, (n_features,))})
     try:
         probabilities = _add_classifier(estimator, assembly, "x")
+        if isinstance(last_step_of(estimator), OneVsRestClassifier):
+            probabilities = _with_rows_of_zeros(assembly, probabilities, len(classifier.classes_))
         model = assembly.model({"probabilities": (probabilities, np.float64, (len(classifier.classes_),))})
         difference = _largest_difference(model, n_features, classifier.predict_proba)
     except ImportError:
@@ -135,6 +138,13 @@ def transformer_model(steps: list[Any], n_features: int) -> Any:
             f"differ by {difference:.2g}."
         )
     return model
+
+
+def _with_rows_of_zeros(assembly: Assembly, probabilities: str, n_classes: int) -> str:
+    """Replace rows of zeros by equal probabilities, as `PredictProbaClassifier` does: one-vs-rest of trees has some."""
+    largest = assembly.node("ReduceMax", probabilities, assembly.constant(np.array([1])), keepdims=1)
+    is_zero = assembly.node("Equal", largest, assembly.constant(np.float64(0)))
+    return assembly.node("Where", is_zero, assembly.constant(np.float64(1 / n_classes)), probabilities)
 
 
 def _add_classifier(estimator: Any, assembly: Assembly, x: str) -> str:

@@ -8,11 +8,13 @@ from sklearn.datasets import load_iris
 from sklearn.ensemble import BaggingClassifier, RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.gaussian_process import GaussianProcessClassifier
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
 from xgboost import XGBClassifier
 
 from skaae._classifiers.adapters import PredictProbaClassifier
@@ -44,6 +46,16 @@ def test_same_probabilities(kind):
     getattr(classifier, "estimator", classifier).fit(X, y) if kind.endswith("scaler") else classifier.fit(X, y)
     found = run(classifier_model(PredictProbaClassifier(classifier), 4), rows)
     np.testing.assert_allclose(found, classifier.predict_proba(rows), atol=2e-6)
+
+
+def test_rows_of_zeros():
+    """One-vs-rest of trees, where each binary classifier says no."""
+    X, y = load_iris(return_X_y=True)
+    trees = OneVsRestClassifier(DecisionTreeClassifier(random_state=0)).fit(X[::3, :2], y[::3])
+    assert (trees.predict_proba(X[:, :2]) == 0).all(axis=1).any()
+    classifier = PredictProbaClassifier(trees)
+    found = run(classifier_model(classifier, 2), X[:, :2])
+    np.testing.assert_allclose(found, classifier.predict_proba(X[:, :2]), atol=2e-6)
 
 
 class Own:
