@@ -141,14 +141,21 @@ def as_samples(X: Any, sample_shape: tuple[int, ...], name: str) -> np.ndarray:
 
 def check_feature_names(X: Any, names: Sequence[str] | None) -> None:
     """Raise a ValueError if X is a DataFrame whose columns are not those of fit, in their order."""
-    columns = getattr(X, "columns", None)
-    if names is None or columns is None or list(columns) == list(names):
+    columns = column_names(X)
+    if names is None or columns is None or columns == list(names):
         return
-    unknown, missing = sorted(set(map(str, columns)) - set(names)), sorted(set(names) - set(map(str, columns)))
-    raise ValueError(
-        f"The feature names of X should match those of fit, in the same order. Not seen at fit: {unknown}; seen at "
-        f"fit, yet now missing: {missing}."
-    )
+    unknown = [name for name in columns if name not in names]
+    missing = [name for name in names if name not in columns]
+    found = f"Not seen at fit: {unknown}; seen at fit, yet now missing: {missing}."
+    if not unknown and not missing:
+        found = f"Feature names must be in the same order as they were in fit, {list(names)}, but X has {columns}."
+    raise ValueError(f"The feature names of X should match those of fit, in the same order. {found}")
+
+
+def column_names(X: Any) -> list[Any] | None:
+    """Names of the columns of a DataFrame; None, as for an array, if none is a str."""
+    columns = list(getattr(X, "columns", []))
+    return columns if any(isinstance(name, str) for name in columns) else None
 
 
 def _as_floats(X: Any) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skaae._data.rows import chunks
-from skaae._data.samples import as_samples, check_feature_names, check_float32_range
+from skaae._data.samples import as_samples, check_feature_names, check_float32_range, column_names
 from skaae._scoring.decisions import DecisionsMixin, check_repairable
 from skaae._utils.extras import import_extra
 from skaae.onnx._files import check_target, write_whole
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["OnnxDetector", "to_onnx"]
 FORMAT = 1
 # The metadata that `OnnxDetector` reads in addition to the graph.
-METADATA = {"threshold", "classes", "classes_dtype", "sample_shape", "feature_names", "label_change_first", "versions"}
+METADATA = {"threshold", "classes", "classes_dtype", "sample_shape", "feature_names", "selected_by_name", "versions"}
+METADATA |= {"label_change_first"}
 EXTRA = "onnx-runtime"
 BYTES_PER_CHUNK = 2**18
 
@@ -142,6 +143,9 @@ class OnnxDetector(DecisionsMixin):
     X is processed in chunks of 256 KiB, which bounds the memory needed beyond the results. If the
     detector was exported with the steps of a Pipeline, X contains rows as the first step takes them,
     and `reconstruct` and `transform` return rows as the last step before the detector returns them.
+    The columns of a DataFrame must be those of fit, in the same order. As in scikit-learn, only a
+    ColumnTransformer as the first step takes them in any order, and ignores columns that it drops or
+    does not know.
     """
 
     def __init__(self, path: str | os.PathLike[str], session_options: Any = None) -> None:
@@ -156,6 +160,7 @@ class OnnxDetector(DecisionsMixin):
         if metadata["feature_names"] is not None:
             self.feature_names_in_ = np.array(metadata["feature_names"], dtype=object)
         self._sample_shape = tuple(metadata["sample_shape"])
+        self._selected: list[str] | None = metadata["selected_by_name"]
         self._dtype = {"tensor(float)": np.float32, "tensor(double)": np.float64}[self._session.get_inputs()[0].type]
         self._has_steps = "sample" in [output.name for output in self._session.get_outputs()]
 
@@ -190,10 +195,22 @@ class OnnxDetector(DecisionsMixin):
         return results["sample"]
 
     def _checked(self, X: Any) -> np.ndarray:
+        if self._selected is not None and column_names(X) is not None:
+            X = self._selected_columns(X)
         check_feature_names(X, getattr(self, "feature_names_in_", None))
         X = as_samples(X, self._sample_shape, type(self).__name__)
         check_float32_range(X)
         return X
+
+    def _selected_columns(self, X: Any) -> np.ndarray:
+        """Return the columns that the first step selects by name at their places in fit, and zeros at all others."""
+        missing = [name for name in self._selected if name not in X.columns]
+        if missing:
+            raise ValueError(f"columns are missing: {missing}. The file needs the columns {self._selected}.")
+        selected = as_samples(X[self._selected], (len(self._selected),), type(self).__name__)
+        rows = np.zeros((len(selected), self.n_features_in_), selected.dtype)
+        rows[:, [name in self._selected for name in self.feature_names_in_]] = selected
+        return rows
 
     def _results(self, X: np.ndarray, *names: str) -> dict[str, np.ndarray]:
         """Compute the named results of all rows, chunk by chunk."""

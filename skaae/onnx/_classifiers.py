@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from skaae._classifiers.adapters import PredictProbaClassifier
 from skaae._utils.extras import import_extra
 from skaae.onnx._assembly import OPSETS, Assembly
+from skaae.onnx._columns import by_position
 from skaae.onnx._trees import add_trees
 
 TOLERANCE = 1e-5
@@ -57,7 +57,7 @@ def classifier_model(classifier: PredictProbaClassifier, n_features: int) -> Any
     name = type(estimator).__name__
     assembly = Assembly("classifier", {"x": (np.float64, (n_features,))})
     try:
-        probabilities = _add_classifier(estimator, assembly, "x")
+        probabilities = _add_classifier(by_position(estimator), assembly, "x")
         model = assembly.model({"probabilities": (probabilities, np.float64, (len(classifier.classes_),))})
         difference = _largest_difference(model, n_features, classifier.predict_proba)
     except ImportError:
@@ -114,13 +114,16 @@ def transformer_model(steps: list[Any], n_features: int) -> Any:
     names = [type(step).__name__ for step in steps]
     assembly = Assembly("transformers", {"x": (np.float64, (n_features,))})
 
-    def transform(X: np.ndarray) -> np.ndarray:
+    def transform(X: Any) -> Any:
+        names = getattr(steps[0], "feature_names_in_", None)
+        if names is not None:
+            X = import_extra("pandas", "pandas").DataFrame(X, columns=names)
         for step in steps:
             X = step.transform(X)
         return X
 
     try:
-        sample = _add_transformers(steps, assembly, "x")
+        sample = _add_transformers(by_position(steps), assembly, "x")
         model = assembly.model({"sample": (sample, np.float64, (None,))})
         difference = _largest_difference(model, n_features, transform)
     except ImportError:
@@ -138,8 +141,6 @@ def transformer_model(steps: list[Any], n_features: int) -> Any:
 
 
 def _add_classifier(estimator: Any, assembly: Assembly, x: str) -> str:
-    if isinstance(estimator, FrozenEstimator):
-        return _add_classifier(estimator.estimator, assembly, x)
     if isinstance(estimator, Pipeline):
         *steps, last = [step for _, step in estimator.steps if step is not None and step != "passthrough"]
         return _add_classifier(last, assembly, _add_transformers(steps, assembly, x))
