@@ -153,9 +153,9 @@ def check_feature_names(X: Any, names: Sequence[str] | None) -> None:
 
 
 def column_names(X: Any) -> list[Any] | None:
-    """Names of the columns of a DataFrame; None, as for an array, if none is a str."""
-    columns = list(getattr(X, "columns", []))
-    return columns if any(isinstance(name, str) for name in columns) else None
+    """Names of the columns of a DataFrame; None, as for an array, if all are numbers."""
+    columns = None if getattr(X, "columns", None) is None else list(X.columns)
+    return None if columns and not any(isinstance(name, str) for name in columns) else columns
 
 
 def _as_floats(X: Any) -> np.ndarray:

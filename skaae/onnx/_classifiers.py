@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.ensemble import BaggingClassifier, VotingClassifier
+from sklearn.pipeline import Pipeline
 
 from skaae._classifiers.adapters import PredictProbaClassifier
 from skaae._utils.extras import import_extra
@@ -49,9 +50,10 @@ def classifier_model(classifier: PredictProbaClassifier, n_features: int) -> Any
     Notes
     -----
     skaae itself converts trees, forests and boosting of scikit-learn, and LightGBM, such that all
-    comparisons are those of the classifier and equal votes stay equal. onnxmltools converts XGBoost,
-    which computes in float32. skl2onnx converts everything else, some of it in float32 (SVC) and the
-    rest in float64. The result is compared with the classifier on rows of random numbers.
+    comparisons are those of the classifier and equal votes stay equal, and the mean in Bagging and soft
+    voting. onnxmltools converts XGBoost, which computes in float32. skl2onnx converts everything else,
+    some of it in float32 (SVC) and the rest in float64. The result is compared with the classifier on
+    rows of random numbers.
     """
     estimator = classifier.estimator
     name = type(estimator).__name__
@@ -142,9 +144,9 @@ def transformer_model(steps: list[Any], n_features: int) -> Any:
 
 def _add_classifier(estimator: Any, assembly: Assembly, x: str) -> str:
     if isinstance(estimator, Pipeline):
-        *steps, last = [step for _, step in estimator.steps if step is not None and step != "passthrough"]
+        *steps, last = _steps(estimator)
         return _add_classifier(last, assembly, _add_transformers(steps, assembly, x))
-    probabilities = add_trees(estimator, assembly, x)
+    probabilities = add_trees(estimator, assembly, x) or _add_mean(estimator, assembly, x)
     if probabilities is not None:
         return probabilities
     if type(estimator).__module__.startswith("xgboost"):
@@ -152,13 +154,46 @@ def _add_classifier(estimator: Any, assembly: Assembly, x: str) -> str:
     return _add_scikit_learn(estimator, assembly, x)
 
 
+def _add_mean(estimator: Any, assembly: Assembly, x: str) -> str | None:
+    """Add the mean of the probabilities of the members of Bagging or soft voting, which skl2onnx rounds to float32.
+
+    None is returned for all other classifiers, and for members with other classes or without probabilities.
+    """
+    if type(estimator) not in (BaggingClassifier, VotingClassifier):
+        return None
+    members, n_classes = estimator.estimators_, len(estimator.classes_)
+    if not all(hasattr(member, "predict_proba") and len(member.classes_) == n_classes for member in members):
+        return None
+    weights = np.ones(len(members)) if isinstance(estimator, BaggingClassifier) else estimator._weights_not_none
+    weights = np.ones(len(members)) if weights is None else np.asarray(weights, np.float64)
+    features = getattr(estimator, "estimators_features_", [range(estimator.n_features_in_)] * len(members))
+    parts = [
+        assembly.node(
+            "Mul",
+            _add_classifier(member, assembly, assembly.node("Gather", x, assembly.constant(np.array(places)), axis=1)),
+            assembly.constant(weight),
+        )
+        for member, places, weight in zip(members, features, weights, strict=True)
+    ]
+    return assembly.node("Div", assembly.node("Sum", *parts), assembly.constant(weights.sum()))
+
+
 def _add_transformers(steps: list[Any], assembly: Assembly, x: str) -> str:
-    if not steps:
-        return x
+    """Add one step after the other. In a Pipeline, skl2onnx does not know how many features later steps receive."""
+    for step in steps:
+        x = _add_transformers(_steps(step), assembly, x) if isinstance(step, Pipeline) else _add_step(step, assembly, x)
+    return x
+
+
+def _steps(pipeline: Pipeline) -> list[Any]:
+    return [step for _, step in pipeline.steps if step is not None and step != "passthrough"]
+
+
+def _add_step(step: Any, assembly: Assembly, x: str) -> str:
     skl2onnx = import_extra("skl2onnx", "onnx")
     types = import_extra("skl2onnx.common.data_types", "onnx")
-    initial = [("x", types.DoubleTensorType([None, steps[0].n_features_in_]))]
-    model = skl2onnx.to_onnx(make_pipeline(*steps), initial_types=initial, target_opset=OPSETS)
+    initial = [("x", types.DoubleTensorType([None, getattr(step, "n_features_in_", None)]))]
+    model = skl2onnx.to_onnx(step, initial_types=initial, target_opset=OPSETS)
     (output,) = assembly.add(model, {"x": x}).values()
     return assembly.cast(output, np.float64)
 

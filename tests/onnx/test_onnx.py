@@ -117,6 +117,9 @@ def test_data_frames(iris, flowers, tmp_path):
     np.testing.assert_array_equal(loaded.predict(frame), loaded.predict(iris[0]))
     with pytest.raises(ValueError, match="feature names of X should match"):
         loaded.predict(frame.rename(columns={"a": "e"}))
+    with pytest.raises(ValueError, match=r"order as they were in fit, \['a', 'b', 'c', 'd'\], but X has \['b', 'a', "):
+        loaded.predict(frame[["b", "a", "c", "d"]])
+    np.testing.assert_array_equal(loaded.predict(frame.set_axis(range(4), axis=1)), loaded.predict(iris[0]))
 
 
 def test_files_that_are_none_of_ours(path, tmp_path):
