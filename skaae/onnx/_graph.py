@@ -137,9 +137,7 @@ def _add_keras(defense: Defense, assembly: Assembly, _: str, x: str, threshold: 
     return assembly.add(model, {"x": x, "threshold": threshold})
 
 
-def _add_with_classifier(
-    defense: Defense, assembly: Assembly, sample: str, x: str, threshold: str
-) -> dict[str, str]:
+def _add_with_classifier(defense: Defense, assembly: Assembly, sample: str, x: str, threshold: str) -> dict[str, str]:
     """Add the whole detector, with another classifier as M, which classifies x and x' in one call."""
     network = _convert(lambda x: reconstruction_graph(defense, x), {"x": (tf.float32, defense.sample_shape)})
     terms = assembly.add(network, {"x": x})
@@ -218,7 +216,7 @@ def _log(*_: Any) -> None:
     """Leave Log as it is. tf2onnx 1.17 would round its argument to float32."""
 
 
-HANDLERS = {"Erfc": (_erfc, []), "Log": (_log, [])}
+HANDLERS: dict[str, Any] = {"Erfc": (_erfc, []), "Log": (_log, [])}
 
 
 def _metadata(detector: AdversarialAEDetector, steps: list[Any], file_format: int) -> dict[str, str]:

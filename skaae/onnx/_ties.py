@@ -85,7 +85,9 @@ class ScoreWithTies(AdversarialScore):
         errors : tf.Tensor of shape (n_samples,), float64
         """
         terms = [logits, logits_reconstructed]
-        of_logits, of_reconstructed = ([self._errors_of_logits(*term) for term in enumerate(terms_)] for terms_ in terms)
+        of_logits, of_reconstructed = (
+            [self._errors_of_logits(*term) for term in enumerate(terms_)] for terms_ in terms
+        )
         temperatures = (self.temperature, *(1.0 for _ in self.hidden_weights))
         weights = (1.0, *self.hidden_weights)
         parts = zip(weights, temperatures, logits, logits_reconstructed, of_logits, of_reconstructed, strict=True)

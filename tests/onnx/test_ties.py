@@ -3,7 +3,6 @@
 import json
 import math
 
-
 import keras
 import numpy as np
 import pytest
@@ -70,7 +69,7 @@ def detector_of(classifier, X, y, **parameters):
 
 
 def assert_same_flags(detector, path, X, estimator=None):
-    """Estimator, OnnxDetector and the bare graph flag the same rows, of which several have the score of the threshold."""
+    """Estimator, OnnxDetector and the bare graph flag the same rows, and several rows are ties."""
     to_onnx(detector if estimator is None else estimator, path)
     loaded, wanted = OnnxDetector(path), detector.predict(X)
     tied = detector.adversarial_score(X) == detector.threshold_
