@@ -143,14 +143,25 @@ def as_samples(X: Any, sample_shape: tuple[int, ...], name: str) -> np.ndarray:
 
 def check_feature_names(X: Any, names: Sequence[str] | None) -> None:
     """Raise a ValueError if X is a DataFrame whose columns differ from those of fit, or are in another order."""
-    columns = getattr(X, "columns", None)
-    if names is None or columns is None or list(columns) == list(names):
+    columns = column_names(X)
+    if names is None or columns is None or columns == list(names):
         return
-    unknown, missing = sorted(set(map(str, columns)) - set(names)), sorted(set(names) - set(map(str, columns)))
-    raise ValueError(
-        f"The feature names should match those that were passed during fit, in the same order. Feature names unseen at "
-        f"fit time: {unknown}. Feature names seen at fit time, yet now missing: {missing}."
+    unknown = [name for name in columns if name not in names]
+    missing = [name for name in names if name not in columns]
+    difference = (
+        f"Feature names unseen at fit time: {unknown}. Feature names seen at fit time, yet now missing: {missing}."
     )
+    if not unknown and not missing:
+        difference = f"Feature names must be in the same order as they were in fit, {list(names)}, but X has {columns}."
+    raise ValueError(
+        f"The feature names should match those that were passed during fit, in the same order. {difference}"
+    )
+
+
+def column_names(X: Any) -> list[Any] | None:
+    """Names of the columns of a DataFrame. None, as for an array, if all of them are numbers."""
+    columns = None if getattr(X, "columns", None) is None else list(X.columns)
+    return None if columns and not any(isinstance(name, str) for name in columns) else columns
 
 
 def _as_floats(X: Any) -> np.ndarray:

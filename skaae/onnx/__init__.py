@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skaae._data.rows import chunks
-from skaae._data.samples import as_samples, check_feature_names, check_float32_range
+from skaae._data.samples import as_samples, check_feature_names, check_float32_range, column_names
 from skaae._scoring.decisions import DecisionsMixin, check_repairable
 from skaae._utils.extras import import_extra
 from skaae.onnx._files import check_target, write_whole
@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 __all__ = ["OnnxDetector", "to_onnx"]
 FORMAT = 1
 # The metadata that `OnnxDetector` reads in addition to the graph.
-METADATA = {"threshold", "classes", "classes_dtype", "sample_shape", "feature_names", "label_change_first", "versions"}
+METADATA = {
+    "threshold",
+    "classes",
+    "classes_dtype",
+    "sample_shape",
+    "feature_names",
+    "selected_by_name",
+    "label_change_first",
+    "versions",
+}
 EXTRA = "onnx-runtime"
 BYTES_PER_CHUNK = 2**18
 
@@ -66,13 +75,20 @@ def to_onnx(estimator: Any, path: str | os.PathLike[str]) -> None:
       take exactly the same branches as the classifier, and equal votes give the same label. The sum
       over the trees is rounded to float32 once.
     - XGBoost (converted by onnxmltools) computes in float32, as XGBoost itself does.
-    - All others (converted by skl2onnx) compute in float64, except support vector machines, Bagging,
-      Voting, Stacking and AdaBoost, which compute in float32. A conversion whose probabilities differ
-      by more than 1e-5 is refused.
+    - Bagging and soft voting take the mean of their members in float64.
+    - All others (converted by skl2onnx) compute in float64, except support vector machines, Stacking
+      and AdaBoost, which compute in float32. A conversion whose probabilities differ by more than 1e-5
+      is refused.
 
-    The threshold is the score of one of the calibration rows, so rounding decides whether that row is
-    flagged. With ``label_change_first``, a row with two classes that are equally probable up to
-    rounding may get another label, which changes its score by about 1000.
+    Networks that compute in bfloat16 are refused, because ONNX Runtime lacks the operators.
+
+    The threshold is the score of a calibration row, and other rows may have the same score: always if
+    rows occur several times, and often with nearest neighbors, small forests and Bagging. The file
+    flags none of them, as the estimator does: the graph estimates how far rounding can move the score
+    of each row, and returns exactly the threshold if that is within reach. For this, the threshold is
+    a second input of the graph, with the threshold of the estimator as its default. With
+    ``label_change_first``, a row with two classes that are equally probable up to rounding may get
+    another label, which changes its score by about 1000.
 
     Examples
     --------
@@ -142,6 +158,9 @@ class OnnxDetector(DecisionsMixin):
     X is processed in chunks of 256 KiB, which bounds the memory needed beyond the results. If the
     detector was exported with the steps of a Pipeline, X contains rows as the first step takes them,
     and `reconstruct` and `transform` return rows as the last step before the detector returns them.
+    The columns of a DataFrame must be those of fit, in the same order. As in scikit-learn, only a
+    ColumnTransformer as the first step takes them in any order, and ignores columns that it drops or
+    does not know.
     """
 
     def __init__(self, path: str | os.PathLike[str], session_options: Any = None) -> None:
@@ -156,6 +175,7 @@ class OnnxDetector(DecisionsMixin):
         if metadata["feature_names"] is not None:
             self.feature_names_in_ = np.array(metadata["feature_names"], dtype=object)
         self._sample_shape = tuple(metadata["sample_shape"])
+        self._selected: list[str] | None = metadata["selected_by_name"]
         self._dtype = {"tensor(float)": np.float32, "tensor(double)": np.float64}[self._session.get_inputs()[0].type]
         self._has_steps = "sample" in [output.name for output in self._session.get_outputs()]
 
@@ -190,10 +210,22 @@ class OnnxDetector(DecisionsMixin):
         return results["sample"]
 
     def _checked(self, X: Any) -> np.ndarray:
+        if self._selected is not None and column_names(X) is not None:
+            X = self._selected_columns(X, self._selected)
         check_feature_names(X, getattr(self, "feature_names_in_", None))
         X = as_samples(X, self._sample_shape, type(self).__name__)
         check_float32_range(X)
         return X
+
+    def _selected_columns(self, X: Any, names: list[str]) -> np.ndarray:
+        """Return the columns that the first step selects by name at their places in fit, and zeros at all others."""
+        missing = [name for name in names if name not in X.columns]
+        if missing:
+            raise ValueError(f"columns are missing: {missing}. The first step of the Pipeline selects {names}.")
+        selected = as_samples(X[names], (len(names),), type(self).__name__)
+        rows = np.zeros((len(selected), self.n_features_in_), selected.dtype)
+        rows[:, [name in names for name in self.feature_names_in_]] = selected
+        return rows
 
     def _results(self, X: np.ndarray, *names: str) -> dict[str, np.ndarray]:
         """Compute the named results of all rows, chunk by chunk."""

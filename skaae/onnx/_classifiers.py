@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.ensemble import BaggingClassifier, VotingClassifier
 from sklearn.multiclass import OneVsRestClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline
 
 from skaae._classifiers.adapters import PredictProbaClassifier
-from skaae._classifiers.unwrapping import all_steps_of, last_step_of
+from skaae._classifiers.unwrapping import all_steps_of, last_step_of, steps_of
 from skaae._utils.extras import import_extra
 from skaae.onnx._assembly import OPSETS, Assembly
+from skaae.onnx._columns import by_position
 from skaae.onnx._trees import add_trees
 
 TOLERANCE = 1e-5
@@ -50,15 +52,16 @@ def classifier_model(classifier: PredictProbaClassifier, n_features: int) -> Any
     Notes
     -----
     skaae itself converts trees, forests and boosting of scikit-learn, and LightGBM, such that all
-    comparisons are those of the classifier and equal votes stay equal. onnxmltools converts XGBoost,
-    which computes in float32. skl2onnx converts everything else, some of it in float32 (SVC) and the
-    rest in float64. The result is compared with the classifier on rows of random numbers.
+    comparisons are those of the classifier and equal votes stay equal, and the mean in Bagging and soft
+    voting. onnxmltools converts XGBoost, which computes in float32. skl2onnx converts everything else,
+    some of it in float32 (SVC) and the rest in float64. The result is compared with the classifier on
+    rows of random numbers.
     """
     estimator = classifier.estimator
     name = type(estimator).__name__
     assembly = Assembly("classifier", {"x": (np.float64, (n_features,))})
     try:
-        probabilities = _add_classifier(estimator, assembly, "x")
+        probabilities = _add_classifier(by_position(estimator), assembly, "x")
         if isinstance(last_step_of(estimator), OneVsRestClassifier):
             probabilities = _with_rows_of_zeros(assembly, probabilities, len(classifier.classes_))
         model = assembly.model({"probabilities": (probabilities, np.float64, (len(classifier.classes_),))})
@@ -117,13 +120,16 @@ def transformer_model(steps: list[Any], n_features: int) -> Any:
     names = [type(step).__name__ for step in steps]
     assembly = Assembly("transformers", {"x": (np.float64, (n_features,))})
 
-    def transform(X: np.ndarray) -> np.ndarray:
+    def transform(X: Any) -> Any:
+        names = getattr(steps[0], "feature_names_in_", None)
+        if names is not None:
+            X = import_extra("pandas", "pandas").DataFrame(X, columns=names)
         for step in steps:
             X = step.transform(X)
         return X
 
     try:
-        sample = _add_transformers(steps, assembly, "x")
+        sample = _add_transformers(by_position(steps), assembly, "x")
         model = assembly.model({"sample": (sample, np.float64, (None,))})
         difference = _largest_difference(model, n_features, transform)
     except ImportError:
@@ -150,7 +156,7 @@ def _with_rows_of_zeros(assembly: Assembly, probabilities: str, n_classes: int) 
 def _add_classifier(estimator: Any, assembly: Assembly, x: str) -> str:
     *transformers, estimator = all_steps_of(estimator)
     x = _add_transformers(transformers, assembly, x)
-    probabilities = add_trees(estimator, assembly, x)
+    probabilities = add_trees(estimator, assembly, x) or _add_mean(estimator, assembly, x)
     if probabilities is not None:
         return probabilities
     if type(estimator).__module__.startswith("xgboost"):
@@ -158,13 +164,46 @@ def _add_classifier(estimator: Any, assembly: Assembly, x: str) -> str:
     return _add_scikit_learn(estimator, assembly, x)
 
 
+def _add_mean(estimator: Any, assembly: Assembly, x: str) -> str | None:
+    """Add the mean of the probabilities of the members of Bagging or soft voting, which skl2onnx rounds to float32.
+
+    None is returned for all other classifiers, and for members with other classes or without probabilities.
+    """
+    if type(estimator) not in (BaggingClassifier, VotingClassifier):
+        return None
+    members, n_classes = estimator.estimators_, len(estimator.classes_)
+    if not all(hasattr(member, "predict_proba") and len(member.classes_) == n_classes for member in members):
+        return None
+    weights = np.ones(len(members)) if isinstance(estimator, BaggingClassifier) else estimator._weights_not_none
+    weights = np.ones(len(members)) if weights is None else np.asarray(weights, np.float64)
+    features = getattr(estimator, "estimators_features_", [range(estimator.n_features_in_)] * len(members))
+    parts = [
+        assembly.node(
+            "Mul",
+            _add_classifier(member, assembly, assembly.node("Gather", x, assembly.constant(np.array(places)), axis=1)),
+            assembly.constant(weight),
+        )
+        for member, places, weight in zip(members, features, weights, strict=True)
+    ]
+    return assembly.node("Div", assembly.node("Sum", *parts), assembly.constant(weights.sum()))
+
+
 def _add_transformers(steps: list[Any], assembly: Assembly, x: str) -> str:
-    if not steps:
-        return x
+    """Add one step after the other. In a Pipeline, skl2onnx does not know how many features later steps receive."""
+    for step in steps:
+        x = (
+            _add_transformers(steps_of(step), assembly, x)
+            if isinstance(step, Pipeline)
+            else _add_step(step, assembly, x)
+        )
+    return x
+
+
+def _add_step(step: Any, assembly: Assembly, x: str) -> str:
     skl2onnx = import_extra("skl2onnx", "onnx")
     types = import_extra("skl2onnx.common.data_types", "onnx")
-    initial = [("x", types.DoubleTensorType([None, steps[0].n_features_in_]))]
-    model = skl2onnx.to_onnx(make_pipeline(*steps), initial_types=initial, target_opset=OPSETS)
+    initial = [("x", types.DoubleTensorType([None, getattr(step, "n_features_in_", None)]))]
+    model = skl2onnx.to_onnx(step, initial_types=initial, target_opset=OPSETS)
     (output,) = assembly.add(model, {"x": x}).values()
     return assembly.cast(output, np.float64)
 

@@ -72,9 +72,10 @@ def check_types(models: Iterable[keras.Model]) -> None:
     models : iterable of keras.Model
         The networks to export.
     """
-    layers = {layer.name for model in models for layer in model._flatten_layers() if layer.compute_dtype == "bfloat16"}
-    if layers:
-        raise TypeError(f"The layers {sorted(layers)} {CANNOT_BE_EXPORTED}")
+    layers = [layer for model in models for layer in model._flatten_layers() if layer.compute_dtype == "bfloat16"]
+    names = {layer.name for layer in layers if not isinstance(layer, keras.Model | keras.layers.InputLayer)}
+    if names:
+        raise TypeError(f"The layers {sorted(names)} {CANNOT_BE_EXPORTED}")
 
 
 CANNOT_BE_EXPORTED = (

@@ -22,6 +22,7 @@ from skaae._training.defense import Defense
 from skaae._utils.extras import import_extra
 from skaae.onnx._assembly import OPSETS, Assembly
 from skaae.onnx._classifiers import classifier_model, computes_in_float64, transformer_model
+from skaae.onnx._columns import selected_by_name
 from skaae.onnx._freezing import check_types, frozen
 from skaae.onnx._ties import ScoreWithTies
 
@@ -224,6 +225,7 @@ def _metadata(detector: AdversarialAEDetector, steps: list[Any], file_format: in
         "classes_dtype": detector.classes_.dtype.str,
         "sample_shape": [first.n_features_in_] if steps else list(detector._defense.sample_shape),
         "feature_names": None if names is None else list(names),
+        "selected_by_name": selected_by_name(first),
         "label_change_first": detector._defense.score.label_change_first,
         "temperature": detector._defense.score.temperature,
         "hidden_weights": list(detector._defense.score.hidden_weights),

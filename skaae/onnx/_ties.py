@@ -16,8 +16,10 @@ import tensorflow as tf
 
 from skaae._divergence import AdversarialScore, kullback_leibler, log_probabilities
 
-# Of float32 logits, relative to the largest of the row. Products of a few hundred numbers stay below a tenth of it.
-ERROR_OF_LOGITS = 2.0**-18
+# Of float32 logits, relative to the largest of the row. Usual networks stay below a tenth of it.
+ERROR_OF_LOGITS = 2.0**-20
+# Of the logits of other classifiers because x' is rounded to float32.
+ERROR_OF_RECONSTRUCTION = 2.0**-18
 ERROR_OF_FLOAT64 = 2.0**-52
 # Of probabilities, relative, from graphs that contain float32, and of those without.
 ERRORS_OF_PROBABILITIES = {"float32": 2.0**-20, "float64": 2.0**-50}
@@ -103,7 +105,7 @@ class ScoreWithTies(AdversarialScore):
             return ERROR_OF_LOGITS * tf.maximum(largest, 1.0) + tf.zeros_like(logits)
         # x' is rounded to float32, which changes the probabilities near 0 and 1 least.
         probabilities = tf.exp(logits)
-        errors = ERROR_OF_LOGITS * (1.0 - probabilities) + ERRORS_OF_PROBABILITIES[self.precision]
+        errors = ERROR_OF_RECONSTRUCTION * (1.0 - probabilities) + ERRORS_OF_PROBABILITIES[self.precision]
         return tf.where(probabilities > self.floor * (1 + ERROR_OF_LOGITS), errors, 0.0)
 
 

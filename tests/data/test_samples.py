@@ -59,5 +59,8 @@ def test_feature_names():
     check_feature_names(np.ones((1, 2)), ["a", "b"])
     with pytest.raises(ValueError, match=r"unseen at fit time: \['b'\]. .* missing: \['c'\]"):
         check_feature_names(frame, ["a", "c"])
-    with pytest.raises(ValueError, match="in the same order"):
+    with pytest.raises(ValueError, match=r"same order as they were in fit, \['b', 'a'\], but X has \['a', 'b'\]"):
         check_feature_names(frame, ["b", "a"])
+    check_feature_names(frame.set_axis([0, 1], axis=1), ["a", "b"])  # not names, as scikit-learn sees it
+    with pytest.raises(ValueError, match=r"unseen at fit time: \[1\]\. .* missing: \['b'\]"):
+        check_feature_names(frame.set_axis(["a", 1], axis=1), ["a", "b"])

@@ -119,6 +119,9 @@ def test_data_frames(iris, flowers, tmp_path):
     np.testing.assert_array_equal(loaded.predict(frame), loaded.predict(iris[0]))
     with pytest.raises(ValueError, match="feature names should match"):
         loaded.predict(frame.rename(columns={"a": "e"}))
+    with pytest.raises(ValueError, match=r"order as they were in fit, \['a', 'b', 'c', 'd'\], but X has \['b', 'a', "):
+        loaded.predict(frame[["b", "a", "c", "d"]])
+    np.testing.assert_array_equal(loaded.predict(frame.set_axis(range(4), axis=1)), loaded.predict(iris[0]))
 
 
 def test_files_that_are_none_of_ours(path, tmp_path):
@@ -142,6 +145,12 @@ def test_files_that_are_none_of_ours(path, tmp_path):
     onnx.save(model, tmp_path / "stripped.onnx")
     with pytest.raises(ValueError, match=r"lacks the metadata \['threshold'\]\. Export the detector again"):
         OnnxDetector(tmp_path / "stripped.onnx")
+    model = onnx.load(path)
+    del model.graph.input[1]
+    onnx.save(model, tmp_path / "older.onnx")
+    with pytest.raises(ValueError, match=r"older.onnx' was written before skaae 0\.1\.0\. Export the detector again"):
+        OnnxDetector(tmp_path / "older.onnx")
+    newer = [prop for prop in model.metadata_props if prop.key == "skaae_format"]
     model.metadata_props.remove(newer[0])
     onnx.save(model, tmp_path / "other.onnx")
     with pytest.raises(ValueError, match=r"skaae\.onnx\.to_onnx did not write it"):
