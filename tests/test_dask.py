@@ -71,6 +71,6 @@ def test_search():
     grid = {"detector__threshold_percentile": [80, 90]}
     search = GridSearchCV(CorrectedClassifier(detector), grid, cv=2, scoring=corrected_accuracy)
     found = {"search": search, "X": X, "y": y}
-    exec(code_of("A search over Dask"), found)
+    exec(code_of("Searches"), found)
     alone = search.best_estimator_.predict(X)
     np.testing.assert_array_equal(search.fit(X, y).predict(X), alone)

@@ -73,7 +73,7 @@ def check_categories(classifier: Any, X: Any) -> None:
     X : object
         As the user passed it.
     """
-    dtypes = X.dtypes.items() if is_frame(X) and hasattr(X, "iloc") else ()
+    dtypes = X.dtypes.items() if hasattr(X, "iloc") and is_frame(X) else ()
     columns = [str(name) for name, dtype in dtypes if str(dtype) == "category"]
     for booster in _boosters(classifier):
         fitted = _categories_of_fit(booster)

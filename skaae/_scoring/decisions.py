@@ -38,9 +38,9 @@ def check_repairable(is_finite: np.ndarray) -> None:
     overflowed = np.flatnonzero(~is_finite)
     if len(overflowed):
         raise ValueError(
-            f"X has {len(overflowed)} sample(s) that the classifier does not take, or for which the classifier or the "
-            f"autoencoder returns NaN or infinity, the first at index {overflowed[0]}. predict flags them, but they "
-            f"cannot be corrected. Scale or clip X, or remove these samples."
+            f"X has {len(overflowed)} sample(s) for which the classifier or the autoencoder returns NaN or infinity, "
+            f"or which the classifier refuses, the first at index {overflowed[0]}. predict flags them, but they cannot "
+            f"be corrected. Scale or clip X, or remove these samples."
         )
 
 

@@ -149,7 +149,7 @@ def test_rows_that_the_classifier_itself_refuses():
     X = np.concatenate([X[:5], np.zeros((1, 4))])
     assert np.isinf(detector.adversarial_score(X)).tolist() == [False] * 5 + [True]
     assert detector.predict(X)[-1] == -1
-    with pytest.raises(ValueError, match=r"1 sample\(s\) that the classifier does not take.* index 5"):
+    with pytest.raises(ValueError, match=r"1 sample\(s\) .*which the classifier refuses, the first at index 5"):
         detector.correct(X)
 
 
