@@ -76,7 +76,7 @@ def test_first_step(kind, tmp_path):
             estimator.predict(X.drop(columns=without.columns[-1]))
 
 
-@pytest.mark.filterwarnings("ignore:the surrogate gives:UserWarning")
+@pytest.mark.filterwarnings("ignore:The surrogate predicts:UserWarning")
 @pytest.mark.parametrize("kind", ["nested", "union", "pandas inside", "frozen", "after a scaler"])
 def test_deeper_inside(kind, tmp_path):
     columns = ColumnTransformer([("a", StandardScaler(), ["amount", "age"])], remainder=MinMaxScaler())
@@ -92,7 +92,7 @@ def test_deeper_inside(kind, tmp_path):
     assert_same(corrected(*steps), tmp_path / "file.onnx", frame())
 
 
-@pytest.mark.filterwarnings("ignore:the surrogate gives:UserWarning")
+@pytest.mark.filterwarnings("ignore:The surrogate predicts:UserWarning")
 @pytest.mark.parametrize("calibrated", [True, False])
 def test_inside_the_classifier(calibrated, tmp_path):
     columns = ColumnTransformer([("a", StandardScaler(), ["amount"])], remainder="passthrough")
