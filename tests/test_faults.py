@@ -86,7 +86,10 @@ KILLS_ITSELF = """
             os.kill(os.getpid(), signal.SIGKILL)
     folder, moment = sys.argv[1:]
     def kill(event, arguments):
-        if event == "os.rename" and os.path.basename(arguments[1]) == moment:
+        # joblib 1.4 writes func_code.py in its place, later ones under another name.
+        is_named = event == "os.rename" and os.path.basename(arguments[1]) == moment
+        is_written = event == "open" and os.path.basename(str(arguments[0])) == moment and "w" in str(arguments[1])
+        if is_named or is_written:
             os.kill(os.getpid(), signal.SIGKILL)
     sys.addaudithook(kill)
     history = {"loss": Killing() if moment == "half" else [2.0, 1.0]}

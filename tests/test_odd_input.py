@@ -229,7 +229,7 @@ REFUSED = {
     ),
     "polars text": (pl.DataFrame({name: ["x"] for name in NAMES}), ValueError, "columns that hold no numbers"),
     "polars dates": (pl.DataFrame({n: pl.Series([1]).cast(pl.Date) for n in NAMES}), ValueError, "hold no numbers"),
-    "polars lists": (pl.DataFrame({name: [[1.0]] for name in NAMES}), ValueError, "columns that hold no numbers"),
+    "polars lists": (pl.DataFrame({name: [[1.0, 2.0]] for name in NAMES}), ValueError, "columns that hold no numbers"),
     "polars, not collected": (pl.DataFrame(ROWS).lazy(), TypeError, "X is a LazyFrame"),
 }
 

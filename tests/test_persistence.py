@@ -35,6 +35,8 @@ pytestmark = pytest.mark.usefixtures("short_distillation")
 
 ROOT = Path(__file__).parent.parent
 SAVED = Path(__file__).parent / "support" / "saved"
+# The files there hold configurations of Keras 3.15, of which an older one does not know all.
+OLDER_KERAS = tuple(map(int, keras.__version__.split(".")[:2])) < (3, 15)
 DUPLICATES = [copy.deepcopy, lambda detector: pickle.loads(pickle.dumps(detector))]
 
 
@@ -100,6 +102,8 @@ LOAD_AND_SCORE = """
         method = "score" if kind == "facade" else "score_samples"
         np.save(f"{folder}/{kind}.npy", [getattr(one, method)(X) for one in loaded])
 
+    if saved == "none":
+        sys.exit()
     first = f"{saved}/format-2"
     kept, found = np.load(first + ".npz"), []
     for loaded in (joblib.load(first + ".joblib"), skops.io.load(first + ".skops", trusted=skaae.TRUSTED_TYPES)):
@@ -121,7 +125,7 @@ def in_a_new_process(dumped, tmp_path_factory):
             skops.io.dump(estimator, folder / f"{kind}.skops")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]))
-        return folder, run_python(LOAD_AND_SCORE, folder, SAVED, *OWN, *TRUSTED_TYPES)
+        return folder, run_python(LOAD_AND_SCORE, folder, "none" if OLDER_KERAS else SAVED, *OWN, *TRUSTED_TYPES)
 
 
 def score_of(estimator):
@@ -137,6 +141,7 @@ def test_the_same_scores_in_a_new_process(dumped, in_a_new_process, kind):
         np.testing.assert_array_equal(scores, score_of(estimator)(X))
 
 
+@pytest.mark.skipif(OLDER_KERAS, reason="Keras is older than that which wrote the files")
 def test_files_of_an_older_version(in_a_new_process):
     """They were written by skaae 0.1.0 (tests/support/saved/make_format_2.py), and are never written again."""
     from_joblib, from_skops = json.loads(in_a_new_process[1])
