@@ -127,7 +127,7 @@ def test_encoder_that_leaves_these_rows_unchanged(iris):
     class Clipped(KerasClassifier):
         @property
         def feature_encoder(self):
-            return FunctionTransformer(np.clip, kw_args={"min": -100, "max": 100})
+            return FunctionTransformer(np.clip, kw_args={"a_min": -100, "a_max": 100})
 
     classifier = scikeras(Clipped, epochs=1).fit(*iris)
     assert isinstance(as_frozen_classifier(classifier, iris[0]), PredictProbaClassifier)
