@@ -21,7 +21,7 @@ from skaae._detector import AdversarialAEDetector
 from skaae._keras.seeds import draw_seed, temporary_seed
 from skaae._parameters import check_parameters, unchanged_on_error
 from skaae._persistence import PersistenceMixin
-from skaae._scoring.threshold import split_labeled_rows, split_rows
+from skaae._scoring.split import split_by_class
 from skaae._training.autoencoders import check_autoencoder_arguments
 from skaae._utils.documentation import DocumentedMixin
 
@@ -146,13 +146,14 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
             detector = clone(self.detector)
         seed = draw_seed(detector.random_state)
         if is_fitted(detector.classifier):
-            self._check_labels_are_known(detector, X, y)
-            training, calibration = split_rows(len(rows), detector._calibration_fraction(), seed)
+            checked = detector._checked_for_fit(X)
+            self._check_labels_are_known(detector, y)
+            training, calibration = detector._split(checked, seed)
         else:
-            training, calibration = split_labeled_rows(y, detector._calibration_fraction(), seed)
+            training, calibration = split_by_class(y, detector._calibration_fraction(), seed, train_each_class=True)
             fitted = self._fit_classifier(detector.classifier, X if hasattr(X, "iloc") else rows, y, training, seed)
             detector.classifier = FrozenEstimator(fitted)
-        checked = detector._checked_for_fit(X)
+            checked = detector._checked_for_fit(X)
         detector._fit_rows(RowSubset(checked, training), RowSubset(checked, calibration), seed)
         self.detector_ = detector
         self.classifier_ = unfrozen(detector.classifier)
@@ -179,8 +180,7 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
             return classifier.fit(_safe_indexing(X, training), y[training])
 
     @staticmethod
-    def _check_labels_are_known(detector: AdversarialAEDetector, X: ArrayLike, y: np.ndarray) -> None:
-        detector._checked_for_fit(X)
+    def _check_labels_are_known(detector: AdversarialAEDetector, y: np.ndarray) -> None:
         unknown = sorted(set(y.tolist()) - set(detector.classes_.tolist()), key=str)
         if unknown:
             raise ValueError(

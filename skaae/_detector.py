@@ -22,8 +22,8 @@ from skaae._keras.seeds import draw_seed
 from skaae._parameters import PARAMETER_CONSTRAINTS, check_parameters, unchanged_on_error
 from skaae._persistence import PersistenceMixin
 from skaae._scoring.outlier_detector import OutlierDetectorMixin
-from skaae._scoring.scorer import check_finite, check_threshold, make_scorer
-from skaae._scoring.threshold import conformal_threshold, split_rows
+from skaae._scoring.pools import SharedThreshold
+from skaae._scoring.scorer import check_finite, make_scorer
 from skaae._training.defense import Defense, train_defense
 from skaae._training.loop import TrainingOptions
 from skaae._training.surrogate import share_of_equal_labels
@@ -43,8 +43,8 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
 
         S(x) = KL(M(x) || M(x')),
 
-    is large for an adversarial x. A row is flagged if S(x) > ``threshold_``. Its corrected
-    prediction is the prediction for x'. AE is trained on rows with added noise and virtual
+    is large for an adversarial x. A row is flagged if S(x) exceeds the threshold of the class that M
+    predicts. Its corrected prediction is the prediction for x'. AE is trained on rows with added noise and virtual
     adversarial perturbations, to restore the prediction for the clean row. Training needs neither
     labels nor attacks.
 
@@ -107,8 +107,8 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
     label_change_first : bool, default=True
         Whether rows for which x' has another label score above all others: 1000 plus the logarithm
         of the odds, given by M(x'), of the new label against the old one. The others score S(x).
-        With ``noise=0, virtual_adversarial=0, label_change_first=False`` the detector is the
-        published method [1]_.
+        With ``noise=0, virtual_adversarial=0, label_change_first=False, class_thresholds=False`` the
+        detector is the published method [1]_.
     optimizer : str, class or keras.optimizers.Optimizer, default="adam"
         Each fit creates a new optimizer. An instance provides its configuration, including the
         learning rate.
@@ -136,6 +136,11 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
         `threshold_percentile`.
     threshold_percentile : float, default=95.0
         Percentage of normal rows below the threshold, in (0, 100].
+    class_thresholds : bool, default=True
+        Whether the promised rate of false alarms holds for each class that M predicts, instead of on
+        average only. A class with significantly more false alarms than promised gets a threshold of its
+        own, all others share one. Each class sets aside its share of the calibration rows, a rare class
+        up to 40 but at most half of its rows. False: one threshold, as published.
     calibration_fraction : float, default=0.2
         Share of the rows that is set aside to infer the threshold, in [0, 1). With 0 it is inferred
         from the training rows, as published, and more new rows are flagged than promised. Rows on
@@ -163,9 +168,16 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
         Share of the held-out rows for which surrogate and M predict the same label, if there is a
         surrogate. Below 0.8 a warning is issued.
     threshold_ : float
-        Rows with a higher score are adversarial.
+        Threshold of S(x) for the classes that share one. To set it sets that of all classes.
+    class_thresholds_ : ndarray of shape (n_classes,)
+        Threshold of S(x) for each class that M predicts; infinite for a class that is never flagged.
+    class_report_ : DataFrame
+        For each class that M predicts: ``calibration_rows``; the share of them that is ``flagged``; the
+        share whose label x' keeps, ``label_kept``, which tells how well the defense can repair; and
+        ``threshold``. Needs pandas. Not available if `threshold` was given.
     offset_ : float
-        ``-threshold_``.
+        Rows with smaller `score_samples` are adversarial: the logarithm of the promised rate of false
+        alarms. With ``class_thresholds=False`` or a given threshold: ``-threshold_``.
     history_ : dict of list of float
         Loss and metrics of each epoch. Empty if nothing was trained.
     classes_ : ndarray of shape (n_classes,)
@@ -231,6 +243,7 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
         preprocess: Callable[[np.ndarray], np.ndarray] | None = None,
         threshold: float | None = None,
         threshold_percentile: float = 95.0,
+        class_thresholds: bool = True,
         calibration_fraction: float = 0.2,
         memory: str | os.PathLike[str] | Any | None = None,
         random_state: int | np.random.RandomState | None = None,
@@ -262,6 +275,7 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
         self.preprocess = preprocess
         self.threshold = threshold
         self.threshold_percentile = threshold_percentile
+        self.class_thresholds = class_thresholds
         self.calibration_fraction = calibration_fraction
         self.memory = memory
         self.random_state = random_state
@@ -293,7 +307,7 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
         with unchanged_on_error(self):
             X = self._checked_for_fit(X)
             seed = draw_seed(self.random_state)
-            training, calibration = split_rows(len(X), self._calibration_fraction(), seed)
+            training, calibration = self._split(X, seed)
             self._fit_rows(RowSubset(X, training), RowSubset(X, calibration), seed)
         return self
 
@@ -308,10 +322,6 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
         self.classes_ = self.classifier_.classes_
         return X
 
-    def _calibration_fraction(self) -> float:
-        """Share of the rows that set the threshold: none where the threshold is given."""
-        return self.calibration_fraction if self.threshold is None else 0.0
-
     def _fit_rows(self, training: RowSubset, calibration: RowSubset, seed: int) -> None:
         """Train the defense on some rows, and set the threshold from the scores of others."""
         self._set_defense(self._trained_defense(training, seed))
@@ -319,11 +329,9 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
         if self.surrogate_ is not None:
             self.surrogate_agreement_ = share_of_equal_labels(self.surrogate_, self.classifier_, calibration)
         if self.threshold is None:
-            scores = self._results(calibration, "score")["score"]
-            self._set_threshold(conformal_threshold(scores, self.threshold_percentile))
-            check_threshold(self.threshold_)
+            self._calibrate(calibration, self.threshold_percentile)
         else:
-            self._set_threshold(self.threshold)
+            self._thresholds, self._calibration = SharedThreshold(float(self.threshold)), None
 
     def _trained_defense(self, X: RowSubset, seed: int) -> Defense:
         options = TrainingOptions(

@@ -52,6 +52,7 @@ PARAMETER_CONSTRAINTS: dict[str, Any] = {
     "preprocess": [callable, None],
     "threshold": [Interval(Real, 0, None, closed="left"), None],
     "threshold_percentile": [PERCENTILE],
+    "class_thresholds": ["boolean"],
     "calibration_fraction": [Interval(Real, 0, 1, closed="left")],
     "memory": [str, os.PathLike, HasMethods("cache"), None],
     "random_state": ["random_state"],

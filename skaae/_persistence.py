@@ -29,7 +29,7 @@ from skaae._utils.warnings import warn
 
 # Increase FORMAT when a change makes new files unreadable for the previous release, and OLDEST_FORMAT when it makes
 # old files unreadable for this one.
-OLDEST_FORMAT, FORMAT = 2, 2
+OLDEST_FORMAT, FORMAT = 3, 3
 KERAS_OBJECTS = (
     keras.Layer,
     keras.losses.Loss,

@@ -35,6 +35,7 @@ PUBLISHED_SETTINGS: dict[str, Any] = {
     "noise": 0.0,
     "virtual_adversarial": 0.0,
     "label_change_first": False,
+    "class_thresholds": False,
     "calibration_fraction": 0.0,
 }
 LARGEST = float(np.finfo(np.float64).max)
@@ -145,7 +146,7 @@ class AdversarialAE(PersistenceMixin):
             raise ValueError(f"threshold must be a finite number of at least 0, or None, got {threshold!r}.")
         self._threshold = threshold
         if threshold is not None and hasattr(self, "detector_"):
-            self.detector_._set_threshold(threshold)
+            self.detector_.threshold_ = threshold
 
     def fit(
         self,

@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from tensorflow.python.framework import config
 
 from skaae import AdversarialAEDetector, FrozenKerasModel
-from skaae._scoring.threshold import split_rows
+from skaae._scoring.split import split_by_class, split_rows
 from tests.support.models import QUICK, tiny_autoencoder, weights_of
 
 
@@ -54,10 +54,22 @@ class TestThreshold:
     def test_inferred_from_rows_that_were_not_trained_on(self, cancer, cancer_model):
         X = cancer[0]
         settings = {**QUICK, "random_state": 3, "threshold_percentile": 90}
-        detector = AdversarialAEDetector(cancer_model, **settings).fit(X)
+        detector = AdversarialAEDetector(cancer_model, **settings, class_thresholds=False).fit(X)
         scores = np.sort(detector.adversarial_score(X[split_rows(len(X), 0.2, seed=3)[1]]))
         assert detector.threshold_ == scores[int(np.ceil((len(scores) + 1) * 0.9)) - 1]
         assert detector.offset_ == -detector.threshold_
+
+    def test_of_classes_from_rows_that_were_not_trained_on(self, cancer, cancer_model):
+        X = cancer[0]
+        settings = {**QUICK, "random_state": 3, "threshold_percentile": 90}
+        detector = AdversarialAEDetector(cancer_model, **settings).fit(X)
+        labels = FrozenKerasModel(cancer_model).predict(X)
+        calibration = X[split_by_class(labels, 0.2, seed=3)[1]]
+        before = detector.class_thresholds_, detector.class_report_
+        detector.infer_threshold(calibration)
+        np.testing.assert_array_equal(detector.class_thresholds_, before[0])
+        assert detector.class_report_.equals(before[1])
+        assert detector.offset_ == pytest.approx(np.log(0.1))
 
     def test_given(self, iris, flowers):
         detector = AdversarialAEDetector(flowers, **QUICK, threshold=0.25).fit(iris[0])
@@ -65,7 +77,7 @@ class TestThreshold:
 
     def test_inferred_later(self, iris, flowers):
         X = np.unique(iris[0], axis=0)  # a row that is there twice has one score
-        detector = AdversarialAEDetector(flowers, **QUICK, threshold=0.25).fit(X)
+        detector = AdversarialAEDetector(flowers, **QUICK, threshold=0.25, class_thresholds=False).fit(X)
         assert detector.infer_threshold(X, 80) is detector
         assert np.sum(detector.predict(X) == -1) == len(X) - np.ceil((len(X) + 1) * 0.8)
         assert detector.infer_threshold(X).threshold_ > detector.infer_threshold(X, 50).threshold_
@@ -88,16 +100,16 @@ class TestDecisions:
         score = detector.adversarial_score(X)
         assert score.dtype == detector.score_samples(X).dtype == detector.decision_function(X).dtype == np.float64
         assert score.min() >= 0
-        np.testing.assert_array_equal(detector.score_samples(X), -score)
-        np.testing.assert_array_equal(detector.decision_function(X), -score - detector.offset_)
-        np.testing.assert_array_equal(detector.predict(X) == -1, score > detector.threshold_)
+        labels = np.searchsorted(detector.classes_, detector.correct(X).no_defense)
+        np.testing.assert_array_equal(detector.decision_function(X), detector.score_samples(X) - detector.offset_)
+        np.testing.assert_array_equal(detector.predict(X) == -1, score > detector.class_thresholds_[labels])
         np.testing.assert_array_equal(detector.predict(X) == 1, detector.decision_function(X) >= 0)
         assert set(detector.predict(X)) == {-1, 1}
 
     def test_a_row_at_the_threshold_is_normal(self, iris, flowers, detector):
         score = detector.adversarial_score(iris[0])
         copy = clone(detector).set_params(threshold=score[7], epochs=0).fit(iris[0])
-        copy._set_threshold(copy.adversarial_score(iris[0])[7])
+        copy.threshold_ = copy.adversarial_score(iris[0])[7]
         assert copy.predict(iris[0])[7] == 1
         assert copy.decision_function(iris[0])[7] == 0
 

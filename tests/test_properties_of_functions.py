@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from skaae._divergence import AdversarialScore, kullback_leibler, log_odds_of_change, log_probabilities
-from skaae._scoring.threshold import conformal_threshold, split_labeled_rows, split_rows
+from skaae._scoring.split import split_by_class, split_rows
+from skaae._scoring.threshold import conformal_threshold
 from skaae.metrics import TruePositiveRateAt, detection_auc
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* rows are too few to promise:UserWarning")
@@ -129,7 +130,7 @@ class TestThreshold:
     def test_each_class_is_trained_on(self, y, fraction, seed):
         y = np.array(y)
         try:
-            training, calibration = split_labeled_rows(y, fraction, seed)
+            training, calibration = split_by_class(y, fraction, seed, train_each_class=True)
         except ValueError as error:
             assert "calibration_fraction" in str(error)  # noqa: PT017
             assert len(y) - np.ceil(fraction * len(y)) < len(set(y)), "too few rows are left for the classes"

@@ -233,6 +233,22 @@ def as_frozen_classifier(classifier: Any, X: Rows | None = None) -> Classifier:
     return PredictProbaClassifier(classifier) if converted is None else ConvertedClassifier(classifier, converted)
 
 
+def positions_of_labels(classifier: Classifier, X: Rows) -> np.ndarray:
+    """The positions in ``classes_`` of the labels that the classifier predicts.
+
+    Parameters
+    ----------
+    classifier : FrozenKerasModel or PredictProbaClassifier
+    X : ndarray of shape (n_samples, ...)
+
+    Returns
+    -------
+    positions : ndarray of shape (n_samples,), int
+    """
+    is_keras = isinstance(classifier, FrozenKerasModel)
+    return (classifier.predict_logits(X) if is_keras else classifier.predict_proba(X)).argmax(axis=1)
+
+
 def _from_wrapper(classifier: Any, X: Rows | None) -> Classifier:
     """The Keras model of a wrapper, or the wrapper itself if it predicts something else than its model."""
     check_target_type(classifier)

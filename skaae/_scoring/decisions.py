@@ -1,4 +1,4 @@
-"""Decisions from S(x) and the threshold: labels, repaired rows and corrected predictions. Needs only NumPy."""
+"""Decisions from S(x) and the thresholds: labels, repaired rows and corrected predictions. Needs only NumPy."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from skaae._scoring.pools import SharedThreshold, Thresholds
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -45,22 +47,39 @@ def check_repairable(is_finite: np.ndarray) -> None:
 
 
 class DecisionsMixin:
-    """The methods of a detector that compare S(x) with ``threshold_``.
+    """The methods of a detector that compare S(x) with the threshold of the class that M predicts.
 
-    A subclass must have ``threshold_``, ``offset_``, ``classes_``, ``_checked(X)``, which returns an ndarray, and
+    A subclass must have ``classes_``, ``_thresholds``, ``_checked(X)``, which returns an ndarray, and
     ``_results(X, *names)``, which returns results listed in `skaae._scoring.scorer`.
     """
 
     _correction: Callable[..., Any] = Correction
 
     if TYPE_CHECKING:
-        threshold_: float
         classes_: np.ndarray
+        _thresholds: Thresholds
 
-        @property
-        def offset_(self) -> float: ...
         def _checked(self, X: Any) -> np.ndarray: ...
         def _results(self, X: Any, *names: str) -> dict[str, np.ndarray]: ...
+
+    @property
+    def threshold_(self) -> float:
+        """Threshold of S(x) for the classes that share one. To set it sets the threshold of all classes."""
+        return self._thresholds.threshold
+
+    @threshold_.setter
+    def threshold_(self, threshold: float) -> None:
+        self._thresholds = SharedThreshold(float(threshold))
+
+    @property
+    def class_thresholds_(self) -> np.ndarray:
+        """Threshold of S(x) for each class that M predicts; infinite for a class that is never flagged."""
+        return self._thresholds.of_classes(len(self.classes_))
+
+    @property
+    def offset_(self) -> float:
+        """Rows whose `score_samples` is smaller are adversarial."""
+        return self._thresholds.offset
 
     def adversarial_score(self, X: ArrayLike) -> np.ndarray:
         """Compute S(x), the divergence between the predictions on x and on x'. Label changes score highest.
@@ -87,7 +106,7 @@ class DecisionsMixin:
         return self._results(self._checked(X), "score")["score"]
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:
-        """Compute -S(x): by the convention of scikit-learn, high scores are normal.
+        """Compute how normal samples are: by the convention of scikit-learn, high scores are normal.
 
         Parameters
         ----------
@@ -97,8 +116,34 @@ class DecisionsMixin:
         Returns
         -------
         score : ndarray of shape (n_samples,), float64
+            Logarithm of the p-value, which goes on falling where S(x) exceeds all calibration scores. With
+            ``class_thresholds=False`` or a given threshold: -S(x), as published.
         """
-        return -self.adversarial_score(X)
+        return self._thresholds.normality(*self._scores_and_labels(self._checked(X)))
+
+    def p_values(self, X: ArrayLike) -> np.ndarray:
+        """Compute the conformal p-value of each sample. Small values are adversarial.
+
+        The p-value is the share of the calibration rows, counting the sample itself as one of them, whose score
+        is at least that of the sample. They are the calibration rows of the classes that share the threshold
+        of the class that M predicts. On samples like these, p-values are uniform.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples of the shape that was fitted.
+
+        Returns
+        -------
+        p_values : ndarray of shape (n_samples,), float64
+            In (0, 1].
+
+        Raises
+        ------
+        ValueError
+            If the threshold was given, so that there are no calibration rows.
+        """
+        return self._thresholds.p_values(*self._scores_and_labels(self._checked(X)))
 
     def decision_function(self, X: ArrayLike) -> np.ndarray:
         """Compute ``score_samples(X) - offset_``, which is at least 0 exactly where `predict` is +1.
@@ -125,7 +170,7 @@ class DecisionsMixin:
         Returns
         -------
         labels : ndarray of shape (n_samples,), int
-            -1 where S(x) > ``threshold_`` (adversarial), else +1.
+            -1 where S(x) exceeds the threshold of the class that M predicts (adversarial), else +1.
         """
         return np.where(self._is_adversarial(self._checked(X)), -1, 1)
 
@@ -169,9 +214,9 @@ class DecisionsMixin:
             If X does not fit, or if a sample has an infinite score, so that no x' can replace it.
         """
         rows = self._checked(X)
-        score = self._results(rows, "score")["score"]
+        score, label = self._scores_and_labels(rows)
         check_repairable(np.isfinite(score))
-        flagged = score > self.threshold_
+        flagged = self._thresholds.is_adversarial(score, label)
         repaired = np.array(rows)
         if flagged.any():
             # With the score, rows whose x' the classifier does not take are their own x'.
@@ -200,7 +245,7 @@ class DecisionsMixin:
         """
         results = self._results(self._checked(X), "score", "no_defense", "defense")
         check_repairable(np.isfinite(results["score"]))
-        is_adversarial = results["score"] > self.threshold_
+        is_adversarial = self._thresholds.is_adversarial(results["score"], results["no_defense"])
         no_defense, defense = self.classes_[results["no_defense"]], self.classes_[results["defense"]]
         return self._correction(
             is_adversarial=is_adversarial,
@@ -212,10 +257,15 @@ class DecisionsMixin:
 
     def _corrected_probabilities(self, X: ArrayLike) -> np.ndarray:
         """Probabilities M(x') where x is adversarial, else M(x)."""
-        results = self._results(self._checked(X), "score", "probabilities", "probabilities_reconstructed")
+        names = "score", "no_defense", "probabilities", "probabilities_reconstructed"
+        results = self._results(self._checked(X), *names)
         check_repairable(np.isfinite(results["score"]))
-        flagged = results["score"] > self.threshold_
+        flagged = self._thresholds.is_adversarial(results["score"], results["no_defense"])
         return np.where(flagged[:, None], results["probabilities_reconstructed"], results["probabilities"])
 
     def _is_adversarial(self, X: np.ndarray) -> np.ndarray:
-        return self._results(X, "score")["score"] > self.threshold_
+        return self._thresholds.is_adversarial(*self._scores_and_labels(X))
+
+    def _scores_and_labels(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        results = self._results(X, "score", "no_defense")
+        return results["score"], results["no_defense"]

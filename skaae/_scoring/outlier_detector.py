@@ -11,9 +11,13 @@ from sklearn.utils._param_validation import validate_parameter_constraints
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from skaae._classifiers.adapters import Classifier, positions_of_labels
+from skaae._data.rows import Rows
 from skaae._parameters import PERCENTILE
+from skaae._scoring.calibration import Calibration, calibrate
 from skaae._scoring.decisions import DecisionsMixin
-from skaae._scoring.threshold import conformal_threshold
+from skaae._scoring.scorer import check_thresholds
+from skaae._scoring.split import split_by_class, split_rows
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -28,7 +32,7 @@ def _has_columns(estimator: Any) -> bool:
 
 
 class OutlierDetectorMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin, DecisionsMixin):
-    """The methods of a fitted estimator that compare S(x) with ``threshold_``, or set it.
+    """The methods of a fitted estimator that compare S(x) with thresholds, or set these.
 
     A subclass must have ``_validated(X, reset)`` and ``_results(X, *names)``, which returns results listed in
     `skaae._scoring.scorer`.
@@ -37,7 +41,10 @@ class OutlierDetectorMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin,
     _correction = Bunch
 
     if TYPE_CHECKING:
-        offset_: float
+        calibration_fraction: float
+        class_thresholds: bool
+        classifier_: Classifier
+        threshold: float | None
         threshold_percentile: float
 
         def _validated(self, X: Any, reset: bool) -> np.ndarray: ...
@@ -77,10 +84,10 @@ class OutlierDetectorMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin,
         return super().set_output(transform=transform) if hasattr(self, "get_feature_names_out") else self
 
     def infer_threshold(self, X: ArrayLike, threshold_percentile: float | None = None) -> Self:
-        """Set ``threshold_`` and ``offset_`` from normal samples, without training.
+        """Set the thresholds, the p-values and ``class_report_`` from normal samples, without training.
 
         The promised rate of false alarms holds for samples like these, if neither the classifier nor the
-        autoencoder was trained on them.
+        autoencoder was trained on them. A threshold that was given is replaced.
 
         Parameters
         ----------
@@ -97,14 +104,41 @@ class OutlierDetectorMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin,
         percentile = self.threshold_percentile if threshold_percentile is None else threshold_percentile
         constraints = {"threshold_percentile": [PERCENTILE]}
         validate_parameter_constraints(constraints, {"threshold_percentile": percentile}, "infer_threshold")
-        self._set_threshold(conformal_threshold(self.adversarial_score(X), percentile))
+        self._calibrate(self._checked(X), percentile)
         return self
 
-    def _set_threshold(self, threshold: float) -> None:
-        self.threshold_ = float(threshold)
-        self.offset_ = -self.threshold_
+    @property
+    def class_report_(self) -> Any:
+        """DataFrame with a line for each class that M predicts: what the calibration rows say about it."""
+        calibration = getattr(self, "_calibration", None)
+        if calibration is None:
+            raise AttributeError(
+                "class_report_ requires calibration rows, but threshold was given. Call infer_threshold."
+            )
+        return calibration.report(self.classes_)
+
+    def _split(self, X: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers of the rows that train the autoencoder, and of those that set the thresholds."""
+        fraction = self._calibration_fraction()
+        if not self.class_thresholds or fraction == 0:
+            return split_rows(len(X), fraction, seed)
+        return split_by_class(positions_of_labels(self.classifier_, X), fraction, seed)
+
+    def _calibration_fraction(self) -> float:
+        """Share of the rows that set the threshold: none where the threshold is given."""
+        return self.calibration_fraction if self.threshold is None else 0.0
+
+    def _calibrate(self, X: Rows, percentile: float) -> None:
+        """Set the thresholds from the scores of calibration rows."""
+        results = self._results(X, "score", "no_defense", "defense")
+        columns = results["score"], results["no_defense"], results["defense"]
+        calibration = calibrate(*columns, len(self.classes_), percentile, self.class_thresholds)
+        check_thresholds(calibration.thresholds.of_classes(len(self.classes_)))
+        calibration.warn_if_weak(self.classes_, percentile)
+        self._calibration: Calibration | None = calibration
+        self._thresholds = calibration.thresholds
 
     def _checked(self, X: Any) -> np.ndarray:
-        if not hasattr(self, "threshold_"):
+        if not hasattr(self, "_thresholds"):
             check_is_fitted(self)
         return self._validated(X, reset=False)

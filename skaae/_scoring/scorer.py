@@ -87,9 +87,9 @@ def check_finite(scorer: Scorer, X: Rows) -> None:
             )
 
 
-def check_threshold(threshold: float) -> None:
-    """Raise a ValueError if the threshold is the score of rows whose x' the classifier does not take."""
-    if threshold == SCORE_WITHOUT_REPAIR:
+def check_thresholds(thresholds: np.ndarray) -> None:
+    """Raise a ValueError if a threshold is the score of rows whose x' the classifier does not take."""
+    if (thresholds == SCORE_WITHOUT_REPAIR).any():
         raise ValueError(
             "classifier must take x' = AE(x), but it refuses x' of more held-out rows than threshold_percentile "
             "allows as false alarms. Pass more rows or epochs, a larger reconstruction_weight, or put the steps that "

@@ -1,4 +1,4 @@
-"""The threshold: which rows are set aside for it, and which quantile of their scores it is."""
+"""The threshold that a promised percentage of new normal rows does not exceed."""
 
 from __future__ import annotations
 
@@ -7,90 +7,6 @@ import math
 import numpy as np
 
 from skaae._utils.warnings import warn
-
-
-def split_rows(n_samples: int, calibration_fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Split the rows into those that train the autoencoder and those that set the threshold.
-
-    Parameters
-    ----------
-    n_samples : int
-    calibration_fraction : float
-        In [0, 1). With 0 the training rows also set the threshold.
-    seed : int
-
-    Returns
-    -------
-    training, calibration : ndarray of int
-        Sorted row numbers.
-
-    Raises
-    ------
-    ValueError
-        If no row remains for training.
-
-    Examples
-    --------
-    >>> from skaae._scoring.threshold import split_rows
-    >>> training, calibration = split_rows(10, 0.2, seed=0)
-    >>> len(training), len(calibration)
-    (8, 2)
-    """
-    if calibration_fraction == 0:
-        return np.arange(n_samples), np.arange(n_samples)
-    n_calibration = _count_calibration_rows(n_samples, calibration_fraction, 1)
-    order = np.random.default_rng(seed).permutation(n_samples)
-    return np.sort(order[n_calibration:]), np.sort(order[:n_calibration])
-
-
-def split_labeled_rows(y: np.ndarray, calibration_fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Split the rows like `split_rows`, with at least one training row of each class.
-
-    Parameters
-    ----------
-    y : ndarray of shape (n_samples,)
-        Class labels.
-    calibration_fraction : float
-        In [0, 1).
-    seed : int
-
-    Returns
-    -------
-    training, calibration : ndarray of int
-        Sorted row numbers.
-
-    Raises
-    ------
-    ValueError
-        If there are too few rows.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skaae._scoring.threshold import split_labeled_rows
-    >>> y = np.array(["common"] * 8 + ["rare"])
-    >>> training, calibration = split_labeled_rows(y, 0.5, seed=0)
-    >>> set(y[training].tolist()) == {"common", "rare"}
-    True
-    """
-    if calibration_fraction == 0:
-        return np.arange(len(y)), np.arange(len(y))
-    order = np.random.default_rng(seed).permutation(len(y))
-    first_of_each_class = np.unique(y[order], return_index=True)[1]
-    n_calibration = _count_calibration_rows(len(y), calibration_fraction, len(first_of_each_class))
-    calibration = np.delete(order, first_of_each_class)[:n_calibration]
-    return np.setdiff1d(order, calibration), np.sort(calibration)
-
-
-def _count_calibration_rows(n_samples: int, calibration_fraction: float, n_kept: int) -> int:
-    n_calibration = max(1, math.ceil(round(calibration_fraction * n_samples, 6)))
-    if n_calibration > n_samples - n_kept:
-        rest = "no row for training" if n_kept == 1 else f"too few rows to train on each of the {n_kept} classes"
-        raise ValueError(
-            f"calibration_fraction={calibration_fraction} of {n_samples} rows of X leaves {rest}. "
-            f"Use a smaller fraction or more rows."
-        )
-    return n_calibration
 
 
 def conformal_threshold(scores: np.ndarray, percentile: float) -> float:

@@ -13,15 +13,17 @@ from skaae._data.samples import as_samples, check_feature_names, check_float32_r
 from skaae._scoring.decisions import DecisionsMixin, check_repairable
 from skaae._utils.extras import import_extra
 from skaae.onnx._files import check_target, write_whole
+from skaae.onnx._thresholds import from_values
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 __all__ = ["OnnxDetector", "to_onnx"]
-FORMAT = 1
+FORMAT = 2
 # The metadata that `OnnxDetector` reads in addition to the graph.
 METADATA = {
-    "threshold",
+    "thresholds",
+    "class_thresholds",
     "classes",
     "classes_dtype",
     "sample_shape",
@@ -41,7 +43,9 @@ def to_onnx(estimator: Any, path: str | os.PathLike[str]) -> None:
     runtime can use. The input of the graph is "x", with shape (n_samples, ...). Its outputs are
     "score", "reconstruction" (x'), "probabilities" (M(x)), "probabilities_reconstructed" (M(x')), and
     the class numbers "no_defense" and "defense", predicted from x and from x'. The metadata of the
-    file contains the threshold, the labels, the sample shape and the versions of the packages.
+    file contains the thresholds, the labels, the sample shape and the versions of the packages. A row
+    is adversarial if its score exceeds the element "no_defense" of "class_thresholds", where null means
+    that rows of this class are never flagged.
 
     Parameters
     ----------
@@ -82,11 +86,11 @@ def to_onnx(estimator: Any, path: str | os.PathLike[str]) -> None:
 
     Networks that compute in bfloat16 are refused, because ONNX Runtime lacks the operators.
 
-    The threshold is the score of a calibration row, and other rows may have the same score: always if
+    A threshold is the score of a calibration row, and other rows may have the same score: always if
     rows occur several times, and often with nearest neighbors, small forests and Bagging. The file
     flags none of them, as the estimator does: the graph estimates how far rounding can move the score
-    of each row, and returns exactly the threshold if that is within reach. For this, the threshold is
-    a second input of the graph, with the threshold of the estimator as its default. With
+    of each row, and returns exactly the threshold if that is within reach. For this, "thresholds", one
+    for each class, is a second input of the graph, with those of the estimator as its default. With
     ``label_change_first``, a row with two classes that are equally probable up to rounding may get
     another label, which changes its score by about 1000.
 
@@ -103,7 +107,7 @@ def to_onnx(estimator: Any, path: str | os.PathLike[str]) -> None:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     to_onnx(detector, f"{folder}/detector.onnx")
     ...     loaded = OnnxDetector(f"{folder}/detector.onnx")
-    >>> bool(abs(loaded.score_samples(X) - detector.score_samples(X)).max() < 1e-5)
+    >>> bool(abs(loaded.adversarial_score(X) - detector.adversarial_score(X)).max() < 1e-5)
     True
     """
     path = check_target(path)
@@ -130,9 +134,11 @@ class OnnxDetector(DecisionsMixin):
     Attributes
     ----------
     threshold_ : float
-        Rows with higher scores are adversarial. You may set this attribute.
+        Threshold of the score for the classes that share one. To set it sets that of all classes.
+    class_thresholds_ : ndarray of shape (n_classes,)
+        Threshold of the score for each class that M predicts.
     offset_ : float
-        ``-threshold_``.
+        Rows with smaller `score_samples` are adversarial.
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     n_features_in_ : int
@@ -167,7 +173,7 @@ class OnnxDetector(DecisionsMixin):
         self._session = _open(path, session_options)
         self._path = os.fspath(path)
         metadata = _metadata(self._session, path)
-        self.threshold_ = float(metadata["threshold"])
+        self._thresholds = from_values(metadata["thresholds"])
         self.classes_ = np.array(metadata["classes"], dtype=np.dtype(metadata["classes_dtype"]))
         self.label_change_first_ = bool(metadata["label_change_first"])
         self.versions_ = dict(metadata["versions"])
@@ -181,11 +187,6 @@ class OnnxDetector(DecisionsMixin):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._path!r})"
-
-    @property
-    def offset_(self) -> float:
-        """``-threshold_``."""
-        return -self.threshold_
 
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Replace the adversarial samples of X by x', which corrects the predictions of a classifier on X.
@@ -203,9 +204,9 @@ class OnnxDetector(DecisionsMixin):
         """
         if not self._has_steps:
             return super().transform(X)
-        results = self._results(self._checked(X), "sample", "reconstruction", "score")
+        results = self._results(self._checked(X), "sample", "reconstruction", "score", "no_defense")
         check_repairable(np.isfinite(results["score"]))
-        is_flagged = results["score"] > self.threshold_
+        is_flagged = self._thresholds.is_adversarial(results["score"], results["no_defense"])
         results["sample"][is_flagged] = results["reconstruction"][is_flagged]
         return results["sample"]
 
@@ -232,7 +233,7 @@ class OnnxDetector(DecisionsMixin):
         results: dict[str, np.ndarray] = {}
         start = 0
         for rows in chunks(X, BYTES_PER_CHUNK):
-            inputs = {"x": rows.astype(self._dtype, copy=False), "threshold": np.array(self.threshold_, np.float64)}
+            inputs = {"x": rows.astype(self._dtype, copy=False), "thresholds": self.class_thresholds_}
             outputs = self._session.run(names, inputs)
             for name, values in zip(names, outputs, strict=True):
                 if start == 0:
@@ -246,7 +247,7 @@ def _session(content: bytes, options: Any = None) -> Any:
     runtime = import_extra("onnxruntime", EXTRA)
     if options is None:
         options = runtime.SessionOptions()
-        options.log_severity_level = 3  # otherwise ONNX Runtime warns that the threshold is an input with a default
+        options.log_severity_level = 3  # otherwise ONNX Runtime warns that the thresholds are an input with a default
     return runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
@@ -271,6 +272,4 @@ def _metadata(session: Any, path: str | os.PathLike[str]) -> dict[str, Any]:
         )
     if missing := sorted(METADATA - metadata.keys()):
         raise ValueError(f"path={os.fspath(path)!r} lacks the metadata {missing}. Export the detector again.")
-    if "threshold" not in [value.name for value in session.get_overridable_initializers()]:
-        raise ValueError(f"path={os.fspath(path)!r} was written before skaae 0.1.0. Export the detector again.")
     return {name: json.loads(value) for name, value in metadata.items()}

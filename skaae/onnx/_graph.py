@@ -24,11 +24,11 @@ from skaae.onnx._assembly import OPSETS, Assembly
 from skaae.onnx._classifiers import classifier_model, computes_in_float64, transformer_model
 from skaae.onnx._columns import selected_by_name
 from skaae.onnx._freezing import check_types, frozen
+from skaae.onnx._thresholds import as_values
 from skaae.onnx._ties import ScoreWithTies
 
 PACKAGES = ("skaae", "numpy", "scikit-learn", "keras", "tensorflow", "tf2onnx", "onnx")
 TENSOR_DOUBLE = 11  # onnx.TensorProto.DOUBLE
-SCALAR = (tf.float64, None)
 LABEL_KINDS = "biufU"
 EXPORTABLE = "a fitted AdversarialAEDetector, a CorrectedClassifier, or a Pipeline with one of them"
 
@@ -73,8 +73,8 @@ def export(estimator: Any, file_format: int) -> Any:
         sample = assembly.add(transformer_model(steps, n_features), {"x": "x"})["sample"]
         outputs["sample"] = sample
     add = _add_keras if is_keras else _add_with_classifier
-    threshold = assembly.default_input("threshold", np.float64(detector.threshold_))
-    outputs |= add(defense, assembly, sample, assembly.cast(sample, np.float32), threshold)
+    thresholds = assembly.default_input("thresholds", detector.class_thresholds_)
+    outputs |= add(defense, assembly, sample, assembly.cast(sample, np.float32), thresholds)
     kinds = _kinds(defense.sample_shape, len(detector.classes_))
     model = assembly.model({name: (tensor, *kinds[name]) for name, tensor in outputs.items()})
     import_extra("onnx", "onnx").helper.set_model_props(model, metadata)
@@ -117,54 +117,61 @@ def _check_is_classifier(step: Any, detector: AdversarialAEDetector) -> None:
         )
 
 
-def _add_keras(defense: Defense, assembly: Assembly, _: str, x: str, threshold: str) -> dict[str, str]:
+def _add_keras(defense: Defense, assembly: Assembly, _: str, x: str, thresholds: str) -> dict[str, str]:
     """Add the whole detector, with a Keras model as M."""
 
-    def function(x: tf.Tensor, threshold: tf.Tensor) -> dict[str, tf.Tensor]:
-        return score_graph(replace(defense, score=_score_with_ties(defense, threshold)), x)
+    def function(x: tf.Tensor, thresholds: tf.Tensor) -> dict[str, tf.Tensor]:
+        return score_graph(replace(defense, score=_score_with_ties(defense, thresholds)), x)
 
-    model = _convert(function, {"x": (tf.float32, defense.sample_shape), "threshold": SCALAR})
-    return assembly.add(model, {"x": x, "threshold": threshold})
+    signature = {"x": tf.TensorSpec((None, *defense.sample_shape), tf.float32), "thresholds": _of_classes(defense)}
+    return assembly.add(_convert(function, signature), {"x": x, "thresholds": thresholds})
 
 
-def _add_with_classifier(defense: Defense, assembly: Assembly, sample: str, x: str, threshold: str) -> dict[str, str]:
+def _add_with_classifier(defense: Defense, assembly: Assembly, sample: str, x: str, thresholds: str) -> dict[str, str]:
     """Add the whole detector, with another classifier as M, which classifies x and x' in one call."""
-    network = _convert(lambda x: reconstruction_graph(defense, x), {"x": (tf.float32, defense.sample_shape)})
+    signature = {"x": tf.TensorSpec((None, *defense.sample_shape), tf.float32)}
+    network = _convert(lambda x: reconstruction_graph(defense, x), signature)
     terms = assembly.add(network, {"x": x})
     reconstruction = terms.pop("reconstruction")
     both = assembly.node("Concat", sample, assembly.cast(reconstruction, np.float64), axis=0)
     classifier = classifier_model(defense.classifier, defense.sample_shape[0])
     probabilities = assembly.add(classifier, {"x": both})["probabilities"]
-    of_both = {"probabilities_of_both": (tf.float64, (len(defense.classifier.classes_),))}
+    of_both = {"probabilities_of_both": tf.TensorSpec((None, len(defense.classifier.classes_)), tf.float64)}
     function = _equation(defense, "float64" if computes_in_float64(classifier) else "float32")
-    equation = _convert(function, {"threshold": SCALAR, **of_both, **_terms(defense)})
-    inputs = {"threshold": threshold, "probabilities_of_both": probabilities, **terms}
+    equation = _convert(function, {"thresholds": _of_classes(defense), **of_both, **_terms(defense)})
+    inputs = {"thresholds": thresholds, "probabilities_of_both": probabilities, **terms}
     return {"reconstruction": reconstruction, **assembly.add(equation, inputs)}
 
 
-def _score_with_ties(defense: Defense, threshold: tf.Tensor, **options: Any) -> ScoreWithTies:
-    return ScoreWithTies(**vars(defense.score), threshold=threshold, **options)
+def _score_with_ties(defense: Defense, thresholds: tf.Tensor, **options: Any) -> ScoreWithTies:
+    return ScoreWithTies(**vars(defense.score), thresholds=thresholds, **options)
 
 
-def _terms(defense: Defense) -> dict[str, tuple[tf.DType, tuple[int, ...]]]:
+def _of_classes(defense: Defense) -> tf.TensorSpec:
+    """The type and shape of the thresholds."""
+    return tf.TensorSpec((len(defense.classifier.classes_),), tf.float64)
+
+
+def _terms(defense: Defense) -> dict[str, tf.TensorSpec]:
     """Return the type and shape of the hidden terms of x, followed by those of x'."""
     x = tf.zeros((1, *defense.sample_shape), tf.float32)
     shapes = tf.function(lambda x: reconstruction_graph(defense, x)).get_concrete_function(x).structured_outputs
-    return {name: (tf.float32, tuple(shapes[name].shape[1:])) for name in shapes if name.startswith("term_")}
+    names = [name for name in shapes if name.startswith("term_")]
+    return {name: tf.TensorSpec((None, *shapes[name].shape[1:]), tf.float32) for name in names}
 
 
 def _equation(defense: Defense, precision: str) -> Graph:
     """Make the function that computes the score.
 
-    It takes the threshold, the probabilities of x, with those of x' below them, and the hidden terms.
+    It takes the thresholds, the probabilities of x, with those of x' below them, and the hidden terms.
     """
 
-    def function(threshold: tf.Tensor, probabilities_of_both: tf.Tensor, *terms: tf.Tensor) -> dict[str, tf.Tensor]:
+    def function(thresholds: tf.Tensor, probabilities_of_both: tf.Tensor, *terms: tf.Tensor) -> dict[str, tf.Tensor]:
         original, reconstructed = tf.split(probabilities_of_both, 2)
         floor = FLOOR_TIMES_CLASSES / probabilities_of_both.shape[1]
         logits = [tf.math.log(tf.maximum(values, floor)) for values in (original, reconstructed)]
         n_terms = len(terms) // 2
-        score = _score_with_ties(defense, threshold, floor=floor, precision=precision)
+        score = _score_with_ties(defense, thresholds, floor=floor, precision=precision)
         compared = compare_predictions(score, [logits[0], *terms[:n_terms]], [logits[1], *terms[n_terms:]])
         exact = {"probabilities": tf.identity(original), "probabilities_reconstructed": tf.identity(reconstructed)}
         return {**compared, **exact}
@@ -172,12 +179,11 @@ def _equation(defense: Defense, precision: str) -> Graph:
     return function
 
 
-def _convert(function: Graph, inputs: Mapping[str, tuple[tf.DType, tuple[int, ...] | None]]) -> Any:
-    """Convert a TensorFlow function of rows to ONNX. The shape of an input that is a single number is None."""
+def _convert(function: Graph, inputs: Mapping[str, tf.TensorSpec]) -> Any:
+    """Convert a TensorFlow function of named tensors to ONNX."""
     converter = import_extra("tf2onnx", "onnx").convert
     has_operator = import_extra("onnx", "onnx").defs.has
-    shapes = {name: () if shape is None else (None, *shape) for name, (_, shape) in inputs.items()}
-    signature = [tf.TensorSpec(shapes[name], dtype, name=name) for name, (dtype, _) in inputs.items()]
+    signature = [tf.TensorSpec(spec.shape, spec.dtype, name=name) for name, spec in inputs.items()]
     try:
         graph = frozen(function, signature)
         model, _ = converter.from_function(graph, signature, opset=OPSETS[""], custom_op_handlers=HANDLERS)
@@ -220,7 +226,8 @@ def _metadata(detector: AdversarialAEDetector, steps: list[Any], file_format: in
     names = getattr(first, "feature_names_in_", None)
     values = {
         "skaae_format": file_format,
-        "threshold": detector.threshold_,
+        "thresholds": as_values(detector._thresholds),
+        "class_thresholds": [value if np.isfinite(value) else None for value in detector.class_thresholds_.tolist()],
         "classes": classes.tolist(),
         "classes_dtype": detector.classes_.dtype.str,
         "sample_shape": [first.n_features_in_] if steps else list(detector._defense.sample_shape),

@@ -27,14 +27,14 @@ ERRORS_OF_PROBABILITIES = {"float32": 2.0**-20, "float64": 2.0**-50}
 
 @dataclass(frozen=True)
 class ScoreWithTies(AdversarialScore):
-    """An AdversarialScore that sets scores to the threshold if rounding alone separates the two.
+    """An AdversarialScore that sets scores to the threshold of their class if rounding alone separates the two.
 
     Parameters
     ----------
     temperature, hidden_weights, label_change_first
         Parameters of `AdversarialScore`.
-    threshold : tf.Tensor of shape (), float64
-        The threshold.
+    thresholds : tf.Tensor of shape (n_classes,), float64
+        The threshold of each class that M predicts.
     floor : float or None, default=None
         Least probability of M, if its logits are logarithms of probabilities. None if M is a Keras
         model.
@@ -46,12 +46,13 @@ class ScoreWithTies(AdversarialScore):
     >>> import tensorflow as tf
     >>> from skaae.onnx._ties import ScoreWithTies
     >>> x, x_reconstructed = [tf.constant([[2.0, 0.0]])], [tf.constant([[0.0, 3.0]])]
-    >>> threshold = tf.constant(1002.9999999, tf.float64)
-    >>> bool(ScoreWithTies(label_change_first=True, threshold=threshold).ranked(x, x_reconstructed) == threshold)
+    >>> thresholds = tf.constant([1002.9999999, 2.0], tf.float64)
+    >>> score = ScoreWithTies(label_change_first=True, thresholds=thresholds)
+    >>> bool(score.ranked(x, x_reconstructed) == thresholds[0])
     True
     """
 
-    threshold: tf.Tensor = 0.0
+    thresholds: tf.Tensor = (0.0,)
     floor: float | None = None
     precision: str = "float64"
 
@@ -69,8 +70,9 @@ class ScoreWithTies(AdversarialScore):
         """
         scores = super().ranked(logits, logits_reconstructed)
         errors = self.errors(logits, logits_reconstructed) + ERROR_OF_FLOAT64 * scores
-        is_tied = tf.abs(scores - self.threshold) <= errors
-        return tf.where(is_tied & tf.math.is_finite(scores), self.threshold, scores)
+        thresholds = tf.gather(self.thresholds, tf.argmax(logits[0], axis=1))
+        is_tied = tf.abs(scores - thresholds) <= errors
+        return tf.where(is_tied & tf.math.is_finite(scores), thresholds, scores)
 
     def errors(self, logits: Sequence[tf.Tensor], logits_reconstructed: Sequence[tf.Tensor]) -> tf.Tensor:
         """Compute how much the score of each row changes at most, to first order, if the logits change by rounding.

@@ -156,4 +156,4 @@ def test_what_is_refused(iris, flowers, iris_model):
 
 def test_layers_that_onnx_does_not_have():
     with pytest.raises(TypeError, match=r"TensorFlow operations \['Erfinv'\], which do not exist in ONNX"):
-        _convert(lambda x: {"y": tf.math.erfinv(x)}, {"x": (tf.float32, (2,))})
+        _convert(lambda x: {"y": tf.math.erfinv(x)}, {"x": tf.TensorSpec((None, 2), tf.float32)})

@@ -78,8 +78,8 @@ def test_metadata_is_for_everybody(detector, path):
     session = onnxruntime.InferenceSession(path)
     found = {name: json.loads(value) for name, value in session.get_modelmeta().custom_metadata_map.items()}
     assert found["classes"] == ["setosa", "versicolor", "virginica"]
-    assert found["threshold"] == detector.threshold_
-    assert (found["skaae_format"], found["sample_shape"], found["temperature"]) == (1, [4], 0.5)
+    assert found["class_thresholds"] == detector.class_thresholds_.tolist()
+    assert (found["skaae_format"], found["sample_shape"], found["temperature"]) == (2, [4], 0.5)
     assert found["versions"]["numpy"] == np.__version__
     outputs = {"score", "reconstruction", "probabilities", "probabilities_reconstructed", "no_defense", "defense"}
     assert {output.name for output in session.get_outputs()} == outputs
@@ -88,7 +88,7 @@ def test_metadata_is_for_everybody(detector, path):
 def test_kinds_of_rows(iris, detector, path):
     loaded = OnnxDetector(path)
     for X in (iris[0].tolist(), iris[0].astype(np.float32), np.asfortranarray(iris[0]), np.round(iris[0]).astype(int)):
-        np.testing.assert_allclose(loaded.score_samples(X), detector.score_samples(X), rtol=0, atol=1e-5)
+        np.testing.assert_allclose(loaded.adversarial_score(X), detector.adversarial_score(X), rtol=0, atol=1e-5)
     assert loaded.transform(iris[0].astype(np.float32)).dtype == np.float32
     unflagged = loaded.predict(iris[0]) == 1
     np.testing.assert_array_equal(loaded.transform(iris[0])[unflagged], iris[0][unflagged])
@@ -135,21 +135,17 @@ def test_files_that_are_none_of_ours(path, tmp_path):
         OnnxDetector(tmp_path / "half.onnx")
     model = onnx.load(path)
     newer = [prop for prop in model.metadata_props if prop.key == "skaae_format"]
-    newer[0].value = "2"
+    newer[0].value = "3"
     onnx.save(model, tmp_path / "newer.onnx")
-    with pytest.raises(ValueError, match="has format 2, but this version of skaae reads formats up to 1"):
+    with pytest.raises(ValueError, match="has format 3, but this version of skaae reads formats up to 2"):
         OnnxDetector(tmp_path / "newer.onnx")
-    newer[0].value = "1"
-    threshold = next(prop for prop in model.metadata_props if prop.key == "threshold")
-    model.metadata_props.remove(threshold)
+    newer[0].value = "2"
+    thresholds = next(prop for prop in model.metadata_props if prop.key == "thresholds")
+    model.metadata_props.remove(thresholds)
     onnx.save(model, tmp_path / "stripped.onnx")
-    with pytest.raises(ValueError, match=r"lacks the metadata \['threshold'\]\. Export the detector again"):
+    with pytest.raises(ValueError, match=r"lacks the metadata \['thresholds'\]\. Export the detector again"):
         OnnxDetector(tmp_path / "stripped.onnx")
     model = onnx.load(path)
-    del model.graph.input[1]
-    onnx.save(model, tmp_path / "older.onnx")
-    with pytest.raises(ValueError, match=r"older.onnx' was written before skaae 0\.1\.0\. Export the detector again"):
-        OnnxDetector(tmp_path / "older.onnx")
     newer = [prop for prop in model.metadata_props if prop.key == "skaae_format"]
     model.metadata_props.remove(newer[0])
     onnx.save(model, tmp_path / "other.onnx")

@@ -72,16 +72,17 @@ def assert_same_flags(detector, path, X, estimator=None):
     """Estimator, OnnxDetector and the bare graph flag the same rows. Several have the score of the threshold."""
     to_onnx(detector if estimator is None else estimator, path)
     loaded, wanted = OnnxDetector(path), detector.predict(X)
-    tied = detector.adversarial_score(X) == detector.threshold_
+    labels = np.searchsorted(detector.classes_, detector.correct(X).no_defense)
+    tied = detector.adversarial_score(X) == detector.class_thresholds_[labels]
     assert tied.sum() > 2, "there are ties"
     np.testing.assert_array_equal(loaded.predict(X), wanted)
     np.testing.assert_array_equal(loaded.decision_function(X) >= 0, wanted == 1)
-    np.testing.assert_array_equal(loaded.adversarial_score(X)[tied], detector.threshold_)
+    np.testing.assert_array_equal(loaded.adversarial_score(X)[tied], detector.class_thresholds_[labels][tied])
     np.testing.assert_array_equal(np.concatenate([loaded.predict(row[None]) for row in X[:200]]), wanted[:200])
     session = loaded._session
-    threshold = json.loads(session.get_modelmeta().custom_metadata_map["threshold"])
-    (score,) = session.run(["score"], {"x": X.astype(loaded._dtype)})
-    np.testing.assert_array_equal(score > threshold, wanted == -1)
+    thresholds = json.loads(session.get_modelmeta().custom_metadata_map["class_thresholds"])
+    score, label = session.run(["score", "no_defense"], {"x": X.astype(loaded._dtype)})
+    np.testing.assert_array_equal(score > np.array(thresholds, float)[label], wanted == -1)
     return loaded
 
 
@@ -146,6 +147,7 @@ def test_scores_of_saturated_networks(tmp_path):
     spread = keras.initializers.RandomNormal(stddev=60, seed=1)
     model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(2, "softmax", kernel_initializer=spread)])
     settings = {"autoencoder": autoencoder, "epochs": 0, "random_state": 0, "threshold_percentile": 50.0}
+    settings["class_thresholds"] = False
     detector = AdversarialAEDetector(model, **settings).fit(X)
     assert 0 < detector.threshold_ < 1e-15
     to_onnx(detector, tmp_path / "file.onnx")
@@ -187,5 +189,5 @@ def test_errors_where_the_networks_are_sure():
 @pytest.mark.parametrize("threshold", [0.0, 0.5, 1000.0, math.inf])
 def test_rows_that_overflow_keep_their_infinite_score(threshold):
     logits = [np.array([[np.nan, 0.0], [np.inf, 0.0], [1.0, 1.0]])], [np.array([[0.0, 1.0]] * 3)]
-    score = ScoreWithTies(label_change_first=True, threshold=tf.constant(threshold, tf.float64))
+    score = ScoreWithTies(label_change_first=True, thresholds=tf.constant([threshold] * 2, tf.float64))
     assert np.isinf(score.ranked(*logits)).tolist() == [True, True, False]

@@ -20,6 +20,7 @@ class Distance(OutlierDetectorMixin, BaseEstimator):
 
     classes_ = np.array(["low", "high"])
     threshold_percentile = 95.0
+    class_thresholds = False
 
     def fit(self, X, y=None):
         return self
@@ -45,6 +46,41 @@ def test_threshold_and_what_follows():
     found = detector.correct(X)
     assert type(found) is Bunch
     assert found.corrected.tolist() == ["high"] * 51 + ["low"] * 49
+
+
+def test_thresholds_of_classes():
+    """High rows score three times as much, and are judged by their own kind."""
+    X = np.random.default_rng(0).uniform(-1, 3, 4000).reshape(-1, 1)
+    detector = Distance()
+    detector.class_thresholds = True
+    detector.infer_threshold(X)
+    high = X[:, 0] > 0
+    flagged = detector.predict(X) == -1
+    assert [flagged[rows].mean() for rows in (high, ~high)] == pytest.approx([0.05, 0.05], abs=0.002)
+    np.testing.assert_allclose(detector.class_thresholds_, [0.95, 2.85], atol=0.02)
+    np.testing.assert_array_equal(detector.decision_function(X) < 0, flagged)
+    np.testing.assert_array_equal(detector.p_values(X) <= 0.05 + 1e-9, flagged)
+    np.testing.assert_allclose(np.exp(detector.score_samples(X)), detector.p_values(X))
+    report = detector.class_report_
+    assert report.index.tolist() == ["low", "high"]
+    assert report.calibration_rows.tolist() == [np.sum(~high), np.sum(high)]
+    assert report.label_kept.tolist() == [1, 0]
+    assert report.threshold.tolist() == detector.class_thresholds_.tolist()
+    far = np.array([[3.1], [3.2], [1e6], [np.inf]])
+    assert (np.diff(detector.score_samples(far)) < 0).all(), "scores go on falling where p-values no longer do"
+    assert len(set(detector.p_values(far))) == 1
+    assert (detector.predict(far) == -1).all()
+
+
+def test_a_threshold_that_is_set_holds_for_all_classes():
+    detector = Distance()
+    detector.class_thresholds = True
+    detector.infer_threshold(np.random.default_rng(0).uniform(-1, 3, 1000).reshape(-1, 1)).threshold_ = 0.5
+    assert detector.class_thresholds_.tolist() == [0.5, 0.5]
+    assert detector.predict([[0.5], [-0.6], [0.6]]).tolist() == [1, -1, -1]
+    assert detector.score_samples([[2.0]]).tolist() == [-2]
+    with pytest.raises(ValueError, match=r"p_values requires calibration rows, but the threshold was given"):
+        detector.p_values([[0.5]])
 
 
 def test_transform_has_set_output():

@@ -3,7 +3,7 @@ import warnings
 import numpy as np
 import pytest
 
-from skaae._scoring.threshold import conformal_threshold, split_rows
+from skaae._scoring.threshold import conformal_threshold
 
 
 @pytest.mark.parametrize(
@@ -31,28 +31,6 @@ def test_too_few_rows_for_the_promise_warn_and_take_the_largest():
         warnings.simplefilter("error")
         assert conformal_threshold(np.arange(19.0), 95) == 18
         assert conformal_threshold(np.arange(5.0), 100) == 4
-
-
-def test_split_parts_all_rows_once():
-    training, calibration = split_rows(103, 0.2, seed=0)
-    assert len(calibration) == 21
-    np.testing.assert_array_equal(np.sort(np.r_[training, calibration]), np.arange(103))
-    np.testing.assert_array_equal(split_rows(103, 0.2, seed=0)[1], calibration)
-    assert not np.array_equal(split_rows(103, 0.2, seed=1)[1], calibration)
-
-
-def test_split_is_exact_where_floats_are_not():
-    assert len(split_rows(30, 0.1, seed=0)[1]) == 3
-
-
-def test_fraction_zero_is_the_published_way():
-    training, calibration = split_rows(10, 0.0, seed=0)
-    assert training.tolist() == calibration.tolist() == list(range(10))
-
-
-def test_fraction_that_leaves_nothing_to_train_on():
-    with pytest.raises(ValueError, match=r"calibration_fraction=0\.99 of 10 rows of X leaves no row for training"):
-        split_rows(10, 0.99, seed=0)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
