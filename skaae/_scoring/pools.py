@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
 
@@ -63,7 +64,7 @@ class SharedThreshold:
             raise ValueError(
                 "p_values requires calibration rows, but the threshold was given. Call infer_threshold(X)."
             )
-        return np.exp(np.maximum(_log_p_values(self.calibration_scores, scores), _least(self.calibration_scores)))
+        return np.exp(_log_p_values(self.calibration_scores, scores))
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +72,8 @@ class PooledThresholds:
     """A threshold for each pool of classes: the class of a row is the label that M predicts for it.
 
     Normality is the logarithm of the conformal p-value, the rank of the score among the calibration scores of the pool
-    (Vovk, Gammerman and Shafer, 2005). Above the largest of them it goes on falling, so that rows can be ranked.
+    (Vovk, Gammerman and Shafer, 2005). Above the largest of them it goes on falling, so that rows can be ranked. An
+    infinite score is always adversarial.
 
     Parameters
     ----------
@@ -113,17 +115,21 @@ class PooledThresholds:
 
     def normality(self, scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Logarithm of the p-value, which goes on falling where the score exceeds all calibration scores."""
-        if len(self.calibration_scores) == 1:
-            return _log_p_values(self.calibration_scores[0], scores)
-        values, pools = np.empty(len(scores)), self.pool_of_class[labels]
-        for pool, calibration_scores in enumerate(self.calibration_scores):
-            values[pools == pool] = _log_p_values(calibration_scores, scores[pools == pool])
-        return values
+        values = self._in_each_pool(scores, labels, partial(_log_normality, offset=self.offset))
+        return np.where(np.isinf(scores), -np.inf, values)
 
     def p_values(self, scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Share of the calibration rows of the pool, with the row itself, that score at least as high."""
-        least = np.array([_least(calibration_scores) for calibration_scores in self.calibration_scores])
-        return np.exp(np.maximum(self.normality(scores, labels), least[self.pool_of_class[labels]]))
+        return np.exp(self._in_each_pool(scores, labels, _log_p_values))
+
+    def _in_each_pool(self, scores: np.ndarray, labels: np.ndarray, function: Callable[..., np.ndarray]) -> np.ndarray:
+        """Apply a function of the calibration scores of a pool, and the scores of its rows."""
+        if len(self.calibration_scores) == 1:
+            return function(self.calibration_scores[0], scores)
+        values, pools = np.empty(len(scores)), self.pool_of_class[labels]
+        for pool, calibration_scores in enumerate(self.calibration_scores):
+            values[pools == pool] = function(calibration_scores, scores[pools == pool])
+        return values
 
 
 Thresholds = SharedThreshold | PooledThresholds
@@ -167,19 +173,24 @@ def threshold_of_pool(calibration_scores: np.ndarray, offset: float) -> float:
 
 
 def _log_p_values(calibration_scores: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    n, largest = len(calibration_scores), calibration_scores[-1]
-    values: Any = _log_p_values_of_ranks(n - np.searchsorted(calibration_scores, scores), n)
-    with np.errstate(invalid="ignore"):
-        values = values - np.log1p(np.where(scores > largest, scores - largest, 0.0))
-    # An infinite score is adversarial even where calibration rows have it too.
-    return np.where(np.isinf(scores), -np.inf, values)
+    n = len(calibration_scores)
+    return _log_p_values_of_ranks(n - np.searchsorted(calibration_scores, scores), n)
 
 
-def _log_p_values_of_ranks(n_at_least: np.ndarray, n: int) -> np.ndarray:
+def _log_p_values_of_ranks(n_at_least: np.ndarray | int, n: int) -> np.ndarray:
     """Logarithm of the p-value of a row whose score `n_at_least` of n calibration scores reach."""
-    return np.log((n_at_least + 1) / (n + 1))
+    values: np.ndarray = np.log((n_at_least + 1) / (n + 1))
+    return values
 
 
-def _least(calibration_scores: np.ndarray) -> float:
-    """Logarithm of the least p-value, that of a score above all calibration scores."""
-    return float(_log_p_values_of_ranks(np.array(0), len(calibration_scores)))
+def _log_normality(calibration_scores: np.ndarray, scores: np.ndarray, offset: float) -> np.ndarray:
+    return _log_p_values(calibration_scores, scores) - _excess(calibration_scores, scores, offset)
+
+
+def _excess(calibration_scores: np.ndarray, scores: np.ndarray, offset: float) -> np.ndarray:
+    """What normality is below the logarithm of the least p-value, where a score exceeds all calibration scores."""
+    with np.errstate(invalid="ignore"):
+        excess: np.ndarray = np.log1p(np.maximum(scores - calibration_scores[-1], 0.0))
+    above_offset = float(_log_p_values_of_ranks(0, len(calibration_scores))) - offset
+    # A pool of so few rows that the least p-value is not small enough never flags a row, however high its score.
+    return excess if above_offset < 0 else above_offset / 2 * -np.expm1(-excess)
