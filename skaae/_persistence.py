@@ -48,6 +48,9 @@ TRUSTED_TYPES = (
     "skaae._frozen_keras_model.FrozenKerasModel",
     "skaae._persistence.SavedKeras",
     "skaae._persistence.SavedObject",
+    "skaae._scoring.calibration.Calibration",
+    "skaae._scoring.pools.PooledThresholds",
+    "skaae._scoring.pools.SharedThreshold",
     "skaae._training.defense.Defense",
     "skaae.alibi.AdversarialAE",
 )

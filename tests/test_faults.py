@@ -149,9 +149,9 @@ def test_killed_while_an_onnx_file_is_written(iris, flowers, tmp_path, moment):
     to_onnx(old, path)
     joblib.dump(new, tmp_path / "detector.joblib")
     killed(EXPORTS, tmp_path, moment)
-    np.testing.assert_allclose(OnnxDetector(path).score_samples(iris[0]), old.score_samples(iris[0]), atol=1e-5)
+    np.testing.assert_allclose(OnnxDetector(path).adversarial_score(iris[0]), old.adversarial_score(iris[0]), atol=1e-5)
     to_onnx(new, path)
-    np.testing.assert_allclose(OnnxDetector(path).score_samples(iris[0]), new.score_samples(iris[0]), atol=1e-5)
+    np.testing.assert_allclose(OnnxDetector(path).adversarial_score(iris[0]), new.adversarial_score(iris[0]), atol=1e-5)
 
 
 @contextmanager

@@ -49,6 +49,9 @@ OTHER_SAVED_CLASSES = {
     "skaae._divergence.AdversarialScore",
     "skaae._persistence.SavedKeras",
     "skaae._persistence.SavedObject",
+    "skaae._scoring.calibration.Calibration",
+    "skaae._scoring.pools.PooledThresholds",
+    "skaae._scoring.pools.SharedThreshold",
     "skaae._training.defense.Defense",
 }
 # Seen in every test of a detector, and of the file's.

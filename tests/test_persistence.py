@@ -104,7 +104,7 @@ LOAD_AND_SCORE = """
 
     if saved == "none":
         sys.exit()
-    first = f"{saved}/format-2"
+    first = f"{saved}/format-3"
     kept, found = np.load(first + ".npz"), []
     for loaded in (joblib.load(first + ".joblib"), skops.io.load(first + ".skops", trusted=skaae.TRUSTED_TYPES)):
         difference = np.abs(loaded.score_samples(kept["X"]) - kept["scores"]).max()
@@ -143,7 +143,7 @@ def test_the_same_scores_in_a_new_process(dumped, in_a_new_process, kind):
 
 @pytest.mark.skipif(OLDER_KERAS, reason="Keras is older than that which wrote the files")
 def test_files_of_an_older_version(in_a_new_process):
-    """They were written by skaae 0.1.0 (tests/support/saved/make_format_2.py), and are never written again."""
+    """They were written by skaae 0.1.0 (tests/support/saved/make_format_3.py), and are never written again."""
     from_joblib, from_skops = json.loads(in_a_new_process[1])
     for difference, *rest in (from_joblib, from_skops):
         assert difference < 1e-6
@@ -246,7 +246,7 @@ class TestVersions:
         monkeypatch.setattr(_persistence, "FORMAT", found)
         file = pickle.dumps(detector)
         monkeypatch.undo()
-        with pytest.raises(ValueError, match=rf"saved in format {found} by skaae .* reads formats 2 to 2\. Install"):
+        with pytest.raises(ValueError, match=rf"saved in format {found} by skaae .* reads formats 3 to 3\. Install"):
             pickle.loads(file)
 
 

@@ -117,8 +117,8 @@ class TestScores:
     @given(X=rows)
     def test_all_decisions_are_the_same(self, detector, X):
         score, decision = detector.adversarial_score(X), detector.decision_function(X)
-        adversarial = score > detector.threshold_
-        np.testing.assert_array_equal(detector.score_samples(X), -score)
+        labels = np.searchsorted(detector.classes_, detector.correct(X).no_defense)
+        adversarial = score > detector.class_thresholds_[labels]
         np.testing.assert_array_equal(decision < 0, adversarial)
         np.testing.assert_array_equal(detector.predict(X), np.where(adversarial, -1, 1))
 
@@ -185,12 +185,13 @@ class TestScores:
 
     @given(X=rows, first=percentiles, second=percentiles)
     def test_threshold_rises_with_the_percentage(self, detector, X, first, second):
-        before, scores = detector.threshold_, detector.adversarial_score(X)
+        before, scores = detector._thresholds, detector.adversarial_score(X)
         try:
+            detector.class_thresholds = False
             low, high = (detector.infer_threshold(X, p).threshold_ for p in sorted([first, second]))
             assert detector.offset_ == -high
         finally:
-            detector.infer_threshold(ROWS)._set_threshold(before)
+            detector.class_thresholds, detector._thresholds = True, before
         assert low <= high
         assert {low, high} <= set(scores)
 
@@ -230,8 +231,8 @@ class TestAnything:
     """Whatever comes as X: finite scores, or a ValueError or TypeError, and nothing is changed."""
 
     def test_is_scored_or_refused(self, detector):
-        before = {name: value for name, value in vars(detector).items() if name not in ("threshold_", "offset_")}
-        threshold, seen = detector.threshold_, set()
+        before = {name: value for name, value in vars(detector).items() if name not in ("_thresholds", "_calibration")}
+        thresholds, seen = detector._thresholds, set()
 
         @given(X=anything, method=st.sampled_from([*METHODS, "infer_threshold", "score_samples"]))
         def holds(X, method):
@@ -239,12 +240,12 @@ class TestAnything:
                 found = getattr(detector, method)(X)
             except (ValueError, TypeError) as error:
                 assert str(error)  # noqa: PT017
-                assert detector.threshold_ == threshold
+                assert detector._thresholds is thresholds
                 seen.add("refused")
             else:
                 self.check(detector, found, np.asarray(X), method)
                 seen.add("scored")
-            detector._set_threshold(threshold)
+            detector._thresholds = thresholds
             assert {name: vars(detector)[name] for name in before} == before
 
         holds()
@@ -452,4 +453,5 @@ class TestParameters:
         else:
             score = model.adversarial_score(X)
             assert np.isfinite([model.threshold_, *score]).all()
-            np.testing.assert_array_equal(model.predict(X) == -1, score > model.threshold_)
+            labels = np.searchsorted(model.classes_, model.correct(X).no_defense)
+            np.testing.assert_array_equal(model.predict(X) == -1, score > model.class_thresholds_[labels])

@@ -50,13 +50,17 @@ class ScoreDisplay:
         Whether scores above 1000 belong to rows with different labels for x and x'.
     names : tuple of two str, default=("clean", "attacked")
         Names of the two kinds of rows in the legend.
+    class_thresholds : ndarray of shape (n_classes,) or None, default=None
+        Thresholds of the classes, if they do not share one.
+    flagged, flagged_attacked : ndarray of bool or None, default=None
+        Whether each row is flagged. None means by `threshold`.
 
     Attributes
     ----------
     histograms_ : list of matplotlib StepPatch
         Histograms of the clean rows and of the attacked rows, as shares of the rows in each bin.
     threshold_line_ : matplotlib Line2D or None
-        The line at the threshold.
+        The line at the threshold that most classes share. Thin lines show the thresholds of other classes.
     legend_ : matplotlib Legend
         The legend, which contains the threshold and the rates.
     ax_ : matplotlib Axes
@@ -89,6 +93,9 @@ class ScoreDisplay:
     threshold: float | None = None
     label_change_first: bool = True
     names: tuple[str, str] = ("clean", "attacked")
+    class_thresholds: np.ndarray | None = None
+    flagged: np.ndarray | None = None
+    flagged_attacked: np.ndarray | None = None
 
     @classmethod
     def from_estimator(
@@ -143,15 +150,17 @@ class ScoreDisplay:
         pyplot()
         detector, rows = detector_and_rows(estimator, X)
         attacked = None if X_attacked is None else detector_and_rows(estimator, X_attacked)[1]
-        return cls.from_predictions(
-            detector.adversarial_score(rows),
-            None if attacked is None else detector.adversarial_score(attacked),
-            threshold=detector.threshold_,
-            label_change_first=detector.label_change_first,
-            names=names,
-            bins=bins,
-            ax=ax,
-        )
+        _check_names(names)
+        return cls(
+            checked_scores(detector.adversarial_score(rows), "scores"),
+            None if attacked is None else checked_scores(detector.adversarial_score(attacked), "scores_attacked"),
+            detector.threshold_,
+            detector.label_change_first,
+            (names[0], names[1]),
+            detector.class_thresholds_,
+            detector.predict(rows) == -1,
+            None if attacked is None else detector.predict(attacked) == -1,
+        ).plot(bins=bins, ax=ax)
 
     @classmethod
     def from_predictions(
@@ -200,22 +209,28 @@ class ScoreDisplay:
         attacked = None if scores_attacked is None else checked_scores(scores_attacked, "scores_attacked")
         if threshold is not None and not (isinstance(threshold, Real) and 0 <= threshold < np.inf):
             raise ValueError(f"threshold must be a finite number >= 0 or None, got {threshold!r}.")
-        if isinstance(names, str) or len(names) != 2:
-            raise ValueError(f"names must be a pair of names, for clean and for attacked rows, got {names!r}.")
+        _check_names(names)
         return cls(scores, attacked, threshold, label_change_first, (names[0], names[1])).plot(bins=bins, ax=ax)
 
     @property
     def false_alarm_rate(self) -> float | None:
         """Share of the clean rows that are flagged. None without a threshold."""
-        return self._flagged_share(self.scores)
+        return self._flagged_share(self.scores, self.flagged)
 
     @property
     def detection_rate(self) -> float | None:
         """Share of the attacked rows that are flagged. None without attacked rows or a threshold."""
-        return self._flagged_share(self.scores_attacked)
+        return self._flagged_share(self.scores_attacked, self.flagged_attacked)
 
-    def _flagged_share(self, scores: np.ndarray | None) -> float | None:
-        return None if scores is None or self.threshold is None else float(np.mean(scores > self.threshold))
+    def _flagged_share(self, scores: np.ndarray | None, flagged: np.ndarray | None) -> float | None:
+        if scores is None or self.threshold is None:
+            return None
+        return float(np.mean(scores > self.threshold if flagged is None else flagged))
+
+    def _other_thresholds(self) -> np.ndarray:
+        """The thresholds of classes that do not share the common one, and flag some rows."""
+        thresholds = np.array([]) if self.class_thresholds is None else np.unique(self.class_thresholds)
+        return thresholds[np.isfinite(thresholds) & (thresholds != self.threshold)]
 
     def plot(self, ax: Axes | None = None, *, bins: int = 40) -> ScoreDisplay:
         """Draw the distributions.
@@ -245,7 +260,7 @@ class ScoreDisplay:
 
     def _shown_values(self) -> np.ndarray:
         """Return all scores and the threshold in one array."""
-        parts = self.scores, self.scores_attacked, self.threshold
+        parts = self.scores, self.scores_attacked, self.threshold, self._other_thresholds()
         return np.concatenate([np.atleast_1d(part) for part in parts if part is not None])
 
     def _draw_axis(self, scale: ScoreScale) -> None:
@@ -275,8 +290,12 @@ class ScoreDisplay:
         self.threshold_line_ = None
         if self.threshold is not None:
             style = {"color": foreground(self.ax_), "linestyle": "--", "linewidth": 1.5}
-            label = f"threshold {score_text(self.threshold)}: rows with higher scores are flagged"
+            others = self._other_thresholds()
+            which = "; thin lines: thresholds of other classes" if len(others) else ""
+            label = f"threshold {score_text(self.threshold)}: rows with higher scores are flagged{which}"
             self.threshold_line_ = self.ax_.axvline(self.threshold, 0, height, label=label, **style)
+            for threshold in others:
+                self.ax_.axvline(threshold, 0, height, **{**style, "linewidth": 0.7})
 
     def _draw_regions(self, scale: ScoreScale) -> None:
         """Shade the scores of label changes, and name the two regions above the bars."""
@@ -288,6 +307,11 @@ class ScoreDisplay:
         for score, text in zip(middle, ("same label for x and x'", "label changes"), strict=True):
             alignment: dict[str, Any] = {"transform": self.ax_.get_xaxis_transform(), "ha": "center", "va": "top"}
             self.ax_.text(score, 0.975, text, fontsize="small", **alignment)
+
+
+def _check_names(names: Any) -> None:
+    if isinstance(names, str) or len(names) != 2:
+        raise ValueError(f"names must be a pair of names, for clean and for attacked rows, got {names!r}.")
 
 
 def _rate_text(rate: float | None, name: str) -> str:

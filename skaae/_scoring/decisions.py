@@ -119,7 +119,8 @@ class DecisionsMixin:
             Logarithm of the p-value, which goes on falling where S(x) exceeds all calibration scores. With
             ``class_thresholds=False`` or a given threshold: -S(x), as published.
         """
-        return self._thresholds.normality(*self._scores_and_labels(self._checked(X)))
+        scores, labels = self._scores_and_labels(self._checked(X))
+        return self._thresholds.normality(scores, labels)
 
     def p_values(self, X: ArrayLike) -> np.ndarray:
         """Compute the conformal p-value of each sample. Small values are adversarial.
@@ -143,7 +144,8 @@ class DecisionsMixin:
         ValueError
             If the threshold was given, so that there are no calibration rows.
         """
-        return self._thresholds.p_values(*self._scores_and_labels(self._checked(X)))
+        scores, labels = self._scores_and_labels(self._checked(X))
+        return self._thresholds.p_values(scores, labels)
 
     def decision_function(self, X: ArrayLike) -> np.ndarray:
         """Compute ``score_samples(X) - offset_``, which is at least 0 exactly where `predict` is +1.

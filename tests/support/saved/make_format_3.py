@@ -1,6 +1,6 @@
-"""Made format-2.joblib, format-2.skops and format-2.npz, with skaae 0.1.0. They are kept: do not make them anew.
+"""Made format-3.joblib, format-3.skops and format-3.npz, with skaae 0.1.0. They are kept: do not make them anew.
 
-A later version has to load both files and give the scores that are in format-2.npz.
+A later version has to load both files and give the scores that are in format-3.npz.
 """
 
 from pathlib import Path
