@@ -31,14 +31,14 @@ class AttackTarget(keras.Model):
 
     def __init__(self, defense: Defense, through: str) -> None:
         super().__init__(name=f"through_{through}")
-        heads = defense.heads
+        heads, weights = defense.heads, defense.label_rule.log_weights()
 
         def logits(x: tf.Tensor) -> tf.Tensor:
             x = tf.cast(x, tf.float32)
-            undefended = log_probabilities(heads(x)[0]) if through != "defense" else 0.0
+            undefended = log_probabilities(heads(x)[0]) - weights if through != "defense" else 0.0
             if through == "classifier":
                 return tf.cast(undefended, tf.float32)
-            reconstructed = log_probabilities(heads(defense.reconstruct(x))[0])
+            reconstructed = log_probabilities(heads(defense.reconstruct(x))[0]) - weights
             return tf.cast(undefended + reconstructed, tf.float32)
 
         # Logits in front of a softmax can only be found in a graph, hence tf.function. The closure holds the networks,
@@ -73,7 +73,8 @@ def attack_target(
     -------
     target : keras.Model
         Differentiable model from x to logits of shape (n_samples, n_classes). Attack it with a loss
-        that takes logits.
+        that takes logits. The largest logit is that of the label which M predicts, also if M has a decision
+        threshold of its own.
 
     Raises
     ------

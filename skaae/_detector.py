@@ -13,6 +13,7 @@ from sklearn.utils.validation import validate_data
 
 from skaae._classifiers.adapters import as_frozen_classifier
 from skaae._classifiers.kinds import check_categories
+from skaae._classifiers.label_rules import label_rule_of
 from skaae._data.input import DTYPES, check_finite_in_chunks, explain_conversion_errors
 from skaae._data.rows import Rows, RowSubset
 from skaae._data.samples import check_float32_range, check_sample_shape
@@ -57,8 +58,8 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
         is cloned, as in GridSearchCV. scikeras classifiers, linear models, multilayer perceptrons
         and Pipelines of these after a scaler or PCA are used as exact Keras models. For all others
         ``predict_proba`` is called, its probabilities are floored at 0.02 / n_classes, and a
-        `surrogate` is trained. The label of M is the most probable class. M is neither changed nor
-        copied.
+        `surrogate` is trained. The label of M is what its own ``predict`` returns, also with a decision
+        threshold (``TunedThresholdClassifierCV``). M is neither changed nor copied.
     autoencoder : keras.Model, callable or None, default=None
         AE: a model, of which a copy is trained, starting from its weights; a
         ``callable(sample_shape) -> keras.Model``; or None for a default that suits rows, sequences
@@ -96,8 +97,7 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
         the range of their values. Perturbed images stay in that range, and rows in [0, 1] if X does.
     virtual_adversarial : float, default=0.3
         Largest virtual adversarial perturbation of the training rows [2]_, in the same units, as a
-        root mean square over the features. Gradient ascent finds the perturbation that changes the
-        prediction most.
+        root mean square over the features: that which changes the prediction most.
     virtual_adversarial_shares : tuple of two float, default=(0.55, 0.2)
         Shares of the rows of a batch that are perturbed against M and against M(AE(x)). The others
         only get noise. The first share protects against attacks that do not know the defense, the
@@ -119,7 +119,7 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
         optimizer instance.
     epochs : int or None, default=None
         Passes over the training rows. None: 5 to 100, for about 7000 training steps in total. 0: AE
-        is not trained, and only the threshold is inferred.
+        is not trained.
     batch_size : int, default=128
         Rows of a training step.
     callbacks : list of keras.callbacks.Callback or None, default=None
@@ -143,12 +143,11 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
         up to 40 but at most half of its rows. False: one threshold, as published.
     calibration_fraction : float, default=0.2
         Share of the rows that is set aside to infer the threshold, in [0, 1). With 0 it is inferred
-        from the training rows, as published, and more new rows are flagged than promised. Rows on
-        which M was trained score lower than new rows, so the promise holds only if M was not trained
-        on X: see :meth:`infer_threshold`.
+        from the training rows, as published, and more new rows are flagged than promised. The promise
+        holds only if M was not trained on X: see :meth:`infer_threshold`.
     memory : str, path, joblib.Memory or None, default=None
         Caches the training, so that a search over `threshold_percentile` does not repeat it. Needs
-        an int `random_state`. If a cached training is used, callbacks are not called.
+        an int `random_state`. Callbacks are not called then.
     random_state : int, RandomState instance or None, default=None
         Seeds initial weights, order of rows, projections and calibration rows. With an int, each fit
         gives the same detector. No global random state is changed.
@@ -165,8 +164,7 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
     surrogate_ : FrozenKerasModel or None
         The network that provided the gradient in training. None if M has a gradient.
     surrogate_agreement_ : float
-        Share of the held-out rows for which surrogate and M predict the same label, if there is a
-        surrogate. Below 0.8 a warning is issued.
+        Share of the held-out rows for which surrogate and M agree on the most probable class.
     threshold_ : float
         Threshold of S(x) for the classes that share one. To set it sets that of all classes.
     class_thresholds_ : ndarray of shape (n_classes,)
@@ -319,6 +317,7 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
         X = self._validated(X, reset=True)
         self.classifier_ = as_frozen_classifier(self.classifier, X)
         self.classifier_.check_samples(X.shape[1:])
+        self._label_rule = label_rule_of(self.classifier, self.classifier_, X)
         self.classes_ = self.classifier_.classes_
         return X
 
@@ -347,6 +346,7 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
         return train_defense(
             self.classifier_,
             X,
+            label_rule=self._label_rule,
             autoencoder=self.autoencoder,
             encoder=self.encoder,
             decoder=self.decoder,

@@ -14,8 +14,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 def log_probabilities(logits: tf.Tensor, temperature: float = 1.0) -> tf.Tensor:
@@ -122,7 +126,13 @@ class AdversarialScore:
             ]
         )
 
-    def ranked(self, logits: Sequence[tf.Tensor], logits_reconstructed: Sequence[tf.Tensor]) -> tf.Tensor:
+    def ranked(
+        self,
+        logits: Sequence[tf.Tensor],
+        logits_reconstructed: Sequence[tf.Tensor],
+        labels: tuple[tf.Tensor, tf.Tensor] | None = None,
+        log_weights: ArrayLike = 0.0,
+    ) -> tf.Tensor:
         """Compute the score that is compared with the threshold.
 
         With `label_change_first=False` this is S(x). With `label_change_first=True`, rows with
@@ -136,6 +146,11 @@ class AdversarialScore:
         ----------
         logits, logits_reconstructed : sequence of tf.Tensor of shape (n_samples, n_classes)
             See `__call__`.
+        labels : tuple of two tf.Tensor of shape (n_samples,), int64, or None, default=None
+            Labels that M predicts for x and x'. None means the most probable classes.
+        log_weights : array-like of shape (n_classes,) or float, default=0.0
+            What to subtract from the logits, so that the label is that of the largest: the logarithms of
+            1 - t and t for a classifier with the decision threshold t. Changes the log-odds only.
 
         Returns
         -------
@@ -152,9 +167,9 @@ class AdversarialScore:
         """
         score = self(logits, logits_reconstructed)
         if self.label_change_first:
-            log_odds = log_odds_of_change(logits[0], logits_reconstructed[0])
-            changed = tf.argmax(logits[0], axis=1) != tf.argmax(logits_reconstructed[0], axis=1)
-            score = tf.where(changed, LABEL_CHANGE + log_odds, tf.minimum(score, LABEL_CHANGE))
+            label, new_label = labels or most_probable(logits, logits_reconstructed)
+            log_odds = log_odds_of_change(logits_reconstructed[0] - log_weights, label, new_label)
+            score = tf.where(label != new_label, LABEL_CHANGE + log_odds, tf.minimum(score, LABEL_CHANGE))
         # NaN exceeds no threshold, so a row large enough to overflow M would otherwise pass as normal.
         is_finite = _is_finite([*logits, *logits_reconstructed])
         return tf.where(is_finite, score, tf.constant(math.inf, score.dtype))
@@ -165,18 +180,28 @@ def _is_finite(logits: Sequence[tf.Tensor]) -> tf.Tensor:
     return tf.reduce_all(tf.concat([tf.math.is_finite(values) for values in logits], axis=1), axis=1)
 
 
-def log_odds_of_change(logits: tf.Tensor, logits_reconstructed: tf.Tensor) -> tf.Tensor:
+def most_probable(
+    logits: Sequence[tf.Tensor], logits_reconstructed: Sequence[tf.Tensor]
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The most probable classes of x and of x'."""
+    return tf.argmax(logits[0], axis=1), tf.argmax(logits_reconstructed[0], axis=1)
+
+
+def log_odds_of_change(logits_reconstructed: tf.Tensor, label: tf.Tensor, new_label: tf.Tensor) -> tf.Tensor:
     """Compute the log-odds, under M(x'), of the label of x' against the label of x.
 
     Parameters
     ----------
-    logits, logits_reconstructed : tf.Tensor of shape (n_samples, n_classes), any float dtype
+    logits_reconstructed : tf.Tensor of shape (n_samples, n_classes), any float dtype
+    label, new_label : tf.Tensor of shape (n_samples,), int
+        Labels of x and of x'.
 
     Returns
     -------
     log_odds : tf.Tensor of shape (n_samples,), float64
-        0 where the two labels are the same, otherwise positive.
+        0 where the two labels are the same, and at least 0 everywhere: `predict` of a classifier may choose a label
+        that is less probable.
     """
-    reconstructed = tf.cast(logits_reconstructed, tf.float64)
-    label = tf.argmax(logits, axis=1)
-    return tf.reduce_max(reconstructed, axis=1) - tf.gather(reconstructed, label, axis=1, batch_dims=1)
+    values = tf.cast(logits_reconstructed, tf.float64)
+    odds = tf.gather(values, new_label, axis=1, batch_dims=1) - tf.gather(values, label, axis=1, batch_dims=1)
+    return tf.nn.relu(odds)

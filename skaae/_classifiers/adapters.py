@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from skaae._classifiers.conversions import convert
 from skaae._classifiers.gradients import has_gradient, layers_without_gradient
 from skaae._classifiers.kinds import check_kind, check_labels, check_target_type
-from skaae._classifiers.unwrapping import last_step_of, unwrapped
+from skaae._classifiers.unwrapping import last_step_of, unwrapped, without_decision_threshold
 from skaae._classifiers.wrappers import (
     check_labels_of_wrapper,
     has_keras_model,
@@ -113,6 +113,23 @@ class PredictProbaClassifier(PersistenceMixin, BaseEstimator):
         starts = range(0, len(X), ROWS_PER_CALL)
         return np.concatenate([self._predict_proba(X[start : start + ROWS_PER_CALL]) for start in starts])
 
+    def predict_positions(self, X: Rows) -> np.ndarray:
+        """Call `predict` of the classifier slice by slice.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+
+        Returns
+        -------
+        positions : ndarray of shape (n_samples,), int
+            Positions of the labels in ``classes_``.
+        """
+        positions = {label: position for position, label in enumerate(self.classes_.tolist())}
+        starts = range(0, len(X), ROWS_PER_CALL)
+        labels = [np.ravel(self._call("predict", X[start : start + ROWS_PER_CALL])) for start in starts]
+        return np.array([positions[label] for label in np.concatenate(labels).tolist()], dtype=int)
+
     def predict_proba_where_possible(self, X: Rows) -> np.ndarray:
         """Compute the same probabilities, and NaN for each row that the classifier refuses.
 
@@ -155,9 +172,11 @@ class PredictProbaClassifier(PersistenceMixin, BaseEstimator):
         return probabilities
 
     def _probabilities_of_estimator(self, X: np.ndarray) -> np.ndarray:
-        rows = self._named(in_dtype_of_fit(self.estimator, X))
-        probabilities = np.asarray(quiet(self.estimator, "predict_proba")(rows), dtype=np.float64)
+        probabilities = np.asarray(self._call("predict_proba", X), dtype=np.float64)
         return in_columns(probabilities, len(X)) if has_keras_model(last_step_of(self.estimator)) else probabilities
+
+    def _call(self, method: str, X: np.ndarray) -> Any:
+        return quiet(self.estimator, method)(self._named(in_dtype_of_fit(self.estimator, X)))
 
     def _named(self, X: np.ndarray) -> Any:
         """X as a DataFrame if the classifier was fitted with feature names, else X itself."""
@@ -189,7 +208,7 @@ def as_frozen_classifier(classifier: Any, X: Rows | None = None) -> Classifier:
     Parameters
     ----------
     classifier : keras.Model, FrozenKerasModel or fitted classifier
-        Possibly inside FrozenEstimators and Pipelines.
+        Possibly inside FrozenEstimators, Pipelines and scikit-learn's classifiers with a decision threshold.
     X : ndarray of shape (n_samples, ...) or None, default=None
         Rows for which a wrapper around a Keras model, such as a scikeras classifier, is compared with the model.
 
@@ -216,7 +235,7 @@ def as_frozen_classifier(classifier: Any, X: Rows | None = None) -> Classifier:
     >>> as_frozen_classifier(model).classes_
     array([0, 1, 2])
     """
-    classifier = unwrapped(classifier)
+    classifier = unwrapped(without_decision_threshold(classifier))
     if not hasattr(classifier, "predict_proba") and has_keras_model(getattr(classifier, "best_estimator_", None)):
         classifier = classifier.best_estimator_
     if has_keras_model(classifier):
@@ -231,22 +250,6 @@ def as_frozen_classifier(classifier: Any, X: Rows | None = None) -> Classifier:
     _check_fitted(classifier)
     converted = convert(classifier)
     return PredictProbaClassifier(classifier) if converted is None else ConvertedClassifier(classifier, converted)
-
-
-def positions_of_labels(classifier: Classifier, X: Rows) -> np.ndarray:
-    """The positions in ``classes_`` of the labels that the classifier predicts.
-
-    Parameters
-    ----------
-    classifier : FrozenKerasModel or PredictProbaClassifier
-    X : ndarray of shape (n_samples, ...)
-
-    Returns
-    -------
-    positions : ndarray of shape (n_samples,), int
-    """
-    is_keras = isinstance(classifier, FrozenKerasModel)
-    return (classifier.predict_logits(X) if is_keras else classifier.predict_proba(X)).argmax(axis=1)
 
 
 def _from_wrapper(classifier: Any, X: Rows | None) -> Classifier:

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 from sklearn.pipeline import Pipeline
 
 from skaae._frozen_keras_model import FrozenKerasModel
+
+THRESHOLD_CLASSIFIERS = (FixedThresholdClassifier, TunedThresholdClassifierCV)
 
 
 def unfrozen(estimator: Any) -> Any:
@@ -119,6 +122,42 @@ def unwrapped(classifier: Any) -> Any:
         return classifier
     steps = all_steps_of(classifier)
     return steps[0] if len(steps) == 1 else classifier
+
+
+def decision_threshold_classifier(classifier: Any) -> Any:
+    """The classifier of scikit-learn with a decision threshold that is this one, or its last step; None without."""
+    last = last_step_of(classifier)
+    return last if type(last) in THRESHOLD_CLASSIFIERS else None
+
+
+def without_decision_threshold(classifier: Any) -> Any:
+    """The classifier whose probabilities a FixedThresholdClassifier or TunedThresholdClassifierCV compares.
+
+    Parameters
+    ----------
+    classifier : object
+        Anything that a user may pass as a classifier.
+
+    Returns
+    -------
+    classifier : object
+        A Pipeline that ends in such a classifier is returned as one that ends in the classifier inside.
+
+    Examples
+    --------
+    >>> from sklearn.model_selection import FixedThresholdClassifier
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from skaae._classifiers.unwrapping import without_decision_threshold
+    >>> without_decision_threshold(FixedThresholdClassifier(GaussianNB(), threshold=0.1))
+    GaussianNB()
+    """
+    if decision_threshold_classifier(classifier) is None:
+        return classifier
+    classifier = unfrozen(classifier)
+    if isinstance(classifier, Pipeline):
+        *steps, (name, last) = classifier.steps
+        return Pipeline([*steps, (name, without_decision_threshold(last))])
+    return without_decision_threshold(getattr(classifier, "estimator_", classifier.estimator))
 
 
 def is_same_classifier(first: Any, second: Any) -> bool:

@@ -11,7 +11,8 @@ from sklearn.utils._param_validation import validate_parameter_constraints
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from skaae._classifiers.adapters import Classifier, positions_of_labels
+from skaae._classifiers.adapters import Classifier
+from skaae._classifiers.label_rules import LabelRule, positions_of_labels
 from skaae._data.rows import Rows
 from skaae._parameters import PERCENTILE
 from skaae._scoring.calibration import Calibration, calibrate
@@ -45,6 +46,7 @@ class OutlierDetectorMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin,
         class_thresholds: bool
         classifier_: Classifier
         threshold: float | None
+        _label_rule: LabelRule
         threshold_percentile: float
 
         def _validated(self, X: Any, reset: bool) -> np.ndarray: ...
@@ -122,7 +124,8 @@ class OutlierDetectorMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin,
         fraction = self._calibration_fraction()
         if not self.class_thresholds or fraction == 0:
             return split_rows(len(X), fraction, seed)
-        return split_by_class(positions_of_labels(self.classifier_, X), fraction, seed)
+        labels = positions_of_labels(self.classifier_, self._label_rule, X)
+        return split_by_class(labels, fraction, seed)
 
     def _calibration_fraction(self) -> float:
         """Share of the rows that set the threshold: none where the threshold is given."""

@@ -51,7 +51,11 @@ def make_scorer(defense: Defense) -> Scorer:
 def score_graph(defense: Defense, x: tf.Tensor) -> dict[str, tf.Tensor]:
     """All results of `make_scorer` as one graph, where M is a Keras model."""
     reconstruction = defense.reconstruct(x)
-    compared = compare_predictions(defense.score, defense.heads(x), defense.heads(reconstruction))
+    logits, logits_reconstructed = defense.heads(x), defense.heads(reconstruction)
+    labels = tuple(defense.label_rule.of_logits(values[0]) for values in (logits, logits_reconstructed))
+    compared = compare_predictions(
+        defense.score, logits, logits_reconstructed, labels, defense.label_rule.log_weights()
+    )
     # M can be finite where x' is not, for instance if its units saturate.
     is_finite = tf.reduce_all(tf.math.is_finite(reconstruction), axis=range(1, len(reconstruction.shape)))
     compared["score"] = tf.where(is_finite, compared["score"], tf.constant(math.inf, tf.float64))
@@ -98,21 +102,25 @@ def check_thresholds(thresholds: np.ndarray) -> None:
 
 
 def compare_predictions(
-    score: AdversarialScore, logits: Sequence[tf.Tensor], logits_reconstructed: Sequence[tf.Tensor]
+    score: AdversarialScore,
+    logits: Sequence[tf.Tensor],
+    logits_reconstructed: Sequence[tf.Tensor],
+    labels: tuple[tf.Tensor, tf.Tensor],
+    log_weights: float | np.ndarray = 0.0,
 ) -> dict[str, tf.Tensor]:
-    """Compute score, labels and probabilities from the logits of x and of x'."""
+    """Compute score and probabilities from the logits of x and of x', and the labels that M predicts for them."""
     return {
-        "score": score.ranked(logits, logits_reconstructed),
-        "no_defense": tf.argmax(logits[0], axis=1),
-        "defense": tf.argmax(logits_reconstructed[0], axis=1),
+        "score": score.ranked(logits, logits_reconstructed, labels, log_weights),
+        "no_defense": labels[0],
+        "defense": labels[1],
         "probabilities": tf.nn.softmax(tf.cast(logits[0], tf.float64)),
         "probabilities_reconstructed": tf.nn.softmax(tf.cast(logits_reconstructed[0], tf.float64)),
     }
 
 
 def padded(values: np.ndarray) -> np.ndarray:
-    """Append rows of zeros up to a multiple of `ROWS_TOGETHER`, so that results do not depend on the place of a row."""
-    return np.pad(values, ((0, -len(values) % ROWS_TOGETHER), (0, 0)))
+    """Append zeros up to a multiple of `ROWS_TOGETHER` rows, so that results do not depend on the place of a row."""
+    return np.pad(values, ((0, -len(values) % ROWS_TOGETHER), *((0, 0) for _ in values.shape[1:])))
 
 
 class PredictProbaScorer:
@@ -129,6 +137,7 @@ class PredictProbaScorer:
     def __init__(self, defense: Defense, classifier: PredictProbaClassifier) -> None:
         self.classifier = classifier
         self.score = defense.score
+        self.label_rule = defense.label_rule
         self._network = RowFunction(lambda x: reconstruction_graph(defense, x), defense.sample_shape)
 
     def __call__(self, X: Rows, names: Sequence[str]) -> Results:
@@ -154,8 +163,12 @@ class PredictProbaScorer:
             reconstruction = np.where((is_taken | ~is_finite)[:, None], reconstruction, X[:])
         terms = [floored_logarithms(probabilities), *hidden]
         terms_reconstructed = [floored_logarithms(probabilities_reconstructed), *hidden_reconstructed]
-        results = compare_predictions(self.score, [*map(padded, terms)], [*map(padded, terms_reconstructed)])
-        compared = {name: values.numpy()[: len(X)] for name, values in results.items()}
+        rule = self.label_rule
+        labels = rule.of_probabilities(probabilities, X), rule.of_probabilities(probabilities_reconstructed, repaired)
+        padded_labels = padded(labels[0]), padded(labels[1])
+        terms, terms_reconstructed = [*map(padded, terms)], [*map(padded, terms_reconstructed)]
+        results = compare_predictions(self.score, terms, terms_reconstructed, padded_labels, rule.log_weights())
+        compared = {name: np.asarray(values)[: len(X)] for name, values in results.items()}
         compared["score"] = np.where(is_taken, compared["score"], SCORE_WITHOUT_REPAIR)
         compared["score"] = np.where(is_finite & np.isfinite(probabilities).all(axis=1), compared["score"], np.inf)
         exact = {"probabilities": probabilities, "probabilities_reconstructed": probabilities_reconstructed}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import joblib
@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from skaae._classifiers.adapters import Classifier, PredictProbaClassifier
 from skaae._classifiers.heads import FrozenHeads, check_hidden_terms, draw_projections
+from skaae._classifiers.label_rules import LabelRule, MostProbable
 from skaae._data.rows import RowSubset, Statistics
 from skaae._divergence import AdversarialScore
 from skaae._frozen_keras_model import FrozenKerasModel
@@ -61,6 +62,8 @@ class Defense(PersistenceMixin):
         Loss and metrics of each epoch; empty if nothing was trained.
     domain : tuple of three ndarray or None, default=None
         Where x' stays, see `skaae._training.domain`. None: anywhere.
+    label_rule : LabelRule, default=MostProbable()
+        How M chooses its labels.
     """
 
     autoencoder: keras.Model
@@ -71,6 +74,7 @@ class Defense(PersistenceMixin):
     sample_shape: SampleShape
     history: History
     domain: Domain | None = None
+    label_rule: LabelRule = field(default_factory=MostProbable)
 
     def reconstruct(self, x: tf.Tensor) -> tf.Tensor:
         """X' = AE(x) in float32, which M takes."""
@@ -81,6 +85,7 @@ def train_defense(
     classifier: Classifier,
     X: RowSubset,
     *,
+    label_rule: LabelRule | None = None,
     autoencoder: keras.Model | Callable[[SampleShape], keras.Model] | None = None,
     encoder: keras.Model | None = None,
     decoder: keras.Model | None = None,
@@ -111,6 +116,8 @@ def train_defense(
         M. It is not changed.
     X : RowSubset of shape (n_samples, ...), float32 or float64
         Training rows.
+    label_rule : LabelRule or None, default=None
+        How M chooses its labels, which changes scores but not the training. None: the most probable class.
     autoencoder, encoder, decoder, surrogate, hidden_layers, hidden_models, hidden_weights, temperature, \
     label_change_first, divergence_weight, reconstruction_weight, loss, noise, virtual_adversarial, \
     virtual_adversarial_shares, virtual_adversarial_steps, memory
@@ -139,7 +146,8 @@ def train_defense(
         projections = draw_projections(network, hidden_layers, seed)
         heads = FrozenHeads(stand_in or classifier, hidden_layers, hidden_models, projections)
         domain = find_domain(classifier, X, seed) if isinstance(classifier, PredictProbaClassifier) else None
-        defense = Defense(trainable, classifier, stand_in, heads, score, X.shape[1:], history={}, domain=domain)
+        rule = label_rule or MostProbable()
+        defense = Defense(trainable, classifier, stand_in, heads, score, X.shape[1:], {}, domain, rule)
         weight = default_reconstruction_weight(X, stand_in) if reconstruction_weight is None else reconstruction_weight
         training = Training(
             defense,

@@ -172,7 +172,10 @@ def _equation(defense: Defense, precision: str) -> Graph:
         logits = [tf.math.log(tf.maximum(values, floor)) for values in (original, reconstructed)]
         n_terms = len(terms) // 2
         score = _score_with_ties(defense, thresholds, floor=floor, precision=precision)
-        compared = compare_predictions(score, [logits[0], *terms[:n_terms]], [logits[1], *terms[n_terms:]])
+        rule, of_both = defense.label_rule, (original, reconstructed)
+        labels = rule.of_tensor(of_both[0]), rule.of_tensor(of_both[1])
+        terms_of_both = [logits[0], *terms[:n_terms]], [logits[1], *terms[n_terms:]]
+        compared = compare_predictions(score, *terms_of_both, labels, rule.log_weights())
         exact = {"probabilities": tf.identity(original), "probabilities_reconstructed": tf.identity(reconstructed)}
         return {**compared, **exact}
 

@@ -11,10 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from skaae._divergence import AdversarialScore, kullback_leibler, log_probabilities
+from skaae._divergence import AdversarialScore, kullback_leibler, log_probabilities, most_probable
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 # Of float32 logits, relative to the largest of the row. Usual networks stay below a tenth of it.
 ERROR_OF_LOGITS = 2.0**-20
@@ -56,31 +60,43 @@ class ScoreWithTies(AdversarialScore):
     floor: float | None = None
     precision: str = "float64"
 
-    def ranked(self, logits: Sequence[tf.Tensor], logits_reconstructed: Sequence[tf.Tensor]) -> tf.Tensor:
+    def ranked(
+        self,
+        logits: Sequence[tf.Tensor],
+        logits_reconstructed: Sequence[tf.Tensor],
+        labels: tuple[tf.Tensor, tf.Tensor] | None = None,
+        log_weights: ArrayLike = 0.0,
+    ) -> tf.Tensor:
         """Compute the score that is compared with the threshold.
 
         Parameters
         ----------
-        logits, logits_reconstructed : sequence of tf.Tensor of shape (n_samples, n_classes)
-            See `AdversarialScore`.
+        logits, logits_reconstructed, labels, log_weights : object
+            See `AdversarialScore.ranked`.
 
         Returns
         -------
         score : tf.Tensor of shape (n_samples,), float64
         """
-        scores = super().ranked(logits, logits_reconstructed)
-        errors = self.errors(logits, logits_reconstructed) + ERROR_OF_FLOAT64 * scores
-        thresholds = tf.gather(self.thresholds, tf.argmax(logits[0], axis=1))
+        labels = labels or most_probable(logits, logits_reconstructed)
+        scores = super().ranked(logits, logits_reconstructed, labels, log_weights)
+        errors = self.errors(logits, logits_reconstructed, labels) + ERROR_OF_FLOAT64 * scores
+        thresholds = tf.gather(self.thresholds, labels[0])
         is_tied = tf.abs(scores - thresholds) <= errors
         return tf.where(is_tied & tf.math.is_finite(scores), thresholds, scores)
 
-    def errors(self, logits: Sequence[tf.Tensor], logits_reconstructed: Sequence[tf.Tensor]) -> tf.Tensor:
+    def errors(
+        self,
+        logits: Sequence[tf.Tensor],
+        logits_reconstructed: Sequence[tf.Tensor],
+        labels: tuple[tf.Tensor, tf.Tensor] | None = None,
+    ) -> tf.Tensor:
         """Compute how much the score of each row changes at most, to first order, if the logits change by rounding.
 
         Parameters
         ----------
-        logits, logits_reconstructed : sequence of tf.Tensor of shape (n_samples, n_classes)
-            See `AdversarialScore`.
+        logits, logits_reconstructed, labels : object
+            See `AdversarialScore.ranked`.
 
         Returns
         -------
@@ -96,7 +112,7 @@ class ScoreWithTies(AdversarialScore):
         errors = tf.add_n([weight * _error_of_divergence(*part) for weight, *part in parts])
         if not self.label_change_first:
             return errors
-        labels = [tf.argmax(values[0], axis=1) for values in terms]
+        labels = labels or most_probable(logits, logits_reconstructed)
         of_odds = tf.add_n([tf.gather(of_reconstructed[0], label, axis=1, batch_dims=1) for label in labels])
         return tf.where(labels[0] != labels[1], of_odds, errors)
 

@@ -66,7 +66,8 @@ def test_many_hidden_models(iris):
 def test_compare_predictions():
     generator = np.random.default_rng(0)
     logits, reconstructed = generator.normal(size=(2, 5, 3))
-    found = compare_predictions(AdversarialScore(1.0, ()), [logits], [reconstructed])
+    labels = logits.argmax(axis=1), reconstructed.argmax(axis=1)
+    found = compare_predictions(AdversarialScore(1.0, ()), [logits], [reconstructed], labels)
     p, q = softmax(logits, axis=1), softmax(reconstructed, axis=1)
     np.testing.assert_allclose(found["score"], np.sum(p * np.log(p / q), axis=1), atol=1e-7)
     np.testing.assert_array_equal(found["no_defense"], logits.argmax(axis=1))
