@@ -308,6 +308,7 @@ def test_a_seeded_script_repeats_and_projections_stay(ae, iris_model, X):
     np.testing.assert_array_equal(ad.score(X), scores[0])
 
 
+@pytest.mark.slow
 def test_networks_of_the_cifar_10_example():
     """The autoencoder that the paper uses on CIFAR-10, on a few images."""
     keras.utils.set_random_seed(0)

@@ -41,7 +41,7 @@ def with_art(target, X, y):
 # What the libraries say on their first import.
 @pytest.mark.filterwarnings("ignore:PyTorch not found:UserWarning")
 @pytest.mark.filterwarnings("ignore:Please import `gaussian_filter`:DeprecationWarning")
-@pytest.mark.parametrize("attack", [with_foolbox, with_art])
+@pytest.mark.parametrize("attack", [with_foolbox, pytest.param(with_art, marks=pytest.mark.slow)])
 def test_knowing_attack(detector, cancer, attack):
     X, y = cancer[0][::4], cancer[1][::4]
     accuracy = {}

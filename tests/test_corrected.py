@@ -130,6 +130,7 @@ def test_predictions_are_the_corrected_ones(cancer, classifier):
 
 
 class TestInScikitLearn:
+    @pytest.mark.slow
     def test_search_trains_the_autoencoder_once_a_fold(self, cancer, trainings, tmp_path):
         model = corrected(RandomForestClassifier(10), memory=str(tmp_path))
         grid = {"detector__threshold_percentile": [80.0, 95.0]}
@@ -137,6 +138,7 @@ class TestInScikitLearn:
         assert len(trainings) == 3 + 1
         assert search.best_score_ > 0.9
 
+    @pytest.mark.slow
     def test_cross_val_score(self, cancer):
         assert cross_val_score(corrected(LogisticRegression()), *cancer, cv=3).min() > 0.9
 

@@ -40,6 +40,7 @@ def killed(code, *arguments):
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
+@pytest.mark.slow
 def test_killed_in_training(iris, flowers, tmp_path):
     """Nothing is taken for a training that has not ended; the next run trains, and caches, the right one."""
     killer = parts.KillOnce(tmp_path / "killed")
@@ -98,6 +99,7 @@ KILLS_ITSELF = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("moment", "trained"), [("half", 1), ("func_code.py", 1), ("output.pkl", 1), ("metadata.json", 0)]
 )
@@ -139,6 +141,7 @@ EXPORTS = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", [pytest.param("opened", marks=pytest.mark.slow), "named"])
 def test_killed_while_an_onnx_file_is_written(iris, flowers, tmp_path, moment):
     """The file of before is there, whole, until the new one is; the next export writes it."""

@@ -78,6 +78,7 @@ class TestScorers:
         with pytest.raises(TypeError, match="got IsolationForest"):
             corrected_accuracy(IsolationForest(), *fresh[:2])
 
+    @pytest.mark.slow
     def test_in_a_search(self, detector, fresh, tmp_path):
         """Normal rows alone train; both kinds are in each test fold."""
         X, _, attacked = fresh

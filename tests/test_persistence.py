@@ -132,6 +132,7 @@ def score_of(estimator):
     return estimator.score if isinstance(estimator, AdversarialAE) else estimator.score_samples
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["table", "images", "pipeline around scikeras", "own layers and functions", "facade"])
 def test_the_same_scores_in_a_new_process(dumped, in_a_new_process, kind):
     estimator, X = dumped[kind]
@@ -141,6 +142,7 @@ def test_the_same_scores_in_a_new_process(dumped, in_a_new_process, kind):
         np.testing.assert_array_equal(scores, score_of(estimator)(X))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(OLDER_KERAS, reason="Keras is older than that which wrote the files")
 def test_files_of_an_older_version(in_a_new_process):
     """They were written by skaae 0.1.0 (tests/support/saved/make_format_3.py), and are never written again."""

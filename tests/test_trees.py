@@ -38,6 +38,7 @@ def hop_skip_jump(classifier, X):
     return attack.generate(X.astype(np.float32)).astype(np.float64)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:PyTorch not found:UserWarning")  # ART, on its first import
 @pytest.mark.parametrize(
     "kind", ["forest", *(pytest.param(kind, marks=pytest.mark.slow) for kind in TREES if kind != "forest")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import joblib
@@ -18,7 +19,7 @@ from skaae._classifiers.label_rules import LabelRule, MostProbable
 from skaae._data.rows import RowSubset, Statistics
 from skaae._divergence import AdversarialScore
 from skaae._frozen_keras_model import FrozenKerasModel
-from skaae._keras.devices import can_compile, has_gpu
+from skaae._keras.devices import can_compile, has_gpu, run_deterministically
 from skaae._keras.models import call_frozen, fingerprint
 from skaae._keras.seeds import temporary_seed
 from skaae._persistence import PersistenceMixin
@@ -207,16 +208,17 @@ class Training:
 
     def _train(self, X: RowSubset) -> History:
         if isinstance(self.defense.classifier, PredictProbaClassifier) and self.distilled is not None:
-            distill(self.distilled, self.defense.classifier, X, self.seed, self.defense.domain)
-        if not self._compiled(len(X)):
-            return self._train_autoencoder(X, compiled=False)
-        start = self.defense.autoencoder.get_weights()
-        try:
-            return self._train_autoencoder(X, compiled=True)
-        except XLA_ERRORS as error:
-            warn(f"XLA could not compile the training step, which takes longer without it: {str(error)[:200]}")
-            self.defense.autoencoder.set_weights(start)
-            return self._train_autoencoder(X, compiled=False)
+            arguments = self.distilled, self.defense.classifier, X, self.seed, self.defense.domain
+            run_deterministically(partial(distill, *arguments), self.distilled.model)
+        if self._compiled(len(X)):
+            start = self.defense.autoencoder.get_weights()
+            try:
+                return self._train_autoencoder(X, compiled=True)
+            except XLA_ERRORS as error:
+                warn(f"XLA could not compile the training step, which takes longer without it: {str(error)[:200]}")
+                self.defense.autoencoder.set_weights(start)
+        training = partial(self._train_autoencoder, X, compiled=False)
+        return run_deterministically(training, self.defense.autoencoder)
 
     def _train_autoencoder(self, X: RowSubset, compiled: bool) -> History:
         return train(

@@ -20,6 +20,8 @@ from skaae._classifiers.label_rules import DecisionThreshold, MostProbable, OwnP
 from skaae.onnx import OnnxDetector, to_onnx
 from tests.support.models import QUICK
 
+pytestmark = pytest.mark.usefixtures("short_distillation")
+
 RECALL_OF_NO = make_scorer(recall_score, pos_label="no")
 
 
@@ -83,7 +85,9 @@ def fitted(name, X, y):
 
 
 @pytest.mark.filterwarnings(
-    "ignore:The `probability` parameter:FutureWarning", "ignore:The surrogate predicts:UserWarning"
+    "ignore:The `probability` parameter:FutureWarning",
+    "ignore:Attribute `prob:FutureWarning",
+    "ignore:The surrogate predicts:UserWarning",
 )
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_labels_are_those_of_predict(name, table, tmp_path):

@@ -188,6 +188,7 @@ def test_refused_by_name(iris, digit_images, kind):
         AdversarialAEDetector(Shifted().fit(X, y)).fit(X)
 
 
+@pytest.mark.slow
 def test_dtype_of_fit(iris):
     """scikeras refuses float64 after it was fitted on float32, and every float after whole numbers."""
     X, y = iris[0].astype("float32"), iris[1]
@@ -202,6 +203,7 @@ def test_dtype_of_fit(iris):
         detector_of(classifier).fit(whole + 0.5)
 
 
+@pytest.mark.slow
 def test_progress_bars_are_not_shown(flowers_of_iris, capsys):
     classifier = scikeras(Scaled, epochs=1, verbose=1).fit(*flowers_of_iris)
     capsys.readouterr()

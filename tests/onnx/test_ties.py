@@ -103,6 +103,7 @@ def test_rows_that_occur_several_times(kind, percentile, tmp_path):
     assert_same_flags(detector, tmp_path / "file.onnx", X[2000:])
 
 
+@pytest.mark.slow
 def test_thresholds_of_every_origin(tmp_path):
     X, y = rows_of_money()
     detector = detector_of(KNeighborsClassifier(), X, y).fit(X[1000:2000])
@@ -118,6 +119,7 @@ def test_thresholds_of_every_origin(tmp_path):
         np.testing.assert_array_equal(OnnxDetector(tmp_path / "given.onnx").predict(X[2000:]), again.predict(X[2000:]))
 
 
+@pytest.mark.slow
 def test_inside_other_estimators(tmp_path):
     X, y = rows_of_money()
     forest = FrozenEstimator(RandomForestClassifier(10, random_state=0).fit(StandardScaler().fit_transform(X), y))
@@ -132,6 +134,7 @@ def test_inside_other_estimators(tmp_path):
     np.testing.assert_array_equal(loaded.correct(X[1000:]).corrected, corrected.predict(X[1000:]))
 
 
+@pytest.mark.slow
 def test_best_of_a_search(tmp_path):
     X, y = rows_of_money()
     search = GridSearchCV(

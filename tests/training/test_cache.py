@@ -83,6 +83,7 @@ class TestGridSearch:
         GridSearchCV(pipeline, grid, scoring=score, cv=N_FOLDS).fit(*iris)
         assert count() == N_FOLDS + 1
 
+    @pytest.mark.slow
     def test_search_around_a_bare_keras_model(self, iris, iris_model, detector, count):
         """Every clone of the detector copies the model, and its fingerprint stays the same."""
         GridSearchCV(
@@ -93,6 +94,7 @@ class TestGridSearch:
         ).fit(*iris)
         assert count() == N_FOLDS + 1
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("grid", [{"temperature": [0.5, 1.0]}, {"epochs": [1, 2]}])
     def test_search_over_the_training_retrains(self, iris, detector, count, grid):
         GridSearchCV(detector, grid, scoring=corrected_accuracy, cv=N_FOLDS, refit=False).fit(*iris)

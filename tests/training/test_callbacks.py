@@ -140,6 +140,7 @@ class TestStandardOutput:
         assert [verbosity(verbose) for verbose in (0, 1, 2)] == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_fits_in_threads_are_those_alone(iris, classifier):
     detector = AdversarialAEDetector(classifier, **{**QUICK, "epochs": 3})
     alone = clone(detector).fit(iris[0])

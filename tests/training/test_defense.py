@@ -1,11 +1,14 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
+from tensorflow.python.framework import config
 
 from skaae import AdversarialAEDetector
+from skaae._keras import devices
 from skaae._training import defense
 from tests.support.models import QUICK, tiny_surrogate
 
@@ -82,6 +85,7 @@ class TestCompiledByXla:
         monkeypatch.setattr(defense, "train", noted)
         return notes
 
+    @pytest.mark.slow
     def test_trains_as_well(self, iris, iris_model, compiled):
         detector = AdversarialAEDetector(iris_model, epochs=15, batch_size=40, random_state=0).fit(iris[0])
         assert compiled == [True]
@@ -94,6 +98,7 @@ class TestCompiledByXla:
             AdversarialAEDetector(iris_model, random_state=0, **parameters).fit(iris[0])
         assert compiled == [False, False]
 
+    @pytest.mark.slow
     def test_where_xla_fails_training_goes_on_without_it(self, iris, iris_model, monkeypatch):
         detector = AdversarialAEDetector(iris_model, epochs=2, random_state=0)
         monkeypatch.setattr(defense, "has_gpu", lambda: False)
@@ -112,3 +117,37 @@ class TestCompiledByXla:
             detector.fit(iris[0])
         for weights, wanted in zip(detector.autoencoder_.get_weights(), expected, strict=True):
             np.testing.assert_array_equal(weights, wanted)
+
+
+class TestDeterministic:
+    """What a GPU does, on the CPU."""
+
+    @pytest.fixture(autouse=True)
+    def gpu(self, monkeypatch):
+        monkeypatch.setattr(devices, "has_gpu", lambda: True)
+
+    def test_while_it_trains(self, iris, iris_model):
+        seen = []
+        callback = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda *_: seen.append(config.is_op_determinism_enabled())
+        )
+        AdversarialAEDetector(iris_model, **QUICK, callbacks=[callback]).fit(iris[0])
+        assert seen == [True]
+        assert not config.is_op_determinism_enabled()
+
+    def test_where_a_layer_has_no_deterministic_operation(self, iris, iris_model, monkeypatch):
+        expected = AdversarialAEDetector(iris_model, **QUICK).fit(iris[0]).autoencoder_.get_weights()
+        train = defense.train
+
+        def refused(autoencoder, *arguments, **options):
+            if config.is_op_determinism_enabled():
+                autoencoder.set_weights([0 * weights for weights in autoencoder.get_weights()])
+                raise tf.errors.UnimplementedError(None, None, "deterministic GPU implementation is not available")
+            return train(autoencoder, *arguments, **options)
+
+        monkeypatch.setattr(defense, "train", refused)
+        with pytest.warns(UserWarning, match="A layer has no deterministic operation on this device"):
+            detector = AdversarialAEDetector(iris_model, **QUICK).fit(iris[0])
+        for weights, wanted in zip(detector.autoencoder_.get_weights(), expected, strict=True):
+            np.testing.assert_array_equal(weights, wanted)
+        assert not config.is_op_determinism_enabled()

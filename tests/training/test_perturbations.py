@@ -180,6 +180,7 @@ class TestInTheDetector:
         np.testing.assert_array_equal(first.adversarial_score(iris[0]), other.adversarial_score(iris[0]))
         assert first.adversarial_score(iris[0]).max() < 1000
 
+    @pytest.mark.slow
     def test_every_part_changes_the_training(self, iris, flowers):
         options = [{}, {"noise": 0.5}, {"virtual_adversarial": 0.5}, {"virtual_adversarial_steps": 2}]
         options += [{"virtual_adversarial_shares": (0.7, 0.0)}]

@@ -168,6 +168,7 @@ def test_agreement_is_a_share(cancer, forest):
         assert share_of_equal_labels(surrogate, classifier, cancer[0]) == pytest.approx(same.mean())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_distillation")
 @pytest.mark.parametrize("kind", ["forest", "pipeline"])
 def test_units_of_the_features_do_not_matter(kind):
