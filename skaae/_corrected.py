@@ -9,9 +9,10 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clo
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import _safe_indexing
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
 
 from skaae._classifiers.adapters import is_fitted
+from skaae._classifiers.frames import is_raw
 from skaae._classifiers.kinds import check_categories, check_kind
 from skaae._classifiers.unwrapping import unfrozen
 from skaae._data.input import DTYPES, check_labels, explain_conversion_errors
@@ -164,6 +165,8 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
         self._validate_params()
         check_parameters(self.detector)
         check_labels(y)
+        if is_raw(X):
+            return self._checked_raw(X, y)
         check_categories(self.detector.classifier, X)
         with explain_conversion_errors(X):
             rows, labels = validate_data(self, X, y, allow_nd=True, dtype=DTYPES, ensure_min_samples=2)
@@ -172,6 +175,14 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
         check_autoencoder_arguments(rows.shape[1:], detector.autoencoder, detector.encoder, detector.decoder)
         check_classification_targets(labels)
         return rows, labels
+
+    def _checked_raw(self, X: Any, y: ArrayLike) -> tuple[Any, np.ndarray]:
+        """Check rows with categories or missing values, which the classifier encodes or takes itself."""
+        validate_data(self, X, skip_check_array=True)
+        labels = column_or_1d(y, warn=True)
+        check_consistent_length(X, labels)
+        check_classification_targets(labels)
+        return X, labels
 
     @staticmethod
     def _fit_classifier(classifier: Any, X: Any, y: np.ndarray, training: np.ndarray, seed: int) -> Any:

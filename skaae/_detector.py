@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
-from sklearn.utils.validation import validate_data
 
 from skaae._classifiers.adapters import as_frozen_classifier
+from skaae._classifiers.encoding import encoded
 from skaae._classifiers.kinds import check_categories
 from skaae._classifiers.label_rules import label_rule_of
-from skaae._data.input import DTYPES, check_finite_in_chunks, explain_conversion_errors
 from skaae._data.rows import Rows, RowSubset
-from skaae._data.samples import check_float32_range, check_sample_shape
 from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._keras.processes import check_not_forked
 from skaae._keras.seeds import draw_seed
@@ -313,11 +311,13 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
         """Check parameters, rows and classifier before anything is trained, and set M."""
         check_not_forked()
         check_parameters(self)
-        check_categories(self.classifier, X)
+        self._encoding, classifier = encoded(self.classifier, X)
+        if self._encoding is None:
+            check_categories(self.classifier, X)
         X = self._validated(X, reset=True)
-        self.classifier_ = as_frozen_classifier(self.classifier, X)
+        self.classifier_ = as_frozen_classifier(classifier, X)
         self.classifier_.check_samples(X.shape[1:])
-        self._label_rule = label_rule_of(self.classifier, self.classifier_, X)
+        self._label_rule = label_rule_of(classifier, self.classifier_, X)
         self.classes_ = self.classifier_.classes_
         return X
 
@@ -347,6 +347,7 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
             self.classifier_,
             X,
             label_rule=self._label_rule,
+            rules={} if self._encoding is None else self._encoding.rules,
             autoencoder=self.autoencoder,
             encoder=self.encoder,
             decoder=self.decoder,
@@ -372,18 +373,6 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
         self._defense = defense
         self.autoencoder_, self.surrogate_, self.history_ = defense.autoencoder, defense.surrogate, defense.history
         self._scorer = make_scorer(defense)
-
-    def _validated(self, X: ArrayLike, reset: bool) -> np.ndarray:
-        is_mapped, n_least = isinstance(X, np.memmap), 2 if reset else 1
-        settings = {"allow_nd": True, "dtype": DTYPES, "ensure_min_samples": n_least}
-        with explain_conversion_errors(X):
-            rows: np.ndarray = validate_data(self, X, reset=reset, ensure_all_finite=not is_mapped, **settings)
-        if is_mapped:
-            check_finite_in_chunks(rows, type(self).__name__)
-        check_float32_range(rows)
-        if not reset:
-            check_sample_shape(rows, self._defense.sample_shape, type(self).__name__)
-        return rows
 
     def _results(self, X: Rows, *names: str) -> dict[str, np.ndarray]:
         return self._scorer(X, names)

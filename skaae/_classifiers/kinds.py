@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import is_regressor
 from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, TargetEncoder
+from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, OrdinalEncoder, TargetEncoder
 from sklearn.utils.validation import check_is_fitted
 
 from skaae._classifiers.unwrapping import inner_estimators, last_step_of, unwrapped
@@ -22,7 +22,7 @@ ACCEPTED = (
     "sklearn.frozen.FrozenEstimator"
 )
 BOOSTERS = ("catboost", "lightgbm", "xgboost")
-ENCODERS = (OneHotEncoder, OrdinalEncoder, TargetEncoder)
+ENCODERS = (KBinsDiscretizer, OneHotEncoder, OrdinalEncoder, TargetEncoder)
 
 
 def check_target_type(classifier: Any) -> None:
@@ -60,7 +60,6 @@ def check_kind(classifier: Any, fitted: bool = True) -> None:
         raise TypeError(
             f"classifier={name} has no predict_proba. Wrap it in sklearn.calibration.CalibratedClassifierCV."
         )
-    _check_columns(classifier, name)
 
 
 def check_categories(classifier: Any, X: Any) -> None:
@@ -162,14 +161,7 @@ def check_labels(classifier: Any, name: str) -> None:
         raise ValueError(f"classifier must predict one label per sample, but {name} was fitted with several.")
 
 
-def _check_columns(classifier: Any, name: str) -> None:
-    """Raise if the classifier encodes categorical columns: the values of x' = AE(x) would not be categories."""
-    for step in inner_estimators(classifier):
-        if isinstance(step, ColumnTransformer):
-            encoders = [type(inner).__name__ for inner in inner_estimators(step) if isinstance(inner, ENCODERS)]
-            if encoders:
-                raise ValueError(
-                    f"classifier={name} encodes categorical columns ({', '.join(encoders)} in a ColumnTransformer). "
-                    f"Put the ColumnTransformer before the detector, make_pipeline(columns, detector), and pass the "
-                    f"detector the classifier that follows the ColumnTransformer."
-                )
+def encodes_categories(classifier: Any) -> bool:
+    """Whether a ColumnTransformer of the classifier encodes categories: the values of x' = AE(x) would be none."""
+    columns = [step for step in inner_estimators(classifier) if isinstance(step, ColumnTransformer)]
+    return any(isinstance(inner, ENCODERS) for step in columns for inner in inner_estimators(step))

@@ -22,6 +22,7 @@ from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._keras.devices import can_compile, has_gpu, run_deterministically
 from skaae._keras.models import call_frozen, fingerprint
 from skaae._keras.seeds import temporary_seed
+from skaae._keras.valid_rows import with_valid_rows
 from skaae._persistence import PersistenceMixin
 from skaae._training.autoencoders import SampleShape, build_autoencoder
 from skaae._training.cache import cache_key_of, cached_training
@@ -87,6 +88,7 @@ def train_defense(
     X: RowSubset,
     *,
     label_rule: LabelRule | None = None,
+    rules: Mapping[str, Any] | None = None,
     autoencoder: keras.Model | Callable[[SampleShape], keras.Model] | None = None,
     encoder: keras.Model | None = None,
     decoder: keras.Model | None = None,
@@ -119,6 +121,8 @@ def train_defense(
         Training rows.
     label_rule : LabelRule or None, default=None
         How M chooses its labels, which changes scores but not the training. None: the most probable class.
+    rules : dict or None, default=None
+        Arguments of `skaae._keras.valid_rows.ValidRows`: what x' has to obey.
     autoencoder, encoder, decoder, surrogate, hidden_layers, hidden_models, hidden_weights, temperature, \
     label_change_first, divergence_weight, reconstruction_weight, loss, noise, virtual_adversarial, \
     virtual_adversarial_shares, virtual_adversarial_steps, memory
@@ -143,6 +147,7 @@ def train_defense(
     score = AdversarialScore(float(temperature), weights, bool(label_change_first))
     with temporary_seed(seed):
         trainable = build_autoencoder(X.shape[1:], autoencoder, encoder, decoder, Statistics.of(X))
+        trainable = with_valid_rows(trainable, rules or {})
         stand_in = None if network is not None else build_surrogate(surrogate, X, classifier.classes_)
         projections = draw_projections(network, hidden_layers, seed)
         heads = FrozenHeads(stand_in or classifier, hidden_layers, hidden_models, projections)
