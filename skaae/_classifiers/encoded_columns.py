@@ -32,7 +32,7 @@ def rules_of_transformers(pipeline: Pipeline, n_encoded: int) -> Rules:
     rules : dict
         Arguments of `skaae._keras.valid_rows.ValidRows`.
     """
-    rules: Rules = {"groups": [], "may_be_zero": [], "codes": []}
+    rules: Rules = {"kept": [], "groups": [], "may_be_zero": [], "codes": []}
     last = all_steps_of(Pipeline(pipeline.steps[:-1]))[-1] if len(steps_of(pipeline)) > 1 else None
     for encoder, start, stop in _encoders(last, n_encoded):
         _add_rules(rules, encoder, start, stop)
@@ -55,13 +55,20 @@ def _add_rules(rules: Rules, encoder: Any, start: int, stop: int) -> None:
         sizes, dropped = _sizes_of_groups(encoder)
         if sum(sizes) == stop - start:
             starts = start + np.cumsum([0, *sizes[:-1]])
-            named = [(first, size, drop) for first, size, drop in zip(starts, sizes, dropped, strict=True) if size]
-            rules["groups"] += [list(range(first, first + size)) for first, size, _ in named]
-            rules["may_be_zero"] += [drop for *_, drop in named]
+            for first, size, drop in zip(starts.tolist(), sizes, dropped, strict=True):
+                _add_group(rules, list(range(first, first + size)), drop)
     elif isinstance(encoder, OrdinalEncoder | KBinsDiscretizer):
         limits = _limits_of_codes(encoder)
         if len(limits) == stop - start:
             rules["codes"] += [(start + place, low, high) for place, (low, high) in enumerate(limits)]
+
+
+def _add_group(rules: Rules, columns: list[int], may_be_zero: bool) -> None:
+    if len(columns) + may_be_zero > 1:
+        rules["groups"].append(columns)
+        rules["may_be_zero"].append(may_be_zero)
+    else:  # a single category, of which x' has what x has
+        rules["kept"] += columns
 
 
 def _sizes_of_groups(encoder: Any) -> tuple[list[int], list[bool]]:
@@ -80,4 +87,5 @@ def _sizes_of_groups(encoder: Any) -> tuple[list[int], list[bool]]:
 def _limits_of_codes(encoder: Any) -> list[tuple[int, int]]:
     if isinstance(encoder, KBinsDiscretizer):
         return [(0, int(n_bins) - 1) for n_bins in encoder.n_bins_]
-    return [(0, len(categories) - 1) for categories in encoder.categories_]
+    lowest = min(0, encoder.unknown_value) if encoder.handle_unknown == "use_encoded_value" else 0
+    return [(0 if np.isnan(lowest) else lowest, len(categories) - 1) for categories in encoder.categories_]

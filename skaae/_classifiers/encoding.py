@@ -18,8 +18,8 @@ from sklearn.utils import get_tags
 
 from skaae._classifiers.adapters import is_fitted
 from skaae._classifiers.encoded_columns import rules_of_transformers
-from skaae._classifiers.frames import FrameColumns, MissingValues, is_raw
-from skaae._classifiers.kinds import encodes_categories
+from skaae._classifiers.frames import FrameColumns, MissingValues, has_categories, is_raw
+from skaae._classifiers.kinds import BOOSTERS, encodes_categories, may_read_categories
 from skaae._classifiers.unwrapping import (
     THRESHOLD_CLASSIFIERS,
     all_steps_of,
@@ -144,9 +144,10 @@ def encoded(classifier: Any, X: Any) -> tuple[Encoding | None, Any]:
     """
     if not is_fitted(classifier):
         return None, classifier
-    raw, base = is_raw(X), unfrozen(without_decision_threshold(classifier))
+    base = unfrozen(without_decision_threshold(classifier))
+    raw = is_raw(X) or (has_categories(X) and may_read_categories(base))
     has_transformers = isinstance(base, Pipeline) and len(all_steps_of(base)) > 1
-    if has_transformers and (raw or encodes_categories(base)):
+    if has_transformers and (raw or has_categories(X) or encodes_categories(base)):
         rows = dense(transformed(base, X))
         columns: FrameColumns | MissingValues | None = MissingValues.of(rows) if np.isnan(rows).any() else None
         encoding = Encoding(base, columns, rules_of_transformers(base, rows.shape[1]))
@@ -185,7 +186,7 @@ def _on_encoded_rows(classifier: Any, encoding: Encoding) -> Any:
 
 def _takes_missing_or_categories(classifier: Any) -> bool:
     """Whether the classifier itself takes missing values, or columns of categories in a DataFrame."""
-    if type(classifier).__module__.split(".")[0] in ("catboost", "lightgbm", "xgboost"):
+    if type(classifier).__module__.split(".")[0] in BOOSTERS or may_read_categories(classifier):
         return True
     has_tags = isinstance(classifier, BaseEstimator) and not isinstance(classifier, Pipeline)
     return has_tags and bool(get_tags(classifier).input_tags.allow_nan)

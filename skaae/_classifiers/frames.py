@@ -14,7 +14,7 @@ NUMBERS = "biuf"
 
 
 def is_raw(X: Any) -> bool:
-    """Whether X has text, categories or missing values, so that it is no array of finite numbers.
+    """Whether X has text or missing values, so that it is no array of numbers.
 
     Examples
     --------
@@ -25,8 +25,6 @@ def is_raw(X: Any) -> bool:
     """
     if isinstance(X, np.memmap) or not (hasattr(X, "columns") or isinstance(X, np.ndarray)):
         return False
-    if any(str(dtype) == "category" for dtype in _dtypes(X)):
-        return True
     try:
         values = np.asarray(X, dtype=np.float64)
     except (TypeError, ValueError):
@@ -34,8 +32,9 @@ def is_raw(X: Any) -> bool:
     return values.ndim == 2 and bool(np.isnan(values).any())
 
 
-def _dtypes(X: Any) -> list[Any]:
-    return list(getattr(X, "dtypes", ())) if hasattr(X, "columns") else []
+def has_categories(X: Any) -> bool:
+    """Whether X is a DataFrame of pandas with columns of categories."""
+    return hasattr(X, "columns") and any(str(dtype) == "category" for dtype in getattr(X, "dtypes", ()))
 
 
 def as_pandas(X: Any) -> Any:

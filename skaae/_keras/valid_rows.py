@@ -9,6 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from skaae._keras.models import is_layer_graph, only_tensor
+
 # One-hot columns of x' lie in about [0, 1]; so much steeper, their softmax tells them apart.
 STEEPNESS = 5.0
 
@@ -119,5 +121,10 @@ def with_valid_rows(autoencoder: keras.Model, rules: Mapping[str, Any]) -> keras
     """
     if not any(rules.values()):
         return autoencoder
-    x = keras.Input(autoencoder.input_shape[1:], name="sample")
-    return keras.Model(x, ValidRows(**rules, name="valid_rows")([x, autoencoder(x)]), name="autoencoder")
+    valid_rows = ValidRows(**rules, name="valid_rows")
+    if is_layer_graph(autoencoder):
+        x, reconstruction = autoencoder.inputs[0], autoencoder.outputs[0]
+    else:
+        x = keras.Input(autoencoder.input_shape[1:], name="sample")
+        reconstruction = only_tensor(autoencoder(x))
+    return keras.Model(x, valid_rows([x, reconstruction]), name="autoencoder")

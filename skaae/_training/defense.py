@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from skaae._classifiers.adapters import Classifier, PredictProbaClassifier
+from skaae._classifiers.adapters import Classifier, ConvertedClassifier, PredictProbaClassifier
 from skaae._classifiers.heads import FrozenHeads, check_hidden_terms, draw_projections
 from skaae._classifiers.label_rules import LabelRule, MostProbable
 from skaae._data.rows import RowSubset, Statistics
@@ -277,6 +277,6 @@ class Training:
 
 
 def _fingerprint_of_classifier(classifier: Classifier) -> list[Any]:
-    if isinstance(classifier, PredictProbaClassifier):
+    if isinstance(classifier, PredictProbaClassifier | ConvertedClassifier):
         return [joblib.hash(classifier.estimator)]
     return [fingerprint(classifier.model), classifier.from_logits]
