@@ -141,6 +141,54 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
         check_is_fitted(self)
         return self.detector_._corrected_probabilities(X)
 
+    def correct(self, X: ArrayLike) -> Any:
+        """Predict corrected class labels, and return them with the results that they follow from.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples with the same shape as those seen in fit.
+
+        Returns
+        -------
+        result : Bunch
+            See :meth:`AdversarialAEDetector.correct`.
+        """
+        check_is_fitted(self)
+        return self.detector_.correct(X)
+
+    def p_values(self, X: ArrayLike) -> np.ndarray:
+        """Compute the conformal p-value of each sample. Small values are adversarial.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples with the same shape as those seen in fit.
+
+        Returns
+        -------
+        p_values : ndarray of shape (n_samples,), float64
+            See :meth:`AdversarialAEDetector.p_values`.
+        """
+        check_is_fitted(self)
+        return self.detector_.p_values(X)
+
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
+        """Compute how normal samples are. High scores are normal.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples with the same shape as those seen in fit.
+
+        Returns
+        -------
+        score : ndarray of shape (n_samples,), float64
+            See :meth:`AdversarialAEDetector.score_samples`.
+        """
+        check_is_fitted(self)
+        return self.detector_.score_samples(X)
+
     def _fit(self, X: ArrayLike, y: ArrayLike) -> None:
         rows, y = self._checked(X, y)
         with temporary_seed(0):  # Keras draws seeds when it copies models
