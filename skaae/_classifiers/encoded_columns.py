@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ def rules_of_transformers(pipeline: Pipeline, n_encoded: int) -> Rules:
     rules : dict
         Arguments of `skaae._keras.valid_rows.ValidRows`.
     """
-    rules: Rules = {"groups": [], "may_be_zero": [], "codes": []}
+    rules: Rules = {"kept": [], "groups": [], "may_be_zero": [], "codes": []}
     last = all_steps_of(Pipeline(pipeline.steps[:-1]))[-1] if len(steps_of(pipeline)) > 1 else None
     for encoder, start, stop in _encoders(last, n_encoded):
         _add_rules(rules, encoder, start, stop)
@@ -52,7 +53,7 @@ def _encoders(transformer: Any, n_encoded: int) -> Iterator[tuple[Any, int, int]
 
 def _add_rules(rules: Rules, encoder: Any, start: int, stop: int) -> None:
     if isinstance(encoder, OneHotEncoder) or (isinstance(encoder, KBinsDiscretizer) and encoder.encode != "ordinal"):
-        sizes, dropped = _sizes_of_groups(encoder)
+        sizes, dropped = sizes_of_groups(encoder)
         if sum(sizes) == stop - start:
             starts = start + np.cumsum([0, *sizes[:-1]])
             named = [(first, size, drop) for first, size, drop in zip(starts, sizes, dropped, strict=True) if size]
@@ -64,7 +65,7 @@ def _add_rules(rules: Rules, encoder: Any, start: int, stop: int) -> None:
             rules["codes"] += [(start + place, low, high) for place, (low, high) in enumerate(limits)]
 
 
-def _sizes_of_groups(encoder: Any) -> tuple[list[int], list[bool]]:
+def sizes_of_groups(encoder: Any) -> tuple[list[int], list[bool]]:
     """Number of columns of each group, and whether the column of one of its categories was dropped."""
     if isinstance(encoder, KBinsDiscretizer):
         return [int(n_bins) for n_bins in encoder.n_bins_], [False] * len(encoder.n_bins_)
@@ -80,4 +81,26 @@ def _sizes_of_groups(encoder: Any) -> tuple[list[int], list[bool]]:
 def _limits_of_codes(encoder: Any) -> list[tuple[int, int]]:
     if isinstance(encoder, KBinsDiscretizer):
         return [(0, int(n_bins) - 1) for n_bins in encoder.n_bins_]
-    return [(0, len(categories) - 1) for categories in encoder.categories_]
+    infrequent = getattr(encoder, "infrequent_categories_", [None] * len(encoder.categories_))
+    limits = []
+    for categories, rare in zip(encoder.categories_, infrequent, strict=True):
+        n_codes = len(categories) - _is_missing(categories[-1])
+        n_codes -= 0 if rare is None else len(rare) - 1
+        takes_missing = _is_missing(categories[-1]) and not _is_missing(encoder.encoded_missing_value)
+        missing = [int(encoder.encoded_missing_value)] if takes_missing else []
+        limits.append((min(0, *missing, 0), max(n_codes - 1, *missing, 0)))
+    return limits
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and bool(np.isnan(value)))
+
+
+def moved_rules(rules: Rules, places: Mapping[int, int]) -> Rules:
+    """The same rules where the columns are at other places. Rules of columns without a place are left out."""
+    kept = [all(column in places for column in group) for group in rules["groups"]]
+    return {
+        "groups": [[places[column] for column in group] for group in compress(rules["groups"], kept)],
+        "may_be_zero": list(compress(rules["may_be_zero"], kept)),
+        "codes": [(places[column], *limits) for column, *limits in rules["codes"] if column in places],
+    }
