@@ -11,8 +11,6 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 
 from skaae._classifiers.adapters import as_frozen_classifier
-from skaae._classifiers.encoding import encoded
-from skaae._classifiers.kinds import check_categories
 from skaae._classifiers.label_rules import label_rule_of
 from skaae._data.rows import Rows, RowSubset
 from skaae._frozen_keras_model import FrozenKerasModel
@@ -77,6 +75,9 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
         X; a ``callable(sample_shape, n_classes) -> keras.Model``; a :class:`FrozenKerasModel`, which
         is used without distillation; or None for a default. It is used only in training, never for a
         score or a label.
+    mutable_features : array-like of str, int or bool, or None, default=None
+        Names, indices or a boolean mask of the features that an attacker can alter. Noise and virtual
+        adversarial perturbations move nothing else, and x' has the values of x in all others. None: all.
     temperature : float, default=1.0
         M(x) is replaced by M(x)**(1 / temperature), renormalized, before the divergence is computed.
         Values below 1 sharpen it. M(x') is not changed.
@@ -221,6 +222,7 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
         hidden_models: Sequence[keras.Model] | None = None,
         hidden_weights: ArrayLike | None = None,
         surrogate: keras.Model | Callable[[tuple[int, ...], int], keras.Model] | FrozenKerasModel | None = None,
+        mutable_features: ArrayLike | None = None,
         temperature: float = 1.0,
         divergence_weight: float = 1.0,
         reconstruction_weight: float | None = None,
@@ -253,6 +255,7 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
         self.hidden_models = hidden_models
         self.hidden_weights = hidden_weights
         self.surrogate = surrogate
+        self.mutable_features = mutable_features
         self.temperature = temperature
         self.divergence_weight = divergence_weight
         self.reconstruction_weight = reconstruction_weight
@@ -311,10 +314,7 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
         """Check parameters, rows and classifier before anything is trained, and set M."""
         check_not_forked()
         check_parameters(self)
-        self._encoding, classifier = encoded(self.classifier, X)
-        if self._encoding is None:
-            check_categories(self.classifier, X)
-        X = self._validated(X, reset=True)
+        X, classifier = self._read_for_fit(self.classifier, X)
         self.classifier_ = as_frozen_classifier(classifier, X)
         self.classifier_.check_samples(X.shape[1:])
         self._label_rule = label_rule_of(classifier, self.classifier_, X)
@@ -347,7 +347,7 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
             self.classifier_,
             X,
             label_rule=self._label_rule,
-            rules={} if self._encoding is None else self._encoding.rules,
+            rules=self._rules,
             autoencoder=self.autoencoder,
             encoder=self.encoder,
             decoder=self.decoder,

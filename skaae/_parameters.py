@@ -34,6 +34,7 @@ PARAMETER_CONSTRAINTS: dict[str, Any] = {
     "hidden_models": [list, tuple, None],
     "hidden_weights": ["array-like", None],
     "surrogate": [callable, FrozenKerasModel, None],
+    "mutable_features": ["array-like", None],
     "temperature": [Interval(Real, SMALLEST, LARGEST, closed="both")],
     "divergence_weight": [WEIGHT],
     "reconstruction_weight": [WEIGHT, None],

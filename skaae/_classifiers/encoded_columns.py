@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ def _encoders(transformer: Any, n_encoded: int) -> Iterator[tuple[Any, int, int]
 
 def _add_rules(rules: Rules, encoder: Any, start: int, stop: int) -> None:
     if isinstance(encoder, OneHotEncoder) or (isinstance(encoder, KBinsDiscretizer) and encoder.encode != "ordinal"):
-        sizes, dropped = _sizes_of_groups(encoder)
+        sizes, dropped = sizes_of_groups(encoder)
         if sum(sizes) == stop - start:
             starts = start + np.cumsum([0, *sizes[:-1]])
             for first, size, drop in zip(starts.tolist(), sizes, dropped, strict=True):
@@ -71,7 +72,7 @@ def _add_group(rules: Rules, columns: list[int], may_be_zero: bool) -> None:
         rules["kept"] += columns
 
 
-def _sizes_of_groups(encoder: Any) -> tuple[list[int], list[bool]]:
+def sizes_of_groups(encoder: Any) -> tuple[list[int], list[bool]]:
     """Number of columns of each group, and whether the column of one of its categories was dropped."""
     if isinstance(encoder, KBinsDiscretizer):
         return [int(n_bins) for n_bins in encoder.n_bins_], [False] * len(encoder.n_bins_)
@@ -87,5 +88,27 @@ def _sizes_of_groups(encoder: Any) -> tuple[list[int], list[bool]]:
 def _limits_of_codes(encoder: Any) -> list[tuple[int, int]]:
     if isinstance(encoder, KBinsDiscretizer):
         return [(0, int(n_bins) - 1) for n_bins in encoder.n_bins_]
-    lowest = min(0, encoder.unknown_value) if encoder.handle_unknown == "use_encoded_value" else 0
-    return [(0 if np.isnan(lowest) else lowest, len(categories) - 1) for categories in encoder.categories_]
+    infrequent = getattr(encoder, "infrequent_categories_", [None] * len(encoder.categories_))
+    limits = []
+    for categories, rare in zip(encoder.categories_, infrequent, strict=True):
+        n_codes = len(categories) - _is_missing(categories[-1])
+        n_codes -= 0 if rare is None else len(rare) - 1
+        takes_missing = _is_missing(categories[-1]) and not _is_missing(encoder.encoded_missing_value)
+        missing = [int(encoder.encoded_missing_value)] if takes_missing else []
+        limits.append((min(0, *missing, 0), max(n_codes - 1, *missing, 0)))
+    return limits
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and bool(np.isnan(value)))
+
+
+def moved_rules(rules: Rules, places: Mapping[int, int]) -> Rules:
+    """The same rules where the columns are at other places. Rules of columns without a place are left out."""
+    kept = [all(column in places for column in group) for group in rules["groups"]]
+    return {
+        "kept": [places[column] for column in rules["kept"] if column in places],
+        "groups": [[places[column] for column in group] for group in compress(rules["groups"], kept)],
+        "may_be_zero": list(compress(rules["may_be_zero"], kept)),
+        "codes": [(places[column], *limits) for column, *limits in rules["codes"] if column in places],
+    }

@@ -7,6 +7,7 @@ categories or missing values itself, rows are encoded here, and decoded whenever
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,22 +15,26 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.pipeline import Pipeline
-from sklearn.utils import get_tags
 
-from skaae._classifiers.adapters import is_fitted
-from skaae._classifiers.encoded_columns import rules_of_transformers
+from skaae._classifiers.adapters import REFUSALS, is_fitted
+from skaae._classifiers.encoded_columns import moved_rules, rules_of_transformers
 from skaae._classifiers.frames import FrameColumns, MissingValues, has_categories, is_raw
-from skaae._classifiers.kinds import BOOSTERS, encodes_categories, may_read_categories
+from skaae._classifiers.kinds import encodes_categories, may_read_categories
+from skaae._classifiers.tracing import Sources, sources_of_transformers
 from skaae._classifiers.unwrapping import (
     THRESHOLD_CLASSIFIERS,
     all_steps_of,
     transformed,
     unfrozen,
     without_decision_threshold,
+    without_search,
 )
 
 # Sparse rows become dense: 2 GiB of float64.
 MOST_NUMBERS = 2**28
+# So many rows show whether a classifier takes rows that are no numbers.
+ROWS_TO_TRY = 100
+Columns = FrameColumns | MissingValues
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,11 +49,17 @@ class Encoding:
         How rows are encoded that the transformers, or the user, leave with categories or missing values.
     rules : dict
         Arguments of `skaae._keras.valid_rows.ValidRows`.
+    sources : list of frozenset of int
+        For each encoded column, the numbers of the columns of X on which it depends.
+    classifier : classifier or None
+        What takes the rows that `columns` encodes.
     """
 
     transformers: Any = None
     columns: Any = None
     rules: dict[str, Any] = field(default_factory=dict)
+    sources: Sources = field(default_factory=list)
+    classifier: Any = None
 
     @property
     def is_invertible(self) -> bool:
@@ -72,14 +83,52 @@ class Encoding:
             If the transformers return values that are not finite, or too many numbers.
         """
         if self.transformers is not None:
-            X = dense(transformed(self.transformers, X))
+            X = transformed(self.transformers, X)
+            X = X if isinstance(self.columns, FrameColumns) else dense(X)
+        if isinstance(self.columns, FrameColumns):
+            self._check_categories(X)
         rows = X if self.columns is None else self.columns.encode(X)
         rows = np.asarray(rows, dtype=np.float64)
         if not np.isfinite(rows).all():
             raise ValueError(
-                "X has values that are NaN or infinite where the classifier or its transformers take none."
+                "X has NaN or infinity in columns that reached the classifier without missing values in fit. Fit the "
+                "detector on rows that have missing values there too, or put a SimpleImputer into the classifier."
             )
         return rows
+
+    def _check_categories(self, X: Any) -> None:
+        """Raise the classifier's own error for categories that were not there in fit. Else they count as missing."""
+        unknown = self.columns.has_unknown(X)
+        if unknown.any():
+            self.classifier.predict_proba(X[unknown] if hasattr(X, "iloc") else X.filter(unknown))
+
+    def immutable_columns(self, is_mutable: np.ndarray, names: Sequence[str] | None = None) -> list[int]:
+        """Find the encoded columns that depend on immutable columns of X.
+
+        Parameters
+        ----------
+        is_mutable : ndarray of shape (n_features,), bool
+            For each column of X.
+        names : sequence of str or None, default=None
+            Names of the columns of X, for the error message.
+
+        Returns
+        -------
+        columns : list of int
+
+        Raises
+        ------
+        ValueError
+            If an encoded column depends on mutable and on immutable columns.
+        """
+        immutable = []
+        for column, sources in enumerate(self.sources):
+            mutable = {bool(is_mutable[source]) for source in sources}
+            if len(mutable) == 2:
+                raise ValueError(_cannot_be_traced(sources, is_mutable, names))
+            if mutable == {False}:
+                immutable.append(column)
+        return immutable
 
     def decode(self, rows: np.ndarray) -> Any:
         """Raw rows, or what the transformers return, from encoded rows."""
@@ -144,20 +193,52 @@ def encoded(classifier: Any, X: Any) -> tuple[Encoding | None, Any]:
     """
     if not is_fitted(classifier):
         return None, classifier
-    base = unfrozen(without_decision_threshold(classifier))
+    classifier = without_search(classifier)
+    base = without_search(unfrozen(without_decision_threshold(classifier)))
     raw = is_raw(X) or (has_categories(X) and may_read_categories(base))
     has_transformers = isinstance(base, Pipeline) and len(all_steps_of(base)) > 1
     if has_transformers and (raw or has_categories(X) or encodes_categories(base)):
-        rows = dense(transformed(base, X))
-        columns: FrameColumns | MissingValues | None = MissingValues.of(rows) if np.isnan(rows).any() else None
-        encoding = Encoding(base, columns, rules_of_transformers(base, rows.shape[1]))
-    elif raw and _takes_missing_or_categories(base):
-        columns = FrameColumns.of(X) if hasattr(X, "columns") else MissingValues.of(np.asarray(X, dtype=np.float64))
-        encoding = Encoding(None, columns)
+        encoding = _behind_transformers(base, X)
+    elif raw and _takes_raw(base, X):
+        columns = columns_of(X)
+        sources = [frozenset([source]) for source in columns.sources]
+        encoding = Encoding(None, columns, columns.rules(), sources, base)
     else:
         return None, classifier
-    rules = {**encoding.rules, **(encoding.columns.rules(encoding.rules) if encoding.columns is not None else {})}
-    return Encoding(encoding.transformers, encoding.columns, rules), _on_encoded_rows(classifier, encoding)
+    return encoding, _on_encoded_rows(classifier, encoding)
+
+
+def _behind_transformers(pipeline: Pipeline, X: Any) -> Encoding:
+    """The encoding that a fitted Pipeline makes, and another one behind it where it leaves categories or NaN."""
+    rows = transformed(pipeline, X)
+    rows = rows if hasattr(rows, "columns") and (is_raw(rows) or has_categories(rows)) else dense(rows)
+    n_encoded, last = rows.shape[1], unfrozen(pipeline.steps[-1][1])
+    rules = rules_of_transformers(pipeline, n_encoded)
+    sources = sources_of_transformers(pipeline, np.shape(X)[1], n_encoded)
+    if not (is_raw(rows) or has_categories(rows)):
+        return Encoding(pipeline, None, rules, sources, last)
+    columns = columns_of(rows)
+    own, moved = columns.rules(), moved_rules(rules, columns.places)
+    rules = {name: [*own[name], *moved.get(name, ())] for name in own}
+    return Encoding(pipeline, columns, rules, [sources[column] for column in columns.sources], last)
+
+
+def columns_of(X: Any) -> Columns:
+    """How to encode rows with categories or missing values."""
+    return FrameColumns.of(X) if hasattr(X, "columns") else MissingValues.of(np.asarray(X, dtype=np.float64))
+
+
+def _cannot_be_traced(sources: frozenset[int], is_mutable: np.ndarray, names: Sequence[str] | None) -> str:
+    mutable, immutable = (
+        [source if names is None else str(names[source]) for source in sorted(sources) if is_mutable[source] == kind]
+        for kind in (True, False)
+    )
+    return (
+        f"mutable_features cannot be traced through the classifier: a column of its transformers depends on "
+        f"{mutable[:5]}, which are mutable, and on {immutable[:5]}, which are not, or a transformer is of an unknown "
+        f"kind. Put them into separate transformers of a ColumnTransformer. A FunctionTransformer that treats each "
+        f"column on its own needs feature_names_out='one-to-one'."
+    )
 
 
 def dense(rows: Any) -> np.ndarray:
@@ -184,9 +265,13 @@ def _on_encoded_rows(classifier: Any, encoding: Encoding) -> Any:
     return classifier if encoding.columns is None else DecodingClassifier(classifier, encoding.columns)
 
 
-def _takes_missing_or_categories(classifier: Any) -> bool:
-    """Whether the classifier itself takes missing values, or columns of categories in a DataFrame."""
-    if type(classifier).__module__.split(".")[0] in BOOSTERS or may_read_categories(classifier):
-        return True
-    has_tags = isinstance(classifier, BaseEstimator) and not isinstance(classifier, Pipeline)
-    return has_tags and bool(get_tags(classifier).input_tags.allow_nan)
+def _takes_raw(classifier: Any, X: Any) -> bool:
+    """Whether the classifier has finite probabilities for rows of fit, as they are and encoded and decoded."""
+    rows = X[:ROWS_TO_TRY]
+    try:
+        probabilities = [
+            classifier.predict_proba(values) for values in (rows, columns_of(X).decode(columns_of(X).encode(rows)))
+        ]
+    except (AttributeError, TypeError, *REFUSALS):
+        return False
+    return all(bool(np.isfinite(np.asarray(values, dtype=float)).all()) for values in probabilities)

@@ -9,8 +9,8 @@ import numpy as np
 
 from skaae._utils.extras import import_extra
 
-# Kinds of NumPy that are numbers: bool, int, unsigned int, float.
-NUMBERS = "biuf"
+# Kinds of NumPy that may be text: objects, bytes, str, variable str.
+TEXT = "OSUT"
 
 
 def is_raw(X: Any) -> bool:
@@ -23,8 +23,13 @@ def is_raw(X: Any) -> bool:
     >>> is_raw(np.zeros((2, 2))), is_raw(np.array([[1.0, np.nan]])), is_raw(np.array([["a"]], dtype=object))
     (False, True, True)
     """
-    if isinstance(X, np.memmap) or not (hasattr(X, "columns") or isinstance(X, np.ndarray)):
+    if hasattr(X, "columns"):
+        if len(set(X.columns)) < len(X.columns):
+            return False
+    elif not isinstance(X, np.ndarray) or isinstance(X, np.memmap | np.ma.MaskedArray) or X.ndim != 2:
         return False
+    elif X.dtype.kind not in TEXT:
+        return X.dtype.kind == "f" and bool(np.isnan(X).any())
     try:
         values = np.asarray(X, dtype=np.float64)
     except (TypeError, ValueError):
@@ -40,6 +45,32 @@ def has_categories(X: Any) -> bool:
 def as_pandas(X: Any) -> Any:
     """The DataFrame of pandas of another DataFrame, such as one of polars."""
     return X.to_pandas() if hasattr(X, "to_pandas") else X
+
+
+def like(rows: Any, X: Any, unchanged: np.ndarray | None = None) -> Any:
+    """Decoded rows in the container of X.
+
+    Parameters
+    ----------
+    rows : DataFrame of pandas or ndarray
+    X : DataFrame or ndarray
+        As the user passed it.
+    unchanged : ndarray of shape (n_samples,), bool, or None, default=None
+        Rows that are taken from X.
+
+    Returns
+    -------
+    rows : DataFrame of pandas or polars with the index of X, or ndarray
+    """
+    if isinstance(rows, np.ndarray):
+        return rows if unchanged is None else np.where(unchanged[:, None], np.asarray(X, dtype=rows.dtype), rows)
+    frame = as_pandas(X)
+    rows = rows.set_axis(frame.index)
+    if unchanged is not None:
+        pandas = import_extra("pandas", "pandas")
+        order = np.argsort(np.concatenate([np.flatnonzero(unchanged), np.flatnonzero(~unchanged)]))
+        rows = pandas.concat([frame.loc[:, list(rows.columns)][unchanged], rows[~unchanged]]).iloc[order]
+    return import_extra("polars", "polars").from_pandas(rows) if hasattr(X, "to_pandas") else rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +108,16 @@ class MissingValues:
     def n_encoded(self) -> int:
         return 2 * len(self.fill)
 
+    @property
+    def sources(self) -> list[int]:
+        """For each encoded column, the number of the column that it is made from."""
+        return [*range(len(self.fill)), *range(len(self.fill))]
+
+    @property
+    def places(self) -> dict[int, int]:
+        """For each column of numbers, the number of the encoded column that has its values."""
+        return {place: place for place in range(len(self.fill))}
+
     def encode(self, X: Any) -> np.ndarray:
         X = np.asarray(X, dtype=np.float64)
         is_missing = np.isnan(X)
@@ -86,9 +127,9 @@ class MissingValues:
         values, is_missing = np.hsplit(rows, 2)
         return np.where(is_missing > 0.5, np.nan, values)
 
-    def rules(self, rules: dict[str, Any]) -> dict[str, Any]:
+    def rules(self) -> dict[str, Any]:
         """What is missing in x is missing in x'."""
-        return {"kept": [*rules.get("kept", ()), *range(len(self.fill), 2 * len(self.fill))]}
+        return {"kept": list(range(len(self.fill), 2 * len(self.fill))), "groups": [], "may_be_zero": [], "codes": []}
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +168,28 @@ class FrameColumns:
     def n_encoded(self) -> int:
         return self.numbers.n_encoded + sum(len(categories) + 1 for categories in self.categories.values())
 
+    @property
+    def sources(self) -> list[int]:
+        """For each encoded column, the number of the column that it is made from."""
+        numeric = list(self.places)
+        places = {name: place for place, name in enumerate(self.dtypes)}
+        levels = [places[name] for name, categories in self.categories.items() for _ in range(len(categories) + 1)]
+        return [*numeric, *numeric, *levels]
+
+    @property
+    def places(self) -> dict[int, int]:
+        """For each column of numbers, the number of the encoded column that has its values."""
+        numeric = [place for place, name in enumerate(self.dtypes) if name not in self.categories]
+        return {source: place for place, source in enumerate(numeric)}
+
+    def has_unknown(self, X: Any) -> np.ndarray:
+        """Whether each row has a category that was not there in fit."""
+        frame = as_pandas(X)
+        unknown = [
+            (index.get_indexer(frame[name]) < 0) & frame[name].notna() for name, index in self.categories.items()
+        ]
+        return np.any(unknown, axis=0) if unknown else np.zeros(len(frame), bool)
+
     def encode(self, X: Any) -> np.ndarray:
         frame = as_pandas(X)
         missing = [name for name in self.dtypes if name not in frame.columns]
@@ -154,13 +217,16 @@ class FrameColumns:
             start += len(categories) + 1
         return pandas.DataFrame({name: columns[name] for name in self.dtypes})
 
-    def rules(self, rules: dict[str, Any]) -> dict[str, Any]:
-        """One category in each group, whole numbers in columns of integers, and missing numbers as in x."""
-        start, groups = self.numbers.n_encoded, []
+    def rules(self) -> dict[str, Any]:
+        """One category in each group, 0 or 1 for booleans, and missing numbers as in x."""
+        start, rules = self.numbers.n_encoded, self.numbers.rules()
         for categories in self.categories.values():
-            groups.append([*range(start, start + len(categories) + 1)])
+            rules["groups"].append([*range(start, start + len(categories) + 1)])
+            rules["may_be_zero"].append(False)
             start += len(categories) + 1
-        return {**self.numbers.rules(rules), "groups": groups, "may_be_zero": [False] * len(groups)}
+        is_bool = import_extra("pandas", "pandas").api.types.is_bool_dtype
+        rules["codes"] = [(place, 0, 1) for place, name in enumerate(self._numeric()) if is_bool(self.dtypes[name])]
+        return rules
 
     def _numeric(self) -> list[Any]:
         return [name for name in self.dtypes if name not in self.categories]

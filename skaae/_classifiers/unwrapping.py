@@ -160,6 +160,12 @@ def without_decision_threshold(classifier: Any) -> Any:
     return without_decision_threshold(getattr(classifier, "estimator_", classifier.estimator))
 
 
+def without_search(classifier: Any) -> Any:
+    """The Pipeline that a search such as GridSearchCV found, if it is one; else the classifier itself."""
+    best = getattr(unfrozen(classifier), "best_estimator_", None)
+    return best if isinstance(unfrozen(best), (Pipeline, *THRESHOLD_CLASSIFIERS)) else classifier
+
+
 def is_same_classifier(first: Any, second: Any) -> bool:
     """Whether two wrappers hold the same object: a Keras model or a classifier of scikit-learn."""
     return _innermost(first) is _innermost(second)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from skaae._data.rows import RowSubset, Statistics
 from skaae._keras.models import is_layer_graph, only_tensor
 
 # One-hot columns of x' lie in about [0, 1]; so much steeper, their softmax tells them apart.
 STEEPNESS = 5.0
+# Standard deviation that counts for an indicator that is constant in the training rows.
+LEAST_SPREAD = 0.1
 
 
 @keras.saving.register_keras_serializable(package="skaae")
@@ -103,6 +108,32 @@ class ValidRows(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         own = {"kept": self.kept, "groups": self.groups, "may_be_zero": self.may_be_zero, "codes": self.codes}
         return {**super().get_config(), **own}
+
+
+def with_spread_of_indicators(X: RowSubset, rules: Mapping[str, Any]) -> RowSubset:
+    """Rows in which columns of 0 and 1 that are constant, such as those of a rare category, count as nearly constant.
+
+    Other constant columns have the mean spread of the others. A category that never occurs would get much noise.
+
+    Parameters
+    ----------
+    X : RowSubset of shape (n_samples, n_features)
+    rules : dict
+        Arguments of `ValidRows`.
+
+    Returns
+    -------
+    X : RowSubset
+        The same one if X is not encoded.
+    """
+    if "groups" not in rules:
+        return X
+    statistics = Statistics.of(X)
+    columns = [*rules["kept"], *chain.from_iterable(rules["groups"]), *(code[0] for code in rules["codes"])]
+    is_constant = np.isin(np.arange(len(statistics.variance)), columns) & (statistics.variance == 0)
+    is_constant &= (statistics.lowest == 0) | (statistics.lowest == 1)
+    variance = np.where(is_constant, LEAST_SPREAD**2, statistics.variance)
+    return X.with_statistics(replace(statistics, variance=variance))
 
 
 def with_valid_rows(autoencoder: keras.Model, rules: Mapping[str, Any]) -> keras.Model:

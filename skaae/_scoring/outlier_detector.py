@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -11,17 +9,14 @@ from sklearn.base import OneToOneFeatureMixin, OutlierMixin, TransformerMixin
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import validate_parameter_constraints
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from skaae._classifiers.adapters import Classifier
-from skaae._classifiers.encoding import Encoding
 from skaae._classifiers.label_rules import LabelRule, positions_of_labels
-from skaae._data.input import DTYPES, check_finite_in_chunks, explain_conversion_errors
 from skaae._data.rows import Rows
-from skaae._data.samples import check_float32_range, check_sample_shape
 from skaae._parameters import PERCENTILE
 from skaae._scoring.calibration import Calibration, calibrate
 from skaae._scoring.decisions import DecisionsMixin
+from skaae._scoring.raw_rows import RawRowsMixin
 from skaae._scoring.scorer import check_thresholds
 from skaae._scoring.split import split_by_class, split_rows
 from skaae._training.defense import Defense
@@ -38,7 +33,7 @@ def _has_columns(estimator: Any) -> bool:
     return True
 
 
-class OutlierDetectorMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin, DecisionsMixin):
+class OutlierDetectorMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin, RawRowsMixin, DecisionsMixin):
     """The methods of a fitted estimator that compare S(x) with thresholds, or set these.
 
     A subclass must have ``_results(X, *names)``, which returns results listed in `skaae._scoring.scorer`.
@@ -52,7 +47,6 @@ class OutlierDetectorMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin,
         classifier_: Classifier
         threshold: float | None
         _label_rule: LabelRule
-        _encoding: Encoding | None
         _defense: Defense
         threshold_percentile: float
 
@@ -68,7 +62,7 @@ class OutlierDetectorMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin,
         -------
         X_repaired : ndarray of the shape of X, float32 or float64 as X
             Samples that are not flagged are unchanged, bit for bit. A DataFrame if the classifier takes
-            categories itself.
+            a DataFrame with categories or missing values itself.
 
         Raises
         ------
@@ -76,7 +70,7 @@ class OutlierDetectorMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin,
             If X does not fit, or if a sample has an infinite score, so that no x' can replace it. If the
             classifier is a Pipeline that encodes X, so that x' is no row like those of X.
         """
-        return self._decoded(super().transform, X)
+        return self._decoded(super().transform, X, keeps_rows=True)
 
     def reconstruct(self, X: ArrayLike) -> Any:
         """Compute x' = AE(x) for every sample, adversarial or not.
@@ -89,7 +83,7 @@ class OutlierDetectorMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin,
         Returns
         -------
         reconstruction : ndarray of the shape of X, float32
-            A DataFrame if the classifier takes categories itself.
+            A DataFrame if the classifier takes a DataFrame with categories or missing values itself.
 
         Raises
         ------
@@ -98,18 +92,6 @@ class OutlierDetectorMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin,
             encodes X, so that x' is no row like those of X.
         """
         return self._decoded(super().reconstruct, X)
-
-    def _decoded(self, method: Callable[[ArrayLike], np.ndarray], X: ArrayLike) -> Any:
-        """The result of a method that returns rows, as rows like those of X."""
-        if self._encoding is None:
-            return method(X)
-        if not self._encoding.is_invertible:
-            raise ValueError(
-                f"{type(self).__name__} works on the rows that the transformers of its classifier return, and these "
-                f"cannot be turned back into rows like those of X. Use correct(X) or CorrectedClassifier for corrected "
-                f"labels. Or put the transformers before the detector: make_pipeline(transformers, detector)."
-            )
-        return self._encoding.decode(method(X))
 
     @available_if(_has_columns)  # type: ignore[untyped-decorator]
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
@@ -197,29 +179,3 @@ class OutlierDetectorMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin,
         calibration.warn_if_weak(self.classes_, percentile)
         self._calibration: Calibration | None = calibration
         self._thresholds = calibration.thresholds
-
-    def _validated(self, X: Any, reset: bool) -> np.ndarray:
-        """X as an array of finite numbers of the shape of fit, encoded if the classifier encodes it."""
-        with explain_conversion_errors(X) if self._encoding is None else nullcontext():
-            rows = self._read(X, reset)
-        check_float32_range(rows)
-        if not reset:
-            check_sample_shape(rows, self._defense.sample_shape, type(self).__name__)
-        return rows
-
-    def _read(self, X: Any, reset: bool) -> np.ndarray:
-        is_mapped, n_least = isinstance(X, np.memmap), 2 if reset else 1
-        settings = {"allow_nd": True, "dtype": DTYPES, "ensure_min_samples": n_least}
-        if self._encoding is not None:
-            validate_data(self, X, reset=reset, skip_check_array=True)
-            encoded: np.ndarray = check_array(self._encoding.encode(X), estimator=self, **settings)
-            return encoded
-        rows: np.ndarray = validate_data(self, X, reset=reset, ensure_all_finite=not is_mapped, **settings)
-        if is_mapped:
-            check_finite_in_chunks(rows, type(self).__name__)
-        return rows
-
-    def _checked(self, X: Any) -> np.ndarray:
-        if not hasattr(self, "_thresholds"):
-            check_is_fitted(self)
-        return self._validated(X, reset=False)

@@ -22,7 +22,7 @@ from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._keras.devices import can_compile, has_gpu, run_deterministically
 from skaae._keras.models import call_frozen, fingerprint
 from skaae._keras.seeds import temporary_seed
-from skaae._keras.valid_rows import with_valid_rows
+from skaae._keras.valid_rows import with_spread_of_indicators, with_valid_rows
 from skaae._persistence import PersistenceMixin
 from skaae._training.autoencoders import SampleShape, build_autoencoder
 from skaae._training.cache import cache_key_of, cached_training
@@ -66,6 +66,8 @@ class Defense(PersistenceMixin):
         Where x' stays, see `skaae._training.domain`. None: anywhere.
     label_rule : LabelRule, default=MostProbable()
         How M chooses its labels.
+    kept : tuple of int, default=()
+        Columns in which x' is x.
     """
 
     autoencoder: keras.Model
@@ -77,6 +79,7 @@ class Defense(PersistenceMixin):
     history: History
     domain: Domain | None = None
     label_rule: LabelRule = field(default_factory=MostProbable)
+    kept: tuple[int, ...] = ()
 
     def reconstruct(self, x: tf.Tensor) -> tf.Tensor:
         """X' = AE(x) in float32, which M takes."""
@@ -142,25 +145,27 @@ def train_defense(
         If the autoencoder, the surrogate or a hidden term does not fit the classifier and X; nothing is trained
         then. If the training diverges.
     """
+    rules = rules or {}
+    X, kept = with_spread_of_indicators(X, rules), tuple(rules.get("kept", ()))
     network = classifier.model if isinstance(classifier, FrozenKerasModel) else None
     weights = check_hidden_terms(network, hidden_layers, hidden_models, hidden_weights, X)
     score = AdversarialScore(float(temperature), weights, bool(label_change_first))
     with temporary_seed(seed):
         trainable = build_autoencoder(X.shape[1:], autoencoder, encoder, decoder, Statistics.of(X))
-        trainable = with_valid_rows(trainable, rules or {})
+        trainable = with_valid_rows(trainable, rules)
         stand_in = None if network is not None else build_surrogate(surrogate, X, classifier.classes_)
         projections = draw_projections(network, hidden_layers, seed)
         heads = FrozenHeads(stand_in or classifier, hidden_layers, hidden_models, projections)
-        domain = find_domain(classifier, X, seed) if isinstance(classifier, PredictProbaClassifier) else None
+        domain = find_domain(classifier, X, seed, kept) if isinstance(classifier, PredictProbaClassifier) else None
         rule = label_rule or MostProbable()
-        defense = Defense(trainable, classifier, stand_in, heads, score, X.shape[1:], {}, domain, rule)
+        defense = Defense(trainable, classifier, stand_in, heads, score, X.shape[1:], {}, domain, rule, kept)
         weight = default_reconstruction_weight(X, stand_in) if reconstruction_weight is None else reconstruction_weight
         training = Training(
             defense,
             distilled=None if isinstance(surrogate, FrozenKerasModel) else stand_in,
             objective=Objective(score, divergence_weight, weight, loss),
             perturbation=Perturbation.of_rows(
-                X, noise, virtual_adversarial, virtual_adversarial_shares, virtual_adversarial_steps
+                X, noise, virtual_adversarial, virtual_adversarial_shares, virtual_adversarial_steps, kept
             ),
             options=options,
             seed=seed,

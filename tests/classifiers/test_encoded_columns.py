@@ -46,7 +46,7 @@ def test_codes():
     bins = KBinsDiscretizer(2, encode="ordinal", quantile_method="averaged_inverted_cdf")
     assert rules(StandardScaler(), bins)["codes"] == [(0, 0, 1), (1, 0, 1), (2, 0, 1)]
     unknown = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
-    assert rules(in_columns(unknown))["codes"] == [(1, -1, 2), (2, -1, 1)]
+    assert rules(in_columns(unknown))["codes"] == [(1, 0, 2), (2, 0, 1)]
 
 
 @pytest.mark.parametrize("step", [StandardScaler(), PCA(2)])
