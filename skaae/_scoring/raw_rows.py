@@ -57,7 +57,8 @@ class RawRowsMixin:
 
     def _kept(self) -> list[int]:
         """Columns in which x' is x."""
-        return list(self._defense.kept)
+        defense = getattr(self, "_defense", None)
+        return [] if defense is None else list(defense.kept)
 
     def _decoded(self, method: Callable[[ArrayLike], np.ndarray], X: Any, keeps_rows: bool = False) -> Any:
         """The result of a method that returns rows, as rows like those of X."""
