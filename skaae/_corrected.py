@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import _safe_indexing
+from sklearn.utils import Tags, _safe_indexing
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
 
 from skaae._classifiers.adapters import is_fitted
 from skaae._classifiers.frames import has_categories, is_raw
 from skaae._classifiers.kinds import check_categories, check_kind
-from skaae._classifiers.unwrapping import unfrozen
+from skaae._classifiers.unwrapping import allows_missing, unfrozen
+from skaae._data.features import mask_of_features
 from skaae._data.input import DTYPES, check_labels, explain_conversion_errors
 from skaae._data.rows import RowSubset
 from skaae._data.samples import check_float32_range
@@ -222,6 +223,7 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
         detector = self.detector
         check_autoencoder_arguments(rows.shape[1:], detector.autoencoder, detector.encoder, detector.decoder)
         check_classification_targets(labels)
+        self._check_features()
         return rows, labels
 
     def _checked_raw(self, X: Any, y: ArrayLike) -> tuple[Any, np.ndarray]:
@@ -230,7 +232,17 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
         labels = column_or_1d(y, warn=True)
         check_consistent_length(X, labels)
         check_classification_targets(labels)
+        self._check_features()
         return X, labels
+
+    def _check_features(self) -> None:
+        names = getattr(self, "feature_names_in_", None)
+        mask_of_features(self.detector.mutable_features, self.n_features_in_, names)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = allows_missing(self.detector.classifier)
+        return tags
 
     @staticmethod
     def _fit_classifier(classifier: Any, X: Any, y: np.ndarray, training: np.ndarray, seed: int) -> Any:

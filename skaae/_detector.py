@@ -12,6 +12,7 @@ from sklearn.utils import Tags
 
 from skaae._classifiers.adapters import as_frozen_classifier
 from skaae._classifiers.label_rules import label_rule_of
+from skaae._classifiers.unwrapping import allows_missing
 from skaae._data.rows import Rows, RowSubset
 from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._keras.processes import check_not_forked
@@ -385,5 +386,6 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = allows_missing(self.classifier)
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

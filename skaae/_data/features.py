@@ -56,8 +56,8 @@ def check_features(features: Any) -> list[Any]:
         )
     chosen = list(features)
     is_mask = [isinstance(value, bool | np.bool_) for value in chosen]
-    known = [isinstance(value, str | Integral) for value in chosen]
-    if any(is_mask) != all(is_mask) or not all(known):
+    is_known = all(isinstance(value, str | Integral | np.bool_) for value in chosen)
+    if not is_known or (any(is_mask) and not all(is_mask)):
         raise TypeError(f"mutable_features must be names, indices or a boolean mask, got {chosen[:10]!r}.")
     if not chosen or (all(is_mask) and not any(chosen)):
         raise ValueError("mutable_features must contain at least one feature, got none. Pass None for all features.")

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from skaae._classifiers.encoding import Encoding, encoded
 from skaae._classifiers.frames import like
 from skaae._classifiers.kinds import check_categories
-from skaae._data.features import check_features, mask_of_features
+from skaae._data.features import mask_of_features
 from skaae._data.input import DTYPES, check_finite_in_chunks, explain_conversion_errors
 from skaae._data.samples import check_float32_range, check_sample_shape
 from skaae._training.defense import Defense
@@ -33,8 +33,6 @@ class RawRowsMixin:
 
     def _read_for_fit(self, classifier: Any, X: Any) -> tuple[np.ndarray, Any]:
         """The rows and the classifier that training takes; and the rules that x' obeys, as ``_rules``."""
-        if self.mutable_features is not None:
-            check_features(self.mutable_features)
         self._encoding, inner = encoded(classifier, X)
         if self._encoding is None:
             check_categories(classifier, X)
@@ -57,7 +55,8 @@ class RawRowsMixin:
 
     def _kept(self) -> list[int]:
         """Columns in which x' is x."""
-        return list(self._defense.kept)
+        defense = getattr(self, "_defense", None)
+        return [] if defense is None else list(defense.kept)
 
     def _decoded(self, method: Callable[[ArrayLike], np.ndarray], X: Any, keeps_rows: bool = False) -> Any:
         """The result of a method that returns rows, as rows like those of X."""
