@@ -97,10 +97,20 @@ class Encoding:
         return rows
 
     def _check_categories(self, X: Any) -> None:
-        """Raise the classifier's own error for categories that were not there in fit. Else they count as missing."""
-        unknown = self.columns.has_unknown(X)
-        if unknown.any():
-            self.classifier.predict_proba(X[unknown] if hasattr(X, "iloc") else X.filter(unknown))
+        """Raise an error for categories that were not there in fit, unless the classifier takes them as missing."""
+        unknown = self.columns.unknown_categories(X)
+        is_unknown = np.any([*unknown.values(), np.zeros(len(X), bool)], axis=0)
+        if not is_unknown.any():
+            return
+        rows = X[is_unknown] if hasattr(X, "iloc") else X.filter(is_unknown)
+        # The classifier may raise an error of its own.
+        own, ours = map(self.classifier.predict_proba, (rows, self.columns.decode(self.columns.encode(rows))))
+        if not np.allclose(own, ours):
+            raise ValueError(
+                f"X has categories that were not there when the detector was fitted, in the columns "
+                f"{[name for name, rows in unknown.items() if rows.any()]}. Fit it on rows with all categories that "
+                f"the classifier knows, or on columns of pandas' type CategoricalDtype, which lists them."
+            )
 
     def immutable_columns(self, is_mutable: np.ndarray, names: Sequence[str] | None = None) -> list[int]:
         """Find the encoded columns that depend on immutable columns of X.
@@ -198,7 +208,7 @@ def encoded(classifier: Any, X: Any) -> tuple[Encoding | None, Any]:
     raw = is_raw(X) or (has_categories(X) and may_read_categories(base))
     has_transformers = isinstance(base, Pipeline) and len(all_steps_of(base)) > 1
     if has_transformers and (raw or has_categories(X) or encodes_categories(base)):
-        encoding = _behind_transformers(base, X)
+        encoding = _behind_transformers(_without_inner_pipelines(base), X)
     elif raw and _takes_raw(base, X):
         columns = columns_of(X)
         sources = [frozenset([source]) for source in columns.sources]
@@ -206,6 +216,11 @@ def encoded(classifier: Any, X: Any) -> tuple[Encoding | None, Any]:
     else:
         return None, classifier
     return encoding, _on_encoded_rows(classifier, encoding)
+
+
+def _without_inner_pipelines(pipeline: Pipeline) -> Pipeline:
+    """The same steps in one Pipeline, so that what is behind the last transformer is the classifier itself."""
+    return Pipeline([(f"{place}", step) for place, step in enumerate(all_steps_of(pipeline))])
 
 
 def _behind_transformers(pipeline: Pipeline, X: Any) -> Encoding:
@@ -253,15 +268,15 @@ def dense(rows: Any) -> np.ndarray:
     return np.asarray(rows, dtype=np.float64)
 
 
-def _on_encoded_rows(classifier: Any, encoding: Encoding) -> Any:
+def _on_encoded_rows(classifier: Any, encoding: Encoding, is_step: bool = False) -> Any:
     """The classifier behind the transformers, or one that decodes, with its decision threshold around it."""
-    classifier = unfrozen(classifier)
+    classifier = unfrozen(classifier if is_step else without_search(classifier))
     if isinstance(classifier, THRESHOLD_CLASSIFIERS):
         outer = copy.copy(classifier)
-        outer.estimator_ = _on_encoded_rows(getattr(classifier, "estimator_", classifier.estimator), encoding)
+        outer.estimator_ = _on_encoded_rows(getattr(classifier, "estimator_", classifier.estimator), encoding, is_step)
         return outer
     if encoding.transformers is not None and isinstance(classifier, Pipeline):
-        return _on_encoded_rows(classifier.steps[-1][1], encoding)
+        return _on_encoded_rows(classifier.steps[-1][1], encoding, is_step=True)
     return classifier if encoding.columns is None else DecodingClassifier(classifier, encoding.columns)
 
 

@@ -11,6 +11,8 @@ from skaae._utils.extras import import_extra
 
 # Kinds of NumPy that may be text: objects, bytes, str, variable str.
 TEXT = "OSUT"
+# Stands for a category that fit has not seen, in columns of text without missing values.
+UNKNOWN = "unknown category"
 
 
 def is_raw(X: Any) -> bool:
@@ -23,6 +25,8 @@ def is_raw(X: Any) -> bool:
     >>> is_raw(np.zeros((2, 2))), is_raw(np.array([[1.0, np.nan]])), is_raw(np.array([["a"]], dtype=object))
     (False, True, True)
     """
+    if isinstance(X, list | tuple):
+        X = _as_array(X)
     if hasattr(X, "columns"):
         if len(set(X.columns)) < len(X.columns):
             return False
@@ -35,6 +39,13 @@ def is_raw(X: Any) -> bool:
     except (TypeError, ValueError):
         return np.ndim(X) == 2
     return values.ndim == 2 and bool(np.isnan(values).any())
+
+
+def _as_array(X: Any) -> Any:
+    try:
+        return np.asarray(X)
+    except ValueError:  # rows of different lengths raise their own error later
+        return None
 
 
 def has_categories(X: Any) -> bool:
@@ -134,7 +145,7 @@ class MissingValues:
 
 @dataclass(frozen=True, eq=False)
 class FrameColumns:
-    """The columns of a DataFrame: numbers as they are, categories one-hot, with a column for missing ones.
+    """The columns of a DataFrame: numbers as they are, categories one-hot, with a column for missing and unknown ones.
 
     Parameters
     ----------
@@ -144,11 +155,14 @@ class FrameColumns:
         Categories of the columns that are not numbers.
     numbers : MissingValues
         Fill values of the other columns.
+    with_gaps : frozenset of str
+        Columns of categories with missing values in fit: missing is a category like the others there.
     """
 
     dtypes: dict[Any, Any]
     categories: dict[Any, Any]
     numbers: MissingValues
+    with_gaps: frozenset[Any] = frozenset()
 
     @classmethod
     def of(cls, X: Any) -> FrameColumns:
@@ -162,7 +176,8 @@ class FrameColumns:
             for name, dtype in dtypes.items()
             if not pandas.api.types.is_numeric_dtype(dtype)
         }
-        return cls(dtypes, categories, MissingValues.of(_numbers(frame, dtypes, categories)))
+        with_gaps = frozenset(name for name in categories if frame[name].isna().any())
+        return cls(dtypes, categories, MissingValues.of(_numbers(frame, dtypes, categories)), with_gaps)
 
     @property
     def n_encoded(self) -> int:
@@ -182,13 +197,15 @@ class FrameColumns:
         numeric = [place for place, name in enumerate(self.dtypes) if name not in self.categories]
         return {source: place for place, source in enumerate(numeric)}
 
-    def has_unknown(self, X: Any) -> np.ndarray:
-        """Whether each row has a category that was not there in fit."""
+    def unknown_categories(self, X: Any) -> dict[Any, np.ndarray]:
+        """For each column of categories, whether each row has one, or misses one, unlike the rows of fit."""
         frame = as_pandas(X)
-        unknown = [
-            (index.get_indexer(frame[name]) < 0) & frame[name].notna() for name, index in self.categories.items()
-        ]
-        return np.any(unknown, axis=0) if unknown else np.zeros(len(frame), bool)
+        return {
+            name: (categories.get_indexer(frame[name]) < 0)
+            & (frame[name].notna().to_numpy() | (name not in self.with_gaps))
+            for name, categories in self.categories.items()
+            if name in frame.columns
+        }
 
     def encode(self, X: Any) -> np.ndarray:
         frame = as_pandas(X)
@@ -210,19 +227,35 @@ class FrameColumns:
         }
         start = self.numbers.n_encoded
         for name, categories in self.categories.items():
-            codes = rows[:, start : start + len(categories) + 1].argmax(axis=1)
-            codes = np.where(codes == len(categories), -1, codes)
-            values = pandas.Categorical.from_codes(codes, categories)
-            columns[name] = pandas.Series(values).astype(self.dtypes[name])
+            columns[name] = self._category(name, rows[:, start : start + len(categories) + 1])
             start += len(categories) + 1
         return pandas.DataFrame({name: columns[name] for name in self.dtypes})
 
+    def _category(self, name: Any, rows: np.ndarray) -> Any:
+        """A column of categories from the columns that encode it."""
+        pandas, categories = import_extra("pandas", "pandas"), self.categories[name]
+        codes, dtype = rows.argmax(axis=1), self.dtypes[name]
+        if name not in self.with_gaps and len(categories):
+            codes = np.where(rows[:, -1] > 0.5, len(categories), rows[:, :-1].argmax(axis=1))
+        codes = np.where(codes == len(categories), -1, codes)
+        values = pandas.Series(pandas.Categorical.from_codes(codes, categories))
+        if name not in self.with_gaps and not isinstance(dtype, pandas.CategoricalDtype):
+            values = values.astype(object).where(codes >= 0, UNKNOWN)
+        return values.astype(dtype)
+
     def rules(self) -> dict[str, Any]:
-        """One category in each group, 0 or 1 for booleans, and missing numbers as in x."""
+        """One category in each group, 0 or 1 for booleans, and missing numbers as in x.
+
+        Where no category was missing in fit, none is in x', unless it is in x.
+        """
         start, rules = self.numbers.n_encoded, self.numbers.rules()
-        for categories in self.categories.values():
-            rules["groups"].append([*range(start, start + len(categories) + 1)])
-            rules["may_be_zero"].append(False)
+        for name, categories in self.categories.items():
+            columns = [*range(start, start + len(categories) + 1)]
+            if name not in self.with_gaps:
+                rules["kept"].append(columns.pop())
+            if columns:
+                rules["groups"].append(columns)
+                rules["may_be_zero"].append(False)
             start += len(categories) + 1
         is_bool = import_extra("pandas", "pandas").api.types.is_bool_dtype
         rules["codes"] = [(place, 0, 1) for place, name in enumerate(self._numeric()) if is_bool(self.dtypes[name])]
@@ -241,13 +274,19 @@ def _numbers(frame: Any, dtypes: dict[Any, Any], categories: dict[Any, Any]) -> 
 def _as_dtype(values: np.ndarray, dtype: Any) -> Any:
     """Numbers in the type of their column: whole where it holds integers, unless some are missing in a NumPy column."""
     pandas = import_extra("pandas", "pandas")
-    is_whole = pandas.api.types.is_integer_dtype(dtype) or pandas.api.types.is_bool_dtype(dtype)
+    is_bool = pandas.api.types.is_bool_dtype(dtype)
+    is_whole = is_bool or pandas.api.types.is_integer_dtype(dtype)
     if is_whole:
-        values = np.round(values)
+        values = np.clip(np.round(values), *((0, 1) if is_bool else _limits(dtype)))
     if np.isnan(values).any() and is_whole:
         if not pandas.api.types.is_extension_array_dtype(dtype):
             return values
-        return pandas.array([pandas.NA if np.isnan(value) else int(value) for value in values], dtype=dtype)
-    if pandas.api.types.is_bool_dtype(dtype):
-        values = np.clip(values, 0, 1)
+        kind = bool if is_bool else int
+        return pandas.array([pandas.NA if np.isnan(value) else kind(value) for value in values], dtype=dtype)
     return pandas.Series(values).astype(dtype).array
+
+
+def _limits(dtype: Any) -> tuple[float, float]:
+    """The smallest and the largest whole number of a type that float64 has too."""
+    limits = np.iinfo(getattr(dtype, "numpy_dtype", dtype))
+    return float(limits.min), np.nextafter(float(limits.max), 0) if limits.bits > 53 else float(limits.max)

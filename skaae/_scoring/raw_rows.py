@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from skaae._classifiers.encoding import Encoding, encoded
 from skaae._classifiers.frames import like
 from skaae._classifiers.kinds import check_categories
+from skaae._classifiers.unwrapping import allows_missing
 from skaae._data.features import mask_of_features
 from skaae._data.input import DTYPES, check_finite_in_chunks, explain_conversion_errors
 from skaae._data.samples import check_float32_range, check_sample_shape
@@ -27,6 +28,7 @@ class RawRowsMixin:
     _encoding: Encoding | None = None
 
     if TYPE_CHECKING:
+        classifier: Any
         mutable_features: Any
         n_features_in_: int
         _defense: Defense
@@ -88,10 +90,24 @@ class RawRowsMixin:
             validate_data(self, X, reset=reset, skip_check_array=True)
             rows: np.ndarray = check_array(self._encoding.encode(X), estimator=self, **settings)
             return rows
-        rows = validate_data(self, X, reset=reset, ensure_all_finite=not is_mapped, **settings)
+        with self._explained_missing_values():
+            rows = validate_data(self, X, reset=reset, ensure_all_finite=not is_mapped, **settings)
         if is_mapped:
             check_finite_in_chunks(rows, type(self).__name__)
         return rows
+
+    @contextmanager
+    def _explained_missing_values(self) -> Iterator[None]:
+        """Say why missing values are refused where the classifier takes them."""
+        try:
+            yield
+        except ValueError as error:
+            if "contains NaN" in str(error) and allows_missing(self.classifier):
+                raise ValueError(
+                    "X has missing values, but the detector was fitted on rows without. Fit it on rows with missing "
+                    "values too, so that the autoencoder knows them."
+                ) from error
+            raise
 
     def _checked(self, X: Any) -> np.ndarray:
         if not hasattr(self, "_thresholds"):

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from skaae._keras.valid_rows import ValidRows, with_valid_rows
+from skaae._data.rows import RowSubset, Statistics
+from skaae._keras.valid_rows import ValidRows, with_spread_of_indicators, with_valid_rows
 
 RULES = {"kept": [0], "groups": [[1, 4], [2, 3]], "may_be_zero": [False, True], "codes": [(5, -1, 3)]}
 
@@ -42,3 +43,13 @@ def test_without_rules_nothing_is_added():
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
     assert with_valid_rows(model, {}) is model
     assert with_valid_rows(model, {"kept": [], "groups": [], "may_be_zero": [], "codes": []}) is model
+
+
+def test_a_category_that_never_occurs_gets_little_noise():
+    """Other constant columns count as if they had the spread of the others, such as amounts of money."""
+    X = np.array([[1000.0, 7.0, 1.0, 0.0], [3000.0, 7.0, 1.0, 0.0]])
+    rows = RowSubset(X, np.arange(2))
+    rules = {"kept": [], "groups": [[2, 3]], "may_be_zero": [False], "codes": []}
+    assert Statistics.of(rows).spread.tolist() == [1000] * 4
+    np.testing.assert_allclose(with_spread_of_indicators(rows, rules).statistics.spread[2:], 0.1)
+    assert with_spread_of_indicators(rows, {"kept": [1]}) is rows
