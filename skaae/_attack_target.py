@@ -83,8 +83,8 @@ def attack_target(
     target : keras.Model
         Differentiable model from x to logits of shape (n_samples, n_classes). Attack it with a loss
         that takes logits. Its gradient is 0 for features that are not among the `mutable_features` of
-        the detector. Where the classifier encodes X, x is an encoded row. The largest logit is that of
-        the label which M predicts, also if M has a decision threshold of its own.
+        the detector. Where the classifier encodes X, x is a row of ``detector.encode(X)``. The largest
+        logit is that of the label which M predicts, also if M has a decision threshold of its own.
 
     Raises
     ------

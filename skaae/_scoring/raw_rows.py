@@ -33,6 +33,27 @@ class RawRowsMixin:
         n_features_in_: int
         _defense: Defense
 
+    def encode(self, X: ArrayLike) -> np.ndarray:
+        """Return the rows of numbers that the autoencoder and :func:`attack_target` take.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples of the shape that was fitted.
+
+        Returns
+        -------
+        rows : ndarray of shape (n_samples, n_encoded), float32 or float64
+            What the transformers of the classifier return, with missing values filled in and marked in further
+            columns. X itself as an array if it has numbers only.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X does not fit.
+        """
+        return self._checked(X)
+
     def _read_for_fit(self, classifier: Any, X: Any) -> tuple[np.ndarray, Any]:
         """The rows and the classifier that training takes; and the rules that x' obeys, as ``_rules``."""
         self._encoding, inner = encoded(classifier, X)
@@ -68,7 +89,8 @@ class RawRowsMixin:
             raise ValueError(
                 f"{type(self).__name__} works on the rows that the transformers of its classifier return, and these "
                 f"cannot be turned back into rows like those of X. Use correct(X) or CorrectedClassifier for corrected "
-                f"labels. Or put the transformers before the detector: make_pipeline(transformers, detector)."
+                f"labels, encode(X) for the rows that the autoencoder takes, or put the transformers before the detector: "
+                f"make_pipeline(transformers, detector)."
             )
         rows = method(X)
         unchanged = (rows == self._encoding.encode(X)).all(axis=1) if keeps_rows else None

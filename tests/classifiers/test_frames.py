@@ -9,6 +9,8 @@ from skaae._classifiers.frames import FrameColumns, MissingValues, is_raw
     ("X", "raw"),
     [
         ([[1.0, 2.0]], False),
+        ([[1.0, None]], True),
+        ([[1.0], [1.0, 2.0]], False),
         (np.ones((2, 2), int), False),
         (np.ones((2, 3, 1)), False),
         (np.array([[1, 2.5]], dtype=object), False),
@@ -45,6 +47,44 @@ def test_frames_survive_the_way_there_and_back():
     pd.testing.assert_frame_equal(columns.decode(rows), frame)
     for group in columns.rules()["groups"]:
         assert rows[:, group].sum(axis=1).tolist() == [1, 1, 1]
+
+
+def test_nothing_is_missing_in_a_repaired_row_that_was_not_in_the_row():
+    """Where fit has seen no missing category, x' has none: CatBoost would refuse it."""
+    frame = pd.DataFrame({"full": ["x", "y", "x"], "gaps": ["x", None, "y"]})
+    columns = FrameColumns.of(frame)
+    rules = columns.rules()
+    assert [len(group) for group in rules["groups"]] == [2, 3]
+    assert rules["kept"] == [2], "the column that tells of missing and unknown ones"
+    strange = pd.DataFrame({"full": ["z", "x"], "gaps": ["z", "x"]})
+    assert {name: rows.tolist() for name, rows in columns.unknown_categories(strange).items()} == {
+        "full": [True, False],
+        "gaps": [True, False],
+    }
+    decoded = columns.decode(columns.encode(strange))
+    assert decoded["full"].tolist() == ["unknown category", "x"]
+    assert decoded["gaps"].isna().tolist() == [True, False]
+    columns.decode(columns.encode(pd.DataFrame({"full": [None], "gaps": [None]})))
+
+
+def test_whole_numbers_stay_within_their_type():
+    frame = pd.DataFrame(
+        {
+            "small": np.array([1, 2], np.int8),
+            "nullable": pd.array([1, None], "UInt8"),
+            "large": np.array([1, 2**62]),
+            "flag": pd.array([True, None], "boolean"),
+        }
+    )
+    columns = FrameColumns.of(frame)
+    rows = columns.encode(frame)
+    rows[:, :4] = [[999, -5, 1e30, 7], [-999, 0, -1e30, 0]]
+    decoded = columns.decode(rows)
+    assert decoded.dtypes.equals(frame.dtypes)
+    assert decoded["small"].tolist() == [127, -128]
+    assert decoded["nullable"][0] == 0
+    assert decoded["large"].min() == -(2**63)
+    assert decoded["flag"].tolist() == [True, pd.NA]
 
 
 def test_what_fit_has_not_seen():

@@ -118,6 +118,15 @@ class TestBehindTransformers:
             with pytest.raises(ValueError, match=r"cannot be turned back.*Use correct\(X\)"):
                 method(FRAME)
 
+    def test_encoded_rows(self):
+        """They are what attacks on the network start from."""
+        detector = AdversarialAEDetector(pipeline(), **QUICK).fit(FRAME)
+        rows = detector.encode(FRAME)
+        transformers = detector.classifier.estimator[:-1]
+        np.testing.assert_array_equal(rows, transformers.transform(FRAME))
+        labels = np.asarray(attack_target(detector, "classifier")(rows)).argmax(axis=1)
+        np.testing.assert_array_equal(labels, detector.correct(FRAME).no_defense)
+
 
 class TestEncodedHere:
     @pytest.fixture(scope="class")
