@@ -10,14 +10,13 @@ from lightgbm import LGBMClassifier
 from scikeras.wrappers import KerasClassifier
 from sklearn.base import clone
 from sklearn.calibration import CalibrationDisplay
-from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier, VotingClassifier
 from sklearn.exceptions import DataConversionWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from xgboost import XGBClassifier
 
@@ -169,10 +168,6 @@ class TestInScikitLearn:
         assert pipeline.score(*cancer) > 0.9
 
 
-def categorical():
-    return make_pipeline(ColumnTransformer([("category", OneHotEncoder(), [0])]), LogisticRegression())
-
-
 class TestRefused:
     @pytest.mark.parametrize(
         ("detector", "error", "message"),
@@ -184,7 +179,6 @@ class TestRefused:
             (AdversarialAEDetector(LogisticRegression(), epochs=-1), ValueError, "'epochs' parameter"),
             (AdversarialAEDetector(LinearSVC()), TypeError, "no predict_proba.*CalibratedClassifierCV"),
             (AdversarialAEDetector(Ridge()), TypeError, "got the regressor Ridge"),
-            (AdversarialAEDetector(categorical()), ValueError, "Put the ColumnTransformer before the detector"),
             (
                 AdversarialAEDetector(LogisticRegression(), calibration_fraction=0.999),
                 ValueError,

@@ -7,6 +7,7 @@ categories or missing values itself, rows are encoded here, and decoded whenever
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -267,11 +268,13 @@ def _on_encoded_rows(classifier: Any, encoding: Encoding) -> Any:
 
 def _takes_raw(classifier: Any, X: Any) -> bool:
     """Whether the classifier has finite probabilities for rows of fit, as they are and encoded and decoded."""
-    rows = X[:ROWS_TO_TRY]
+    rows, columns = X[:ROWS_TO_TRY], columns_of(X)
     try:
-        probabilities = [
-            classifier.predict_proba(values) for values in (rows, columns_of(X).decode(columns_of(X).encode(rows)))
-        ]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of names of columns, for instance, to a classifier that takes numbers
+            probabilities = [
+                classifier.predict_proba(values) for values in (rows, columns.decode(columns.encode(rows)))
+            ]
     except (AttributeError, TypeError, *REFUSALS):
         return False
     return all(bool(np.isfinite(np.asarray(values, dtype=float)).all()) for values in probabilities)

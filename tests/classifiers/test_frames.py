@@ -43,7 +43,7 @@ def test_frames_survive_the_way_there_and_back():
     assert rows.shape == (3, columns.n_encoded)
     assert np.isfinite(rows).all()
     pd.testing.assert_frame_equal(columns.decode(rows), frame)
-    for group in columns.rules({})["groups"]:
+    for group in columns.rules()["groups"]:
         assert rows[:, group].sum(axis=1).tolist() == [1, 1, 1]
 
 
