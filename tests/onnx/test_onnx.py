@@ -42,6 +42,7 @@ NEW_PROCESS = """
 """
 
 
+@pytest.mark.slow
 def test_new_process_without_tensorflow_and_scikit_learn(iris, detector, path):
     X = np.random.default_rng(0).normal(size=(20_000, 4))
     np.save(path.parent / "X.npy", X)
