@@ -77,7 +77,7 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
     >>> from sklearn.linear_model import LogisticRegression
     >>> from skaae import AdversarialAEDetector, CorrectedClassifier
     >>> X, y = load_iris(return_X_y=True)
-    >>> detector = AdversarialAEDetector(LogisticRegression(max_iter=1000), epochs=30, random_state=0)
+    >>> detector = AdversarialAEDetector(LogisticRegression(max_iter=1000), epochs=20, random_state=0)
     >>> CorrectedClassifier(detector).fit(X, y).score(X, y) > 0.9
     True
     """
