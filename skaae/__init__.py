@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import skaae.metrics as metrics
     import skaae.onnx as onnx
     from skaae._attack_target import attack_target as attack_target
+    from skaae._constraints import FeatureConstraints as FeatureConstraints
     from skaae._corrected import CorrectedClassifier as CorrectedClassifier
     from skaae._detector import AdversarialAEDetector as AdversarialAEDetector
     from skaae._displays.correction import CorrectionDisplay as CorrectionDisplay
@@ -23,6 +24,7 @@ _MODULES = {
     "AdversarialAEDetector": "skaae._detector",
     "CorrectedClassifier": "skaae._corrected",
     "CorrectionDisplay": "skaae._displays.correction",
+    "FeatureConstraints": "skaae._constraints",
     "RobustnessDisplay": "skaae._displays.robustness",
     "ScoreDisplay": "skaae._displays.score",
     "attack_target": "skaae._attack_target",
@@ -35,6 +37,7 @@ __all__ = [
     "AdversarialAEDetector",
     "CorrectedClassifier",
     "CorrectionDisplay",
+    "FeatureConstraints",
     "FrozenKerasModel",
     "RobustnessDisplay",
     "ScoreDisplay",

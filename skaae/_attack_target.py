@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 import keras
+import numpy as np
 import tensorflow as tf
 from sklearn.utils.validation import check_is_fitted
 
@@ -34,7 +36,7 @@ class AttackTarget(keras.Model):
         heads, weights = defense.heads, defense.label_rule.log_weights()
 
         def logits(x: tf.Tensor) -> tf.Tensor:
-            x = tf.cast(x, tf.float32)
+            x = fixed(tf.cast(x, tf.float32), defense.kept)
             undefended = log_probabilities(heads(x)[0]) - weights if through != "defense" else 0.0
             if through == "classifier":
                 return tf.cast(undefended, tf.float32)
@@ -48,6 +50,13 @@ class AttackTarget(keras.Model):
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Compute the logits of each row, in float32."""
         return self._logits(inputs)
+
+
+def fixed(x: tf.Tensor, columns: Sequence[int]) -> tf.Tensor:
+    """X with a gradient of 0 in some columns."""
+    if not columns:
+        return x
+    return tf.where(np.isin(np.arange(x.shape[-1]), columns), tf.stop_gradient(x), x)
 
 
 def attack_target(
@@ -73,8 +82,9 @@ def attack_target(
     -------
     target : keras.Model
         Differentiable model from x to logits of shape (n_samples, n_classes). Attack it with a loss
-        that takes logits. The largest logit is that of the label which M predicts, also if M has a decision
-        threshold of its own.
+        that takes logits. Its gradient is 0 for features that are not among the `mutable_features` of
+        the detector. Where the classifier encodes X, x is an encoded row. The largest logit is that of
+        the label which M predicts, also if M has a decision threshold of its own.
 
     Raises
     ------

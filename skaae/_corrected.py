@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import _safe_indexing
+from sklearn.utils import Tags, _safe_indexing
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
 
 from skaae._classifiers.adapters import is_fitted
+from skaae._classifiers.frames import has_categories, is_raw
 from skaae._classifiers.kinds import check_categories, check_kind
-from skaae._classifiers.unwrapping import unfrozen
+from skaae._classifiers.unwrapping import allows_missing, unfrozen
+from skaae._data.features import mask_of_features
 from skaae._data.input import DTYPES, check_labels, explain_conversion_errors
 from skaae._data.rows import RowSubset
 from skaae._data.samples import check_float32_range
@@ -140,6 +142,54 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
         check_is_fitted(self)
         return self.detector_._corrected_probabilities(X)
 
+    def correct(self, X: ArrayLike) -> Any:
+        """Predict corrected class labels, and return them with the results that they follow from.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples with the same shape as those seen in fit.
+
+        Returns
+        -------
+        result : Bunch
+            See :meth:`AdversarialAEDetector.correct`.
+        """
+        check_is_fitted(self)
+        return self.detector_.correct(X)
+
+    def p_values(self, X: ArrayLike) -> np.ndarray:
+        """Compute the conformal p-value of each sample. Small values are adversarial.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples with the same shape as those seen in fit.
+
+        Returns
+        -------
+        p_values : ndarray of shape (n_samples,), float64
+            See :meth:`AdversarialAEDetector.p_values`.
+        """
+        check_is_fitted(self)
+        return self.detector_.p_values(X)
+
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
+        """Compute how normal samples are. High scores are normal.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples with the same shape as those seen in fit.
+
+        Returns
+        -------
+        score : ndarray of shape (n_samples,), float64
+            See :meth:`AdversarialAEDetector.score_samples`.
+        """
+        check_is_fitted(self)
+        return self.detector_.score_samples(X)
+
     def _fit(self, X: ArrayLike, y: ArrayLike) -> None:
         rows, y = self._checked(X, y)
         with temporary_seed(0):  # Keras draws seeds when it copies models
@@ -164,6 +214,8 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
         self._validate_params()
         check_parameters(self.detector)
         check_labels(y)
+        if is_raw(X) or has_categories(X):
+            return self._checked_raw(X, y)
         check_categories(self.detector.classifier, X)
         with explain_conversion_errors(X):
             rows, labels = validate_data(self, X, y, allow_nd=True, dtype=DTYPES, ensure_min_samples=2)
@@ -171,7 +223,26 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
         detector = self.detector
         check_autoencoder_arguments(rows.shape[1:], detector.autoencoder, detector.encoder, detector.decoder)
         check_classification_targets(labels)
+        self._check_features()
         return rows, labels
+
+    def _checked_raw(self, X: Any, y: ArrayLike) -> tuple[Any, np.ndarray]:
+        """Check rows with categories or missing values, which the classifier encodes or takes itself."""
+        validate_data(self, X, skip_check_array=True)
+        labels = column_or_1d(y, warn=True)
+        check_consistent_length(X, labels)
+        check_classification_targets(labels)
+        self._check_features()
+        return X, labels
+
+    def _check_features(self) -> None:
+        names = getattr(self, "feature_names_in_", None)
+        mask_of_features(self.detector.mutable_features, self.n_features_in_, names)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = allows_missing(self.detector.classifier)
+        return tags
 
     @staticmethod
     def _fit_classifier(classifier: Any, X: Any, y: np.ndarray, training: np.ndarray, seed: int) -> Any:

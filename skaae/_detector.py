@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
-from sklearn.utils.validation import validate_data
 
 from skaae._classifiers.adapters import as_frozen_classifier
-from skaae._classifiers.kinds import check_categories
 from skaae._classifiers.label_rules import label_rule_of
-from skaae._data.input import DTYPES, check_finite_in_chunks, explain_conversion_errors
+from skaae._classifiers.unwrapping import allows_missing
 from skaae._data.rows import Rows, RowSubset
-from skaae._data.samples import check_float32_range, check_sample_shape
 from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._keras.processes import check_not_forked
 from skaae._keras.seeds import draw_seed
@@ -79,6 +76,9 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
         X; a ``callable(sample_shape, n_classes) -> keras.Model``; a :class:`FrozenKerasModel`, which
         is used without distillation; or None for a default. It is used only in training, never for a
         score or a label.
+    mutable_features : array-like of str, int or bool, or None, default=None
+        Names, indices or a boolean mask of the features that an attacker can alter. Noise and virtual
+        adversarial perturbations move nothing else, and x' has the values of x in all others. None: all.
     temperature : float, default=1.0
         M(x) is replaced by M(x)**(1 / temperature), renormalized, before the divergence is computed.
         Values below 1 sharpen it. M(x') is not changed.
@@ -223,6 +223,7 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
         hidden_models: Sequence[keras.Model] | None = None,
         hidden_weights: ArrayLike | None = None,
         surrogate: keras.Model | Callable[[tuple[int, ...], int], keras.Model] | FrozenKerasModel | None = None,
+        mutable_features: ArrayLike | None = None,
         temperature: float = 1.0,
         divergence_weight: float = 1.0,
         reconstruction_weight: float | None = None,
@@ -255,6 +256,7 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
         self.hidden_models = hidden_models
         self.hidden_weights = hidden_weights
         self.surrogate = surrogate
+        self.mutable_features = mutable_features
         self.temperature = temperature
         self.divergence_weight = divergence_weight
         self.reconstruction_weight = reconstruction_weight
@@ -313,11 +315,10 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
         """Check parameters, rows and classifier before anything is trained, and set M."""
         check_not_forked()
         check_parameters(self)
-        check_categories(self.classifier, X)
-        X = self._validated(X, reset=True)
-        self.classifier_ = as_frozen_classifier(self.classifier, X)
+        X, classifier = self._read_for_fit(self.classifier, X)
+        self.classifier_ = as_frozen_classifier(classifier, X)
         self.classifier_.check_samples(X.shape[1:])
-        self._label_rule = label_rule_of(self.classifier, self.classifier_, X)
+        self._label_rule = label_rule_of(classifier, self.classifier_, X)
         self.classes_ = self.classifier_.classes_
         return X
 
@@ -347,6 +348,7 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
             self.classifier_,
             X,
             label_rule=self._label_rule,
+            rules=self._rules,
             autoencoder=self.autoencoder,
             encoder=self.encoder,
             decoder=self.decoder,
@@ -373,18 +375,6 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
         self.autoencoder_, self.surrogate_, self.history_ = defense.autoencoder, defense.surrogate, defense.history
         self._scorer = make_scorer(defense)
 
-    def _validated(self, X: ArrayLike, reset: bool) -> np.ndarray:
-        is_mapped, n_least = isinstance(X, np.memmap), 2 if reset else 1
-        settings = {"allow_nd": True, "dtype": DTYPES, "ensure_min_samples": n_least}
-        with explain_conversion_errors(X):
-            rows: np.ndarray = validate_data(self, X, reset=reset, ensure_all_finite=not is_mapped, **settings)
-        if is_mapped:
-            check_finite_in_chunks(rows, type(self).__name__)
-        check_float32_range(rows)
-        if not reset:
-            check_sample_shape(rows, self._defense.sample_shape, type(self).__name__)
-        return rows
-
     def _results(self, X: Rows, *names: str) -> dict[str, np.ndarray]:
         return self._scorer(X, names)
 
@@ -396,5 +386,6 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = allows_missing(self.classifier)
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import HasMethods, Interval
 
+from skaae._data.features import check_features
 from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._keras.models import check_keras_version
 from skaae._training.loop import OPTIMIZER_TYPES, make_optimizer
@@ -34,6 +35,7 @@ PARAMETER_CONSTRAINTS: dict[str, Any] = {
     "hidden_models": [list, tuple, None],
     "hidden_weights": ["array-like", None],
     "surrogate": [callable, FrozenKerasModel, None],
+    "mutable_features": ["array-like", None],
     "temperature": [Interval(Real, SMALLEST, LARGEST, closed="both")],
     "divergence_weight": [WEIGHT],
     "reconstruction_weight": [WEIGHT, None],
@@ -76,6 +78,8 @@ def check_parameters(detector: BaseEstimator) -> None:
     for name in ("classifier", "autoencoder", "encoder", "decoder", "surrogate"):
         check_keras_version(getattr(detector, name), name)
     detector._validate_params()
+    if detector.mutable_features is not None:
+        check_features(detector.mutable_features)
     check_shares(detector.virtual_adversarial_shares)
     make_optimizer(detector.optimizer, detector.learning_rate)
     for position, callback in enumerate(detector.callbacks or ()):

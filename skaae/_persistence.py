@@ -41,6 +41,10 @@ KERAS_OBJECTS = (
 TRUSTED_TYPES = (
     "skaae._classifiers.adapters.ConvertedClassifier",
     "skaae._classifiers.adapters.PredictProbaClassifier",
+    "skaae._classifiers.encoding.DecodingClassifier",
+    "skaae._classifiers.encoding.Encoding",
+    "skaae._classifiers.frames.FrameColumns",
+    "skaae._classifiers.frames.MissingValues",
     "skaae._classifiers.heads.FrozenHeads",
     "skaae._classifiers.label_rules.DecisionThreshold",
     "skaae._classifiers.label_rules.MostProbable",

@@ -129,6 +129,14 @@ def test_predictions_are_the_corrected_ones(cancer, classifier):
     np.testing.assert_array_equal(model.classes_[probabilities.argmax(axis=1)], found.corrected)
 
 
+def test_methods_of_the_detector(iris):
+    X, y = iris
+    corrected = CorrectedClassifier(AdversarialAEDetector(LogisticRegression(max_iter=500), **QUICK)).fit(X, y)
+    np.testing.assert_array_equal(corrected.correct(X).corrected, corrected.predict(X))
+    np.testing.assert_array_equal(corrected.p_values(X), corrected.detector_.p_values(X))
+    np.testing.assert_array_equal(corrected.score_samples(X), corrected.detector_.score_samples(X))
+
+
 class TestInScikitLearn:
     @pytest.mark.slow
     def test_search_trains_the_autoencoder_once_a_fold(self, cancer, trainings, tmp_path):

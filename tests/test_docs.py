@@ -18,6 +18,7 @@ PRINTED = {
     "perturbed_training": r"^True$",
     "pipelines": r"^True$",
     "quickstart": r"^under attack, corrected +(1\.0|0\.[7-9])",
+    "tables": r"^True$",
     "threshold": r"(?s)^false alarms on fresh rows  0\.(09|1[01]).*from 2000 rows: mean 0\.(09|10).*^\{'threshold_perc",
     "trees": r"agrees with the forest on (100|9\d)%",
 }

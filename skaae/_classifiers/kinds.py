@@ -9,12 +9,12 @@ import keras
 import numpy as np
 from sklearn.base import is_regressor
 from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import NotFittedError
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, TargetEncoder
+from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, OrdinalEncoder, TargetEncoder
 from sklearn.utils.validation import check_is_fitted
 
 from skaae._classifiers.unwrapping import inner_estimators, last_step_of, unwrapped
-from skaae._data.samples import is_frame
 from skaae._keras.models import check_keras_version
 
 ACCEPTED = (
@@ -22,7 +22,7 @@ ACCEPTED = (
     "sklearn.frozen.FrozenEstimator"
 )
 BOOSTERS = ("catboost", "lightgbm", "xgboost")
-ENCODERS = (OneHotEncoder, OrdinalEncoder, TargetEncoder)
+ENCODERS = (KBinsDiscretizer, OneHotEncoder, OrdinalEncoder, TargetEncoder)
 
 
 def check_target_type(classifier: Any) -> None:
@@ -60,11 +60,10 @@ def check_kind(classifier: Any, fitted: bool = True) -> None:
         raise TypeError(
             f"classifier={name} has no predict_proba. Wrap it in sklearn.calibration.CalibratedClassifierCV."
         )
-    _check_columns(classifier, name)
 
 
 def check_categories(classifier: Any, X: Any) -> None:
-    """Raise a ValueError if a boosting classifier reads columns of X as categories of pandas.
+    """Raise a ValueError if a boosting classifier was fitted on categories of pandas, of which X has none.
 
     Parameters
     ----------
@@ -73,23 +72,28 @@ def check_categories(classifier: Any, X: Any) -> None:
     X : object
         As the user passed it.
     """
-    dtypes = X.dtypes.items() if hasattr(X, "iloc") and is_frame(X) else ()
-    columns = [str(name) for name, dtype in dtypes if str(dtype) == "category"]
-    for booster in _boosters(classifier):
-        fitted = _categories_of_fit(booster)
-        if fitted or (fitted is None and columns):
-            raise ValueError(
-                f"classifier={type(booster).__name__} must take numbers, but it reads columns of X as categories of "
-                f"pandas: {columns or 'those of its own fit'}. x' = AE(x) has numbers only. Encode these columns "
-                f"before the detector, make_pipeline(ColumnTransformer(...), detector), or as numbers, "
-                f"X.astype(float), and fit the classifier on the result."
-            )
+    if reads_categories(classifier):
+        raise ValueError(
+            f"classifier={type(last_step_of(classifier)).__name__} was fitted on categories of pandas, but X has none. "
+            f"Pass X as a DataFrame with the columns and types that the classifier was fitted on."
+        )
+
+
+def reads_categories(classifier: Any) -> bool:
+    """Whether a boosting classifier was fitted on columns that are categories of pandas."""
+    return any(_categories_of_fit(booster) for booster in _boosters(classifier))
+
+
+def may_read_categories(classifier: Any) -> bool:
+    """Whether there is a boosting classifier inside that reads categories, or one that a fitted ensemble has cloned."""
+    return any(_categories_of_fit(booster) is not False for booster in _boosters(classifier))
 
 
 def _boosters(classifier: Any) -> Iterator[Any]:
-    """The estimators of XGBoost, LightGBM and CatBoost in the classifier."""
+    """The estimators of XGBoost, LightGBM, CatBoost and histogram boosting in the classifier."""
     for estimator in inner_estimators(classifier):
-        if type(estimator).__module__.split(".")[0] in BOOSTERS:
+        own = isinstance(estimator, HistGradientBoostingClassifier)
+        if own or type(estimator).__module__.split(".")[0] in BOOSTERS:
             yield estimator
         else:
             for inner in _parameters_with_fit(estimator):
@@ -104,6 +108,8 @@ def _categories_of_fit(booster: Any) -> bool | None:
         check_is_fitted(booster)
     except NotFittedError:
         return None
+    if isinstance(booster, HistGradientBoostingClassifier):
+        return booster.is_categorical_ is not None and hasattr(booster, "feature_names_in_")
     if hasattr(booster, "get_booster"):  # XGBoost
         return "c" in (booster.get_booster().feature_types or ())
     if hasattr(booster, "booster_"):  # LightGBM
@@ -162,14 +168,7 @@ def check_labels(classifier: Any, name: str) -> None:
         raise ValueError(f"classifier must predict one label per sample, but {name} was fitted with several.")
 
 
-def _check_columns(classifier: Any, name: str) -> None:
-    """Raise if the classifier encodes categorical columns: the values of x' = AE(x) would not be categories."""
-    for step in inner_estimators(classifier):
-        if isinstance(step, ColumnTransformer):
-            encoders = [type(inner).__name__ for inner in inner_estimators(step) if isinstance(inner, ENCODERS)]
-            if encoders:
-                raise ValueError(
-                    f"classifier={name} encodes categorical columns ({', '.join(encoders)} in a ColumnTransformer). "
-                    f"Put the ColumnTransformer before the detector, make_pipeline(columns, detector), and pass the "
-                    f"detector the classifier that follows the ColumnTransformer."
-                )
+def encodes_categories(classifier: Any) -> bool:
+    """Whether a ColumnTransformer of the classifier encodes categories: the values of x' = AE(x) would be none."""
+    columns = [step for step in inner_estimators(classifier) if isinstance(step, ColumnTransformer)]
+    return any(isinstance(inner, ENCODERS) for step in columns for inner in inner_estimators(step))

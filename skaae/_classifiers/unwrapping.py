@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
 
 from skaae._frozen_keras_model import FrozenKerasModel
 
@@ -158,6 +160,31 @@ def without_decision_threshold(classifier: Any) -> Any:
         *steps, (name, last) = classifier.steps
         return Pipeline([*steps, (name, without_decision_threshold(last))])
     return without_decision_threshold(getattr(classifier, "estimator_", classifier.estimator))
+
+
+def without_search(classifier: Any) -> Any:
+    """The Pipeline that a search such as GridSearchCV found, if it is one; else the classifier itself."""
+    best = getattr(unfrozen(classifier), "best_estimator_", None)
+    return best if isinstance(unfrozen(best), (Pipeline, *THRESHOLD_CLASSIFIERS)) else classifier
+
+
+def allows_missing(classifier: Any) -> bool:
+    """Whether a classifier, or the first step of a Pipeline, says that it takes missing values.
+
+    Examples
+    --------
+    >>> from sklearn.ensemble import HistGradientBoostingClassifier
+    >>> from skaae._classifiers.unwrapping import allows_missing
+    >>> allows_missing(HistGradientBoostingClassifier()), allows_missing(None)
+    (True, False)
+    """
+    first = all_steps_of(without_search(without_decision_threshold(classifier)))[0]
+    if not isinstance(first, BaseEstimator):
+        return False
+    try:
+        return bool(get_tags(first).input_tags.allow_nan)
+    except (AttributeError, TypeError):  # scikeras has no tags
+        return False
 
 
 def is_same_classifier(first: Any, second: Any) -> bool:

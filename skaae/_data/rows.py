@@ -60,6 +60,12 @@ class RowSubset:
         """Statistics of the rows. They are computed once, since this may read a whole file."""
         return Statistics.of_chunks(self)
 
+    def with_statistics(self, statistics: Statistics) -> RowSubset:
+        """The same rows with other statistics, by which networks and perturbations are scaled."""
+        subset = RowSubset(self.X, self.indices)
+        vars(subset)["statistics"] = statistics
+        return subset
+
 
 Rows = np.ndarray | RowSubset
 

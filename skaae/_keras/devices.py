@@ -69,7 +69,7 @@ def can_compile(models: Iterable[keras.Model]) -> bool:
     True
     """
     layers = [layer for model in models for layer in model._flatten_layers()]
-    known = all(layer.supports_jit and type(layer).__module__.startswith("keras.") for layer in layers)
+    known = all(layer.supports_jit and type(layer).__module__.startswith(("keras.", "skaae.")) for layer in layers)
     return known and not config.is_op_determinism_enabled()
 
 

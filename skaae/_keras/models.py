@@ -224,7 +224,10 @@ def _architecture(model: keras.Model) -> str:
         text = json.dumps(model.get_config(), sort_keys=True, default=str)
     except NotImplementedError:  # a subclassed model without a configuration is identified by its weights
         return ""
-    names = dict.fromkeys(layer.name for layer in model._flatten_layers())
+    layers = list(model._flatten_layers())
+    # Operations of keras.ops in a functional model are no layers, but are numbered too.
+    operations = [operation for layer in layers for operation in getattr(layer, "operations", ())]
+    names = dict.fromkeys(part.name for part in [*layers, *operations])
     for index, name in enumerate(names):
         text = text.replace(f'"{name}"', f'"layer {index}"')
     return text

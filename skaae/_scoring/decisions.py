@@ -223,6 +223,7 @@ class DecisionsMixin:
         if flagged.any():
             # With the score, rows whose x' the classifier does not take are their own x'.
             repaired[flagged] = self._results(rows[flagged], "reconstruction", "score")["reconstruction"]
+            repaired[:, self._kept()] = rows[:, self._kept()]  # exactly, not in float32
         return repaired
 
     def correct(self, X: ArrayLike) -> Any:
@@ -264,6 +265,10 @@ class DecisionsMixin:
         check_repairable(np.isfinite(results["score"]))
         flagged = self._thresholds.is_adversarial(results["score"], results["no_defense"])
         return np.where(flagged[:, None], results["probabilities_reconstructed"], results["probabilities"])
+
+    def _kept(self) -> list[int]:
+        """Columns in which x' is x."""
+        return []
 
     def _is_adversarial(self, X: np.ndarray) -> np.ndarray:
         return self._thresholds.is_adversarial(*self._scores_and_labels(X))

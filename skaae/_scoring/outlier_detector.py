@@ -9,7 +9,6 @@ from sklearn.base import OneToOneFeatureMixin, OutlierMixin, TransformerMixin
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import validate_parameter_constraints
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
 
 from skaae._classifiers.adapters import Classifier
 from skaae._classifiers.label_rules import LabelRule, positions_of_labels
@@ -17,8 +16,10 @@ from skaae._data.rows import Rows
 from skaae._parameters import PERCENTILE
 from skaae._scoring.calibration import Calibration, calibrate
 from skaae._scoring.decisions import DecisionsMixin
+from skaae._scoring.raw_rows import RawRowsMixin
 from skaae._scoring.scorer import check_thresholds
 from skaae._scoring.split import split_by_class, split_rows
+from skaae._training.defense import Defense
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -32,11 +33,10 @@ def _has_columns(estimator: Any) -> bool:
     return True
 
 
-class OutlierDetectorMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin, DecisionsMixin):
+class OutlierDetectorMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin, RawRowsMixin, DecisionsMixin):
     """The methods of a fitted estimator that compare S(x) with thresholds, or set these.
 
-    A subclass must have ``_validated(X, reset)`` and ``_results(X, *names)``, which returns results listed in
-    `skaae._scoring.scorer`.
+    A subclass must have ``_results(X, *names)``, which returns results listed in `skaae._scoring.scorer`.
     """
 
     _correction = Bunch
@@ -47,12 +47,51 @@ class OutlierDetectorMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin,
         classifier_: Classifier
         threshold: float | None
         _label_rule: LabelRule
+        _defense: Defense
         threshold_percentile: float
 
-        def _validated(self, X: Any, reset: bool) -> np.ndarray: ...
+    def transform(self, X: ArrayLike) -> Any:
+        """Replace the adversarial samples of X by x', so that a classifier after the detector is corrected.
 
-    # scikit-learn provides `set_output` only if the class itself defines `transform`.
-    transform = DecisionsMixin.transform
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples of the shape that was fitted.
+
+        Returns
+        -------
+        X_repaired : ndarray of the shape of X, float32 or float64 as X
+            Samples that are not flagged are unchanged, bit for bit. A DataFrame if the classifier takes
+            a DataFrame with categories or missing values itself.
+
+        Raises
+        ------
+        ValueError
+            If X does not fit, or if a sample has an infinite score, so that no x' can replace it. If the
+            classifier is a Pipeline that encodes X, so that x' is no row like those of X.
+        """
+        return self._decoded(super().transform, X, keeps_rows=True)
+
+    def reconstruct(self, X: ArrayLike) -> Any:
+        """Compute x' = AE(x) for every sample, adversarial or not.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples of the shape that was fitted.
+
+        Returns
+        -------
+        reconstruction : ndarray of the shape of X, float32
+            A DataFrame if the classifier takes a DataFrame with categories or missing values itself.
+
+        Raises
+        ------
+        ValueError
+            If X does not fit, or x' of a sample has NaN or infinity. If the classifier is a Pipeline that
+            encodes X, so that x' is no row like those of X.
+        """
+        return self._decoded(super().reconstruct, X)
 
     @available_if(_has_columns)  # type: ignore[untyped-decorator]
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
@@ -140,8 +179,3 @@ class OutlierDetectorMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin,
         calibration.warn_if_weak(self.classes_, percentile)
         self._calibration: Calibration | None = calibration
         self._thresholds = calibration.thresholds
-
-    def _checked(self, X: Any) -> np.ndarray:
-        if not hasattr(self, "_thresholds"):
-            check_is_fitted(self)
-        return self._validated(X, reset=False)

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from skaae._classifiers.adapters import Classifier, PredictProbaClassifier
+from skaae._classifiers.adapters import Classifier, ConvertedClassifier, PredictProbaClassifier
 from skaae._classifiers.heads import FrozenHeads, check_hidden_terms, draw_projections
 from skaae._classifiers.label_rules import LabelRule, MostProbable
 from skaae._data.rows import RowSubset, Statistics
@@ -22,6 +22,7 @@ from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._keras.devices import can_compile, has_gpu, run_deterministically
 from skaae._keras.models import call_frozen, fingerprint
 from skaae._keras.seeds import temporary_seed
+from skaae._keras.valid_rows import with_spread_of_indicators, with_valid_rows
 from skaae._persistence import PersistenceMixin
 from skaae._training.autoencoders import SampleShape, build_autoencoder
 from skaae._training.cache import cache_key_of, cached_training
@@ -65,6 +66,8 @@ class Defense(PersistenceMixin):
         Where x' stays, see `skaae._training.domain`. None: anywhere.
     label_rule : LabelRule, default=MostProbable()
         How M chooses its labels.
+    kept : tuple of int, default=()
+        Columns in which x' is x.
     """
 
     autoencoder: keras.Model
@@ -76,6 +79,7 @@ class Defense(PersistenceMixin):
     history: History
     domain: Domain | None = None
     label_rule: LabelRule = field(default_factory=MostProbable)
+    kept: tuple[int, ...] = ()
 
     def reconstruct(self, x: tf.Tensor) -> tf.Tensor:
         """X' = AE(x) in float32, which M takes."""
@@ -87,6 +91,7 @@ def train_defense(
     X: RowSubset,
     *,
     label_rule: LabelRule | None = None,
+    rules: Mapping[str, Any] | None = None,
     autoencoder: keras.Model | Callable[[SampleShape], keras.Model] | None = None,
     encoder: keras.Model | None = None,
     decoder: keras.Model | None = None,
@@ -119,6 +124,8 @@ def train_defense(
         Training rows.
     label_rule : LabelRule or None, default=None
         How M chooses its labels, which changes scores but not the training. None: the most probable class.
+    rules : dict or None, default=None
+        Arguments of `skaae._keras.valid_rows.ValidRows`: what x' has to obey.
     autoencoder, encoder, decoder, surrogate, hidden_layers, hidden_models, hidden_weights, temperature, \
     label_change_first, divergence_weight, reconstruction_weight, loss, noise, virtual_adversarial, \
     virtual_adversarial_shares, virtual_adversarial_steps, memory
@@ -138,24 +145,27 @@ def train_defense(
         If the autoencoder, the surrogate or a hidden term does not fit the classifier and X; nothing is trained
         then. If the training diverges.
     """
+    rules = rules or {}
+    X, kept = with_spread_of_indicators(X, rules), tuple(rules.get("kept", ()))
     network = classifier.model if isinstance(classifier, FrozenKerasModel) else None
     weights = check_hidden_terms(network, hidden_layers, hidden_models, hidden_weights, X)
     score = AdversarialScore(float(temperature), weights, bool(label_change_first))
     with temporary_seed(seed):
         trainable = build_autoencoder(X.shape[1:], autoencoder, encoder, decoder, Statistics.of(X))
+        trainable = with_valid_rows(trainable, rules)
         stand_in = None if network is not None else build_surrogate(surrogate, X, classifier.classes_)
         projections = draw_projections(network, hidden_layers, seed)
         heads = FrozenHeads(stand_in or classifier, hidden_layers, hidden_models, projections)
-        domain = find_domain(classifier, X, seed) if isinstance(classifier, PredictProbaClassifier) else None
+        domain = find_domain(classifier, X, seed, kept) if isinstance(classifier, PredictProbaClassifier) else None
         rule = label_rule or MostProbable()
-        defense = Defense(trainable, classifier, stand_in, heads, score, X.shape[1:], {}, domain, rule)
+        defense = Defense(trainable, classifier, stand_in, heads, score, X.shape[1:], {}, domain, rule, kept)
         weight = default_reconstruction_weight(X, stand_in) if reconstruction_weight is None else reconstruction_weight
         training = Training(
             defense,
             distilled=None if isinstance(surrogate, FrozenKerasModel) else stand_in,
             objective=Objective(score, divergence_weight, weight, loss),
             perturbation=Perturbation.of_rows(
-                X, noise, virtual_adversarial, virtual_adversarial_shares, virtual_adversarial_steps
+                X, noise, virtual_adversarial, virtual_adversarial_shares, virtual_adversarial_steps, kept
             ),
             options=options,
             seed=seed,
@@ -272,6 +282,6 @@ class Training:
 
 
 def _fingerprint_of_classifier(classifier: Classifier) -> list[Any]:
-    if isinstance(classifier, PredictProbaClassifier):
+    if isinstance(classifier, PredictProbaClassifier | ConvertedClassifier):
         return [joblib.hash(classifier.estimator)]
     return [fingerprint(classifier.model), classifier.from_logits]

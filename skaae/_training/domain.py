@@ -6,6 +6,7 @@ A classifier with a gradient, and most others, take any numbers. Their x' is not
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -22,7 +23,7 @@ NOISE = 3.0
 UNDEFINED = ("invalid value", "divide by zero")
 
 
-def find_domain(classifier: PredictProbaClassifier, X: Rows, seed: int) -> Domain | None:
+def find_domain(classifier: PredictProbaClassifier, X: Rows, seed: int, kept: Sequence[int] = ()) -> Domain | None:
     """Find where x' has to stay so that the classifier takes it.
 
     Parameters
@@ -32,6 +33,8 @@ def find_domain(classifier: PredictProbaClassifier, X: Rows, seed: int) -> Domai
         Training rows.
     seed : int
         Seeds the noise on the rows that are tried.
+    kept : sequence of int, default=()
+        Columns in which x' is x, and which therefore have no limits.
 
     Returns
     -------
@@ -45,11 +48,15 @@ def find_domain(classifier: PredictProbaClassifier, X: Rows, seed: int) -> Domai
     """
     rows = X[np.unique(np.linspace(0, len(X) - 1, ROWS_TO_TRY).astype(int))]
     noise = np.random.default_rng(seed).standard_normal(rows.shape)
+    noise[..., list(kept)] = 0.0
     moved = (rows + NOISE * Statistics.of(X).spread * noise).astype(rows.dtype)
     if not is_any_refused(classifier, rows, moved):
         return None
     lowest, highest = _range(X)
-    for is_whole in (np.zeros(len(lowest), bool), _has_whole_numbers(X)):
+    lowest[list(kept)], highest[list(kept)] = -np.inf, np.inf
+    has_whole_numbers = _has_whole_numbers(X)
+    has_whole_numbers[list(kept)] = False
+    for is_whole in (np.zeros(len(lowest), bool), has_whole_numbers):
         domain = lowest, highest, is_whole
         if not is_any_refused(classifier, rows, into_domain(moved, domain).astype(rows.dtype)):
             return domain

@@ -55,12 +55,21 @@ class Perturbation:
 
     @classmethod
     def of_rows(
-        cls, X: Rows, noise: float, virtual_adversarial: float, shares: Sequence[float], steps: int
+        cls,
+        X: Rows,
+        noise: float,
+        virtual_adversarial: float,
+        shares: Sequence[float],
+        steps: int,
+        kept: Sequence[int] = (),
     ) -> Perturbation:
-        """Perturbation with the scale and the bounds of the training rows X."""
+        """Perturbation with the scale and the bounds of the training rows X, but for the columns that are kept."""
         first, second = map(float, shares)
+        scale = unit_of_perturbation(X)
+        if len(kept):
+            scale[list(kept)] = 0.0
         return cls(
-            unit_of_perturbation(X),
+            scale,
             bounds_of_perturbation(X),
             noise=float(noise),
             virtual_adversarial=float(virtual_adversarial),

@@ -103,6 +103,11 @@ def _take_apart(estimator: Any) -> tuple[list[Any], AdversarialAEDetector]:
     position = is_detector.index(True)
     check_is_fitted(steps[position])
     detector = getattr(steps[position], "detector_", steps[position])
+    if detector._encoding is not None:
+        raise TypeError(
+            "The classifier encodes X or takes categories or missing values, which cannot be exported yet. Fit the "
+            "transformers alone, then the detector behind them: make_pipeline(transformers, detector)."
+        )
     for step in steps[position + 1 :]:
         _check_is_classifier(step, detector)
     return [inner for step in steps[:position] for inner in all_steps_of(step)], detector

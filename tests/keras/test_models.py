@@ -204,3 +204,12 @@ def test_named_outputs_of_a_saved_model(iris, tmp_path):
     model = keras.Sequential([keras.Input((4,)), served])
     assert FrozenKerasModel(model).predict_proba(iris[0]).shape == (150, 3)
     assert len(AdversarialAEDetector(model, **QUICK).fit(iris[0]).predict(iris[0])) == 150
+
+
+def test_fingerprint_forgets_the_numbers_of_operations():
+    def build(factor):
+        x = keras.Input((3,), name="x")
+        return keras.Model(x, keras.ops.tanh(factor * x))
+
+    assert fingerprint(build(2.0)) == fingerprint(build(2.0))
+    assert fingerprint(build(2.0)) != fingerprint(build(3.0))

@@ -10,6 +10,7 @@ from skaae import (
     AdversarialAEDetector,
     CorrectedClassifier,
     CorrectionDisplay,
+    FeatureConstraints,
     FrozenKerasModel,
     RobustnessDisplay,
     ScoreDisplay,
@@ -33,14 +34,13 @@ def defend(model: object, X: np.ndarray, y: np.ndarray) -> np.ndarray:
     assert_type(detector.history_, dict[str, list[float]])
     for found in (
         detector.predict(X),
-        detector.transform(X),
-        detector.reconstruct(X),
         detector.score_samples(X),
         detector.decision_function(X),
         detector.adversarial_score(X),
         frozen.predict_proba(X),
     ):
         assert_type(found, np.ndarray)
+    print(detector.transform(X), detector.reconstruct(X))  # DataFrames where X is one of categories
     corrected = CorrectedClassifier(detector).fit(X, y)
     print(
         corrected.predict_proba(X).shape, detector.correct(X).corrected, attack_target(detector, "both"), TRUSTED_TYPES
@@ -60,6 +60,14 @@ def draw(detector: AdversarialAEDetector, X: np.ndarray, y: np.ndarray, ax: "Axe
     print(ScoreDisplay.from_predictions([0.1], threshold=0.3).plot().legend_)
     print(CorrectionDisplay.from_estimator(detector, X, y, samples=2).plot(n_features=3).axes_)
     print(RobustnessDisplay.from_estimator(detector, {0.1: X}, y).plot(ax).lines_["corrected"])
+
+
+def constrain(X: np.ndarray) -> np.ndarray:
+    constraints = FeatureConstraints.from_data(X, mutable_features=[0], relations=[np.any])
+    detector = AdversarialAEDetector(object(), mutable_features=constraints.mutable_features)
+    print(constraints.check(X), detector.mutable_features)
+    valid: np.ndarray = constraints.project(X)
+    return valid
 
 
 def deploy(detector: AdversarialAEDetector, X: np.ndarray) -> np.ndarray:

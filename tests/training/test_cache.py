@@ -5,6 +5,8 @@ import keras
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -72,6 +74,15 @@ class TestGridSearch:
         else:  # two processes may train the same fold at the same time; the refit was cached above
             assert N_FOLDS <= trained <= 2 * N_FOLDS
         assert search.best_estimator_.threshold_percentile == search.best_params_["threshold_percentile"]
+
+    @pytest.mark.parametrize("steps", [[], [StandardScaler()]])
+    def test_classifier_that_is_converted(self, iris, steps, tmp_path):
+        """Each conversion numbers its operations anew, which is no other classifier."""
+        classifier = FrozenEstimator(make_pipeline(*steps, LogisticRegression(max_iter=500)).fit(*iris))
+        detector, count = counted_and_cached(classifier, tmp_path)
+        for percentile in (80, 95):
+            detector.set_params(threshold_percentile=percentile).fit(iris[0])
+        assert count() == 1
 
     def test_search_in_a_pipeline(self, iris, detector, count):
         pipeline = make_pipeline(StandardScaler(), detector)

@@ -1,0 +1,277 @@
+"""Raw rows as rows of numbers: what the detector works on where X has categories, text or missing values.
+
+The detector works behind the last transformer of a Pipeline. If there is no transformer, because the classifier takes
+categories or missing values itself, rows are encoded here, and decoded whenever the classifier is called.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.pipeline import Pipeline
+
+from skaae._classifiers.adapters import REFUSALS, is_fitted
+from skaae._classifiers.encoded_columns import moved_rules, rules_of_transformers
+from skaae._classifiers.frames import FrameColumns, MissingValues, has_categories, is_raw
+from skaae._classifiers.kinds import encodes_categories, may_read_categories
+from skaae._classifiers.tracing import Sources, sources_of_transformers
+from skaae._classifiers.unwrapping import (
+    THRESHOLD_CLASSIFIERS,
+    all_steps_of,
+    transformed,
+    unfrozen,
+    without_decision_threshold,
+    without_search,
+)
+
+# Sparse rows become dense: 2 GiB of float64.
+MOST_NUMBERS = 2**28
+# So many rows show whether a classifier takes rows that are no numbers.
+ROWS_TO_TRY = 100
+Columns = FrameColumns | MissingValues
+
+
+@dataclass(frozen=True, eq=False)
+class Encoding:
+    """From raw rows to finite rows of numbers, and what these have to obey.
+
+    Parameters
+    ----------
+    transformers : Pipeline or None
+        The transformers before the classifier, with the classifier as the last step, or None.
+    columns : FrameColumns, MissingValues or None
+        How rows are encoded that the transformers, or the user, leave with categories or missing values.
+    rules : dict
+        Arguments of `skaae._keras.valid_rows.ValidRows`.
+    sources : list of frozenset of int
+        For each encoded column, the numbers of the columns of X on which it depends.
+    classifier : classifier or None
+        What takes the rows that `columns` encodes.
+    """
+
+    transformers: Any = None
+    columns: Any = None
+    rules: dict[str, Any] = field(default_factory=dict)
+    sources: Sources = field(default_factory=list)
+    classifier: Any = None
+
+    @property
+    def is_invertible(self) -> bool:
+        """Whether x' can be given as a raw row."""
+        return self.transformers is None
+
+    def encode(self, X: Any) -> np.ndarray:
+        """Encode raw rows.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        rows : ndarray of shape (n_samples, n_encoded), float64
+
+        Raises
+        ------
+        ValueError
+            If the transformers return values that are not finite, or too many numbers.
+        """
+        if self.transformers is not None:
+            X = transformed(self.transformers, X)
+            X = X if isinstance(self.columns, FrameColumns) else dense(X)
+        if isinstance(self.columns, FrameColumns):
+            self._check_categories(X)
+        rows = X if self.columns is None else self.columns.encode(X)
+        rows = np.asarray(rows, dtype=np.float64)
+        if not np.isfinite(rows).all():
+            raise ValueError(
+                "X has NaN or infinity in columns that reached the classifier without missing values in fit. Fit the "
+                "detector on rows that have missing values there too, or put a SimpleImputer into the classifier."
+            )
+        return rows
+
+    def _check_categories(self, X: Any) -> None:
+        """Raise the classifier's own error for categories that were not there in fit. Else they count as missing."""
+        unknown = self.columns.has_unknown(X)
+        if unknown.any():
+            self.classifier.predict_proba(X[unknown] if hasattr(X, "iloc") else X.filter(unknown))
+
+    def immutable_columns(self, is_mutable: np.ndarray, names: Sequence[str] | None = None) -> list[int]:
+        """Find the encoded columns that depend on immutable columns of X.
+
+        Parameters
+        ----------
+        is_mutable : ndarray of shape (n_features,), bool
+            For each column of X.
+        names : sequence of str or None, default=None
+            Names of the columns of X, for the error message.
+
+        Returns
+        -------
+        columns : list of int
+
+        Raises
+        ------
+        ValueError
+            If an encoded column depends on mutable and on immutable columns.
+        """
+        immutable = []
+        for column, sources in enumerate(self.sources):
+            mutable = {bool(is_mutable[source]) for source in sources}
+            if len(mutable) == 2:
+                raise ValueError(_cannot_be_traced(sources, is_mutable, names))
+            if mutable == {False}:
+                immutable.append(column)
+        return immutable
+
+    def decode(self, rows: np.ndarray) -> Any:
+        """Raw rows, or what the transformers return, from encoded rows."""
+        return rows if self.columns is None else self.columns.decode(rows)
+
+
+class DecodingClassifier(ClassifierMixin, BaseEstimator):
+    """A classifier of raw rows as one of encoded rows.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Fitted.
+    columns : FrameColumns or MissingValues
+    """
+
+    def __init__(self, estimator: Any, columns: Any) -> None:
+        self.estimator = estimator
+        self.columns = columns
+
+    @property
+    def classes_(self) -> np.ndarray:
+        return np.asarray(self.estimator.classes_)
+
+    @property
+    def n_features_in_(self) -> int:
+        n_encoded: int = self.columns.n_encoded
+        return n_encoded
+
+    def fit(self, X: Any, y: Any = None) -> DecodingClassifier:
+        """Do nothing: the classifier is fitted."""
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Labels of the classifier."""
+        return np.asarray(self.estimator.predict(self.columns.decode(X)))
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """Probabilities of the classifier."""
+        return np.asarray(self.estimator.predict_proba(self.columns.decode(X)))
+
+
+def encoded(classifier: Any, X: Any) -> tuple[Encoding | None, Any]:
+    """Find how raw rows are encoded, and the classifier of encoded rows.
+
+    Parameters
+    ----------
+    classifier : object
+        Fitted, as the user passed it.
+    X : object
+        Rows of fit, as the user passed them.
+
+    Returns
+    -------
+    encoding : Encoding or None
+        None if the classifier takes X as an array of numbers, or takes no X of this kind.
+    classifier : object
+        The classifier of encoded rows; the same one if `encoding` is None.
+    """
+    if not is_fitted(classifier):
+        return None, classifier
+    classifier = without_search(classifier)
+    base = without_search(unfrozen(without_decision_threshold(classifier)))
+    raw = is_raw(X) or (has_categories(X) and may_read_categories(base))
+    has_transformers = isinstance(base, Pipeline) and len(all_steps_of(base)) > 1
+    if has_transformers and (raw or has_categories(X) or encodes_categories(base)):
+        encoding = _behind_transformers(base, X)
+    elif raw and _takes_raw(base, X):
+        columns = columns_of(X)
+        sources = [frozenset([source]) for source in columns.sources]
+        encoding = Encoding(None, columns, columns.rules(), sources, base)
+    else:
+        return None, classifier
+    return encoding, _on_encoded_rows(classifier, encoding)
+
+
+def _behind_transformers(pipeline: Pipeline, X: Any) -> Encoding:
+    """The encoding that a fitted Pipeline makes, and another one behind it where it leaves categories or NaN."""
+    rows = transformed(pipeline, X)
+    rows = rows if hasattr(rows, "columns") and (is_raw(rows) or has_categories(rows)) else dense(rows)
+    n_encoded, last = rows.shape[1], unfrozen(pipeline.steps[-1][1])
+    rules = rules_of_transformers(pipeline, n_encoded)
+    sources = sources_of_transformers(pipeline, np.shape(X)[1], n_encoded)
+    if not (is_raw(rows) or has_categories(rows)):
+        return Encoding(pipeline, None, rules, sources, last)
+    columns = columns_of(rows)
+    own, moved = columns.rules(), moved_rules(rules, columns.places)
+    rules = {name: [*own[name], *moved.get(name, ())] for name in own}
+    return Encoding(pipeline, columns, rules, [sources[column] for column in columns.sources], last)
+
+
+def columns_of(X: Any) -> Columns:
+    """How to encode rows with categories or missing values."""
+    return FrameColumns.of(X) if hasattr(X, "columns") else MissingValues.of(np.asarray(X, dtype=np.float64))
+
+
+def _cannot_be_traced(sources: frozenset[int], is_mutable: np.ndarray, names: Sequence[str] | None) -> str:
+    mutable, immutable = (
+        [source if names is None else str(names[source]) for source in sorted(sources) if is_mutable[source] == kind]
+        for kind in (True, False)
+    )
+    return (
+        f"mutable_features cannot be traced through the classifier: a column of its transformers depends on "
+        f"{mutable[:5]}, which are mutable, and on {immutable[:5]}, which are not, or a transformer is of an unknown "
+        f"kind. Put them into separate transformers of a ColumnTransformer. A FunctionTransformer that treats each "
+        f"column on its own needs feature_names_out='one-to-one'."
+    )
+
+
+def dense(rows: Any) -> np.ndarray:
+    """Encoded rows as a dense array of float64."""
+    if issparse(rows):
+        if np.prod(rows.shape, dtype=float) > MOST_NUMBERS:
+            raise ValueError(
+                f"classifier encodes X as a sparse array of shape {rows.shape}, which is too large to be made dense. "
+                f"Encode rare categories together (OneHotEncoder(min_frequency=...)), or fit on fewer rows."
+            )
+        rows = rows.toarray()
+    return np.asarray(rows, dtype=np.float64)
+
+
+def _on_encoded_rows(classifier: Any, encoding: Encoding) -> Any:
+    """The classifier behind the transformers, or one that decodes, with its decision threshold around it."""
+    classifier = unfrozen(classifier)
+    if isinstance(classifier, THRESHOLD_CLASSIFIERS):
+        outer = copy.copy(classifier)
+        outer.estimator_ = _on_encoded_rows(getattr(classifier, "estimator_", classifier.estimator), encoding)
+        return outer
+    if encoding.transformers is not None and isinstance(classifier, Pipeline):
+        return _on_encoded_rows(classifier.steps[-1][1], encoding)
+    return classifier if encoding.columns is None else DecodingClassifier(classifier, encoding.columns)
+
+
+def _takes_raw(classifier: Any, X: Any) -> bool:
+    """Whether the classifier has finite probabilities for rows of fit, as they are and encoded and decoded."""
+    rows = X[:ROWS_TO_TRY]
+    try:
+        probabilities = [
+            classifier.predict_proba(values) for values in (rows, columns_of(X).decode(columns_of(X).encode(rows)))
+        ]
+    except (AttributeError, TypeError, *REFUSALS):
+        return False
+    return all(bool(np.isfinite(np.asarray(values, dtype=float)).all()) for values in probabilities)

@@ -1,0 +1,253 @@
+"""Columns of categories and missing values as numbers, and back, for classifiers that take them themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skaae._utils.extras import import_extra
+
+# Kinds of NumPy that may be text: objects, bytes, str, variable str.
+TEXT = "OSUT"
+
+
+def is_raw(X: Any) -> bool:
+    """Whether X has text or missing values, so that it is no array of numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skaae._classifiers.frames import is_raw
+    >>> is_raw(np.zeros((2, 2))), is_raw(np.array([[1.0, np.nan]])), is_raw(np.array([["a"]], dtype=object))
+    (False, True, True)
+    """
+    if hasattr(X, "columns"):
+        if len(set(X.columns)) < len(X.columns):
+            return False
+    elif not isinstance(X, np.ndarray) or isinstance(X, np.memmap | np.ma.MaskedArray) or X.ndim != 2:
+        return False
+    elif X.dtype.kind not in TEXT:
+        return X.dtype.kind == "f" and bool(np.isnan(X).any())
+    try:
+        values = np.asarray(X, dtype=np.float64)
+    except (TypeError, ValueError):
+        return np.ndim(X) == 2
+    return values.ndim == 2 and bool(np.isnan(values).any())
+
+
+def has_categories(X: Any) -> bool:
+    """Whether X is a DataFrame of pandas with columns of categories."""
+    return hasattr(X, "columns") and any(str(dtype) == "category" for dtype in getattr(X, "dtypes", ()))
+
+
+def as_pandas(X: Any) -> Any:
+    """The DataFrame of pandas of another DataFrame, such as one of polars."""
+    return X.to_pandas() if hasattr(X, "to_pandas") else X
+
+
+def like(rows: Any, X: Any, unchanged: np.ndarray | None = None) -> Any:
+    """Decoded rows in the container of X.
+
+    Parameters
+    ----------
+    rows : DataFrame of pandas or ndarray
+    X : DataFrame or ndarray
+        As the user passed it.
+    unchanged : ndarray of shape (n_samples,), bool, or None, default=None
+        Rows that are taken from X.
+
+    Returns
+    -------
+    rows : DataFrame of pandas or polars with the index of X, or ndarray
+    """
+    if isinstance(rows, np.ndarray):
+        return rows if unchanged is None else np.where(unchanged[:, None], np.asarray(X, dtype=rows.dtype), rows)
+    frame = as_pandas(X)
+    rows = rows.set_axis(frame.index)
+    if unchanged is not None:
+        pandas = import_extra("pandas", "pandas")
+        order = np.argsort(np.concatenate([np.flatnonzero(unchanged), np.flatnonzero(~unchanged)]))
+        rows = pandas.concat([frame.loc[:, list(rows.columns)][unchanged], rows[~unchanged]]).iloc[order]
+    return import_extra("polars", "polars").from_pandas(rows) if hasattr(X, "to_pandas") else rows
+
+
+@dataclass(frozen=True, eq=False)
+class MissingValues:
+    """Rows of numbers with missing values: each is filled, and a column tells which were missing.
+
+    Parameters
+    ----------
+    fill : ndarray of shape (n_features,)
+        Median of each column in fit; 0 where all values are missing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skaae._classifiers.frames import MissingValues
+    >>> X = np.array([[1.0, np.nan], [3.0, 5.0]])
+    >>> encoding = MissingValues.of(X)
+    >>> encoding.encode(X).tolist()
+    [[1.0, 5.0, 0.0, 1.0], [3.0, 5.0, 0.0, 0.0]]
+    >>> encoding.decode(encoding.encode(X)).tolist()
+    [[1.0, nan], [3.0, 5.0]]
+    """
+
+    fill: np.ndarray
+
+    @classmethod
+    def of(cls, X: np.ndarray) -> MissingValues:
+        """Learn the values to fill in from the rows of fit."""
+        is_known = ~np.isnan(X).all(axis=0)
+        fill = np.zeros(X.shape[1])
+        fill[is_known] = np.nanmedian(X[:, is_known], axis=0)
+        return cls(fill)
+
+    @property
+    def n_encoded(self) -> int:
+        return 2 * len(self.fill)
+
+    @property
+    def sources(self) -> list[int]:
+        """For each encoded column, the number of the column that it is made from."""
+        return [*range(len(self.fill)), *range(len(self.fill))]
+
+    @property
+    def places(self) -> dict[int, int]:
+        """For each column of numbers, the number of the encoded column that has its values."""
+        return {place: place for place in range(len(self.fill))}
+
+    def encode(self, X: Any) -> np.ndarray:
+        X = np.asarray(X, dtype=np.float64)
+        is_missing = np.isnan(X)
+        return np.hstack([np.where(is_missing, self.fill, X), is_missing])
+
+    def decode(self, rows: np.ndarray) -> np.ndarray:
+        values, is_missing = np.hsplit(rows, 2)
+        return np.where(is_missing > 0.5, np.nan, values)
+
+    def rules(self) -> dict[str, Any]:
+        """What is missing in x is missing in x'."""
+        return {"kept": list(range(len(self.fill), 2 * len(self.fill))), "groups": [], "may_be_zero": [], "codes": []}
+
+
+@dataclass(frozen=True, eq=False)
+class FrameColumns:
+    """The columns of a DataFrame: numbers as they are, categories one-hot, with a column for missing ones.
+
+    Parameters
+    ----------
+    dtypes : dict of str to dtype of pandas
+        The columns in their order.
+    categories : dict of str to Index
+        Categories of the columns that are not numbers.
+    numbers : MissingValues
+        Fill values of the other columns.
+    """
+
+    dtypes: dict[Any, Any]
+    categories: dict[Any, Any]
+    numbers: MissingValues
+
+    @classmethod
+    def of(cls, X: Any) -> FrameColumns:
+        """Learn categories and fill values from the rows of fit."""
+        pandas, frame = import_extra("pandas", "pandas"), as_pandas(X)
+        dtypes = dict(frame.dtypes.items())
+        categories = {
+            name: dtype.categories
+            if isinstance(dtype, pandas.CategoricalDtype)
+            else pandas.Index(frame[name].dropna().unique())
+            for name, dtype in dtypes.items()
+            if not pandas.api.types.is_numeric_dtype(dtype)
+        }
+        return cls(dtypes, categories, MissingValues.of(_numbers(frame, dtypes, categories)))
+
+    @property
+    def n_encoded(self) -> int:
+        return self.numbers.n_encoded + sum(len(categories) + 1 for categories in self.categories.values())
+
+    @property
+    def sources(self) -> list[int]:
+        """For each encoded column, the number of the column that it is made from."""
+        numeric = list(self.places)
+        places = {name: place for place, name in enumerate(self.dtypes)}
+        levels = [places[name] for name, categories in self.categories.items() for _ in range(len(categories) + 1)]
+        return [*numeric, *numeric, *levels]
+
+    @property
+    def places(self) -> dict[int, int]:
+        """For each column of numbers, the number of the encoded column that has its values."""
+        numeric = [place for place, name in enumerate(self.dtypes) if name not in self.categories]
+        return {source: place for place, source in enumerate(numeric)}
+
+    def has_unknown(self, X: Any) -> np.ndarray:
+        """Whether each row has a category that was not there in fit."""
+        frame = as_pandas(X)
+        unknown = [
+            (index.get_indexer(frame[name]) < 0) & frame[name].notna() for name, index in self.categories.items()
+        ]
+        return np.any(unknown, axis=0) if unknown else np.zeros(len(frame), bool)
+
+    def encode(self, X: Any) -> np.ndarray:
+        frame = as_pandas(X)
+        missing = [name for name in self.dtypes if name not in frame.columns]
+        if missing:
+            raise ValueError(f"X lacks the columns {missing}, with which the detector was fitted.")
+        parts = [self.numbers.encode(_numbers(frame, self.dtypes, self.categories))]
+        for name, categories in self.categories.items():
+            codes = categories.get_indexer(frame[name])
+            # Missing values and unknown categories are -1: the last column.
+            parts.append(np.eye(len(categories) + 1)[codes])
+        return np.hstack(parts)
+
+    def decode(self, rows: np.ndarray) -> Any:
+        pandas = import_extra("pandas", "pandas")
+        numbers = self.numbers.decode(rows[:, : self.numbers.n_encoded])
+        columns = {
+            name: _as_dtype(values, self.dtypes[name]) for name, values in zip(self._numeric(), numbers.T, strict=True)
+        }
+        start = self.numbers.n_encoded
+        for name, categories in self.categories.items():
+            codes = rows[:, start : start + len(categories) + 1].argmax(axis=1)
+            codes = np.where(codes == len(categories), -1, codes)
+            values = pandas.Categorical.from_codes(codes, categories)
+            columns[name] = pandas.Series(values).astype(self.dtypes[name])
+            start += len(categories) + 1
+        return pandas.DataFrame({name: columns[name] for name in self.dtypes})
+
+    def rules(self) -> dict[str, Any]:
+        """One category in each group, 0 or 1 for booleans, and missing numbers as in x."""
+        start, rules = self.numbers.n_encoded, self.numbers.rules()
+        for categories in self.categories.values():
+            rules["groups"].append([*range(start, start + len(categories) + 1)])
+            rules["may_be_zero"].append(False)
+            start += len(categories) + 1
+        is_bool = import_extra("pandas", "pandas").api.types.is_bool_dtype
+        rules["codes"] = [(place, 0, 1) for place, name in enumerate(self._numeric()) if is_bool(self.dtypes[name])]
+        return rules
+
+    def _numeric(self) -> list[Any]:
+        return [name for name in self.dtypes if name not in self.categories]
+
+
+def _numbers(frame: Any, dtypes: dict[Any, Any], categories: dict[Any, Any]) -> np.ndarray:
+    names = [name for name in dtypes if name not in categories]
+    columns = [frame[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in names]
+    return np.column_stack(columns) if columns else np.zeros((len(frame), 0))
+
+
+def _as_dtype(values: np.ndarray, dtype: Any) -> Any:
+    """Numbers in the type of their column: whole where it holds integers, unless some are missing in a NumPy column."""
+    pandas = import_extra("pandas", "pandas")
+    is_whole = pandas.api.types.is_integer_dtype(dtype) or pandas.api.types.is_bool_dtype(dtype)
+    if is_whole:
+        values = np.round(values)
+    if np.isnan(values).any() and is_whole:
+        if not pandas.api.types.is_extension_array_dtype(dtype):
+            return values
+        return pandas.array([pandas.NA if np.isnan(value) else int(value) for value in values], dtype=dtype)
+    if pandas.api.types.is_bool_dtype(dtype):
+        values = np.clip(values, 0, 1)
+    return pandas.Series(values).astype(dtype).array

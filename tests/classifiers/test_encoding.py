@@ -1,0 +1,229 @@
+"""Rows with text, categories, booleans and missing values, as their owners have them."""
+
+import joblib
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from lightgbm import LGBMClassifier
+from sklearn.base import clone
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, OrdinalEncoder, StandardScaler, TargetEncoder
+from xgboost import XGBClassifier
+
+from skaae import AdversarialAEDetector, CorrectedClassifier, FrozenKerasModel
+from skaae.onnx import to_onnx
+from tests.support.models import QUICK
+
+pytestmark = [
+    pytest.mark.usefixtures("short_distillation"),
+    pytest.mark.filterwarnings(
+        "ignore:The surrogate predicts:UserWarning",
+        "ignore::sklearn.exceptions.ConvergenceWarning",
+        "ignore:Rows that the classifier assigns:UserWarning",
+    ),
+]
+NUMBERS, CATEGORIES = ["amount", "age", "income"], ["country", "channel", "new"]
+SMALL_TREES = {"max_iter": 5, "min_samples_leaf": 5}
+
+
+@pytest.fixture(scope="module")
+def payments():
+    random, n = np.random.default_rng(0), 400
+    frame = pd.DataFrame(
+        {
+            "amount": random.lognormal(size=n),
+            "age": random.integers(18, 90, n),
+            "country": random.choice(["DE", "FR", "US"], n),
+            "channel": pd.Categorical(random.choice(["web", "app"], n)),
+            "new": random.random(n) < 0.3,
+            "income": np.where(random.random(n) < 0.2, np.nan, random.normal(size=n)),
+        }
+    )
+    is_fraud = ((frame.amount > 1.5) & (frame.country == "US")) | (frame.income > 1.2)
+    return frame, np.where(is_fraud, "fraud", "ok")
+
+
+def columns(numbers=None, categories=None, **options):
+    numbers = numbers or make_pipeline(SimpleImputer(), StandardScaler())
+    categories = categories or OneHotEncoder(handle_unknown="ignore")
+    return make_column_transformer((numbers, NUMBERS), (categories, CATEGORIES), **options)
+
+
+ORDINAL = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+PIPELINES = {
+    "logistic": make_pipeline(columns(), LogisticRegression()),
+    "perceptron": make_pipeline(columns(), MLPClassifier((4,), max_iter=5, random_state=0)),
+    "dropped category": make_pipeline(columns(categories=OneHotEncoder(drop="first")), LogisticRegression()),
+    "rare categories": make_pipeline(columns(categories=OneHotEncoder(min_frequency=150)), LogisticRegression()),
+    "scaled after": make_pipeline(columns(sparse_threshold=0), StandardScaler(), LogisticRegression()),
+    "target encoder": make_pipeline(columns(categories=TargetEncoder()), LogisticRegression()),
+    "bins": make_pipeline(
+        make_column_transformer((KBinsDiscretizer(3, encode="onehot-dense"), ["amount", "age"]), (ORDINAL, CATEGORIES)),
+        LogisticRegression(),
+    ),
+    "missing values reach the trees": make_pipeline(
+        columns(numbers="passthrough", categories=ORDINAL), HistGradientBoostingClassifier(**SMALL_TREES)
+    ),
+    "decision threshold": FixedThresholdClassifier(
+        make_pipeline(columns(), HistGradientBoostingClassifier(**SMALL_TREES)), threshold=0.8, pos_label="ok"
+    ),
+}
+EXACT = {"logistic", "perceptron", "dropped category", "rare categories", "scaled after", "target encoder", "bins"}
+BOOSTERS = {
+    "scikit-learn": HistGradientBoostingClassifier(categorical_features="from_dtype", **SMALL_TREES),
+    "LightGBM": LGBMClassifier(n_estimators=5, verbose=-1, n_jobs=1),
+    "XGBoost": XGBClassifier(n_estimators=5, enable_categorical=True, n_jobs=1),
+}
+
+
+def check(detector, classifier, X, tmp_path):
+    """Labels are those of the classifier, rows alone and among others are the same, and so are those of the file."""
+    result = detector.correct(X)
+    np.testing.assert_array_equal(result.no_defense, classifier.predict(X))
+    np.testing.assert_array_equal(detector.adversarial_score(X.iloc[3:4]), result.instance_score[3:4])
+    np.testing.assert_array_equal(detector.p_values(X) <= 0.05 + 1e-9, result.is_adversarial)
+    joblib.dump(detector, tmp_path / "detector.joblib")
+    np.testing.assert_array_equal(joblib.load(tmp_path / "detector.joblib").correct(X).corrected, result.corrected)
+
+
+def reconstructed(detector, X):
+    return np.asarray(detector._defense.reconstruct(detector._checked(X).astype(np.float32)))
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_pipelines(name, payments, tmp_path):
+    X, y = payments
+    classifier = clone(PIPELINES[name]).fit(X[:200], y[:200])
+    detector = AdversarialAEDetector(FrozenEstimator(classifier), **QUICK).fit(X[200:])
+    assert isinstance(detector.classifier_, FrozenKerasModel) == (name in EXACT), "the gradient stays exact"
+    check(detector, classifier, X, tmp_path)
+    rows, rules = reconstructed(detector, X), detector._encoding.rules
+    for group, may_be_zero in zip(rules["groups"], rules["may_be_zero"], strict=True):
+        assert set(np.unique(rows[:, group])) <= {0, 1}
+        assert set(rows[:, group].sum(axis=1)) <= ({0, 1} if may_be_zero else {1})
+    for column, lowest, highest in rules["codes"]:
+        assert set(np.unique(rows[:, column])) <= set(range(lowest, highest + 1))
+    for method in (detector.transform, detector.reconstruct):
+        with pytest.raises(ValueError, match=r"cannot be turned back into rows like those of X. Use correct\(X\)"):
+            method(X)
+    with pytest.raises(TypeError, match="cannot be exported yet"):
+        to_onnx(detector, tmp_path / "detector.onnx")
+
+
+@pytest.mark.parametrize("name", BOOSTERS)
+def test_boosters_with_categories_of_their_own(name, payments, tmp_path):
+    X, y = payments
+    X, y = X.astype({"country": "category"}), (y == "fraud").astype(int)
+    classifier = clone(BOOSTERS[name]).fit(X[:200], y[:200])
+    detector = AdversarialAEDetector(FrozenEstimator(classifier), **QUICK, threshold_percentile=70).fit(X[200:])
+    check_labels = detector.correct(X)
+    np.testing.assert_array_equal(check_labels.no_defense, classifier.predict(X))
+    repaired, flagged = detector.transform(X), check_labels.is_adversarial
+    assert repaired.dtypes.equals(X.dtypes)
+    assert repaired[~flagged].equals(X.reset_index(drop=True)[~flagged])
+    np.testing.assert_array_equal(classifier.predict(repaired), check_labels.corrected)
+    assert (repaired.income.isna() == X.income.isna()).all(), "what is missing stays missing"
+    unknown = X.assign(country=pd.Categorical(["XX"] * len(X)), income=np.nan)
+    np.testing.assert_array_equal(detector.correct(unknown).no_defense, detector.correct(unknown).no_defense)
+
+
+@pytest.mark.parametrize("X", ["numbers with gaps", "DataFrame with gaps"])
+def test_missing_values_alone(payments, X, tmp_path):
+    frame, y = payments
+    rows = frame[NUMBERS] if X == "DataFrame with gaps" else frame[NUMBERS].to_numpy()
+    classifier = HistGradientBoostingClassifier(**SMALL_TREES).fit(rows[:200], y[:200])
+    detector = AdversarialAEDetector(classifier, **QUICK).fit(rows[200:])
+    np.testing.assert_array_equal(detector.correct(rows).no_defense, classifier.predict(rows))
+    new_gaps = np.full((5, 3), np.nan) if X == "numbers with gaps" else frame[NUMBERS][:5] * np.nan
+    np.testing.assert_array_equal(detector.correct(new_gaps).no_defense, classifier.predict(new_gaps))
+    np.testing.assert_array_equal(np.isnan(detector.reconstruct(rows)), np.isnan(rows))
+
+
+def test_imputer_before_a_network(payments):
+    """The gradient stays exact behind it."""
+    frame, y = payments
+    rows = frame[NUMBERS].to_numpy()
+    classifier = make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression()).fit(rows, y)
+    detector = AdversarialAEDetector(classifier, **QUICK).fit(rows)
+    assert isinstance(detector.classifier_, FrozenKerasModel)
+    np.testing.assert_array_equal(detector.correct(rows).no_defense, classifier.predict(rows))
+
+
+def test_numbers_that_a_column_transformer_encodes(payments):
+    """x' = AE(x) in front of the encoder would be no category."""
+    rows, y = payments[0][["amount", "age"]].round(), payments[1]
+    encoder = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["age"]), remainder="passthrough")
+    classifier = make_pipeline(encoder, LogisticRegression()).fit(rows, y)
+    detector = AdversarialAEDetector(classifier, **QUICK).fit(rows)
+    assert len(detector._encoding.rules["groups"]) == 1
+    np.testing.assert_array_equal(detector.correct(rows).no_defense, classifier.predict(rows))
+
+
+def test_polars(payments):
+    X, y = payments
+    X = pl.from_pandas(X.astype({"channel": str}))
+    classifier = clone(PIPELINES["logistic"]).fit(X, y)
+    detector = AdversarialAEDetector(classifier, **QUICK).fit(X)
+    np.testing.assert_array_equal(detector.correct(X).no_defense, classifier.predict(X))
+
+
+@pytest.mark.parametrize("name", ["logistic", "missing values reach the trees"])
+def test_corrected_classifier(name, payments):
+    X, y = payments
+    corrected = CorrectedClassifier(AdversarialAEDetector(clone(PIPELINES[name]), **QUICK)).fit(X, y)
+    assert corrected.score(X, y) > 0.7
+    assert corrected.predict_proba(X).shape == (len(X), 2)
+    assert corrected.feature_names_in_.tolist() == X.columns.tolist()
+
+
+def test_search_over_the_percentile_trains_once_a_fold(payments, tmp_path):
+    X, y = payments
+    classifier = FrozenEstimator(clone(PIPELINES["logistic"]).fit(X, y))
+    detector = AdversarialAEDetector(classifier, **QUICK, memory=str(tmp_path))
+    search = GridSearchCV(
+        detector, {"threshold_percentile": [80, 95]}, scoring=lambda model, X, _: len(model.predict(X)), cv=2
+    )
+    search.fit(X, y)
+    assert len(list(tmp_path.rglob("output.pkl"))) == 3
+
+
+@pytest.fixture(scope="module")
+def detector(payments):
+    X, y = payments
+    return AdversarialAEDetector(clone(PIPELINES["logistic"]).fit(X, y), **QUICK).fit(X)
+
+
+class TestBadInput:
+    def test_a_column_is_missing(self, detector, payments):
+        with pytest.raises(ValueError, match="Feature names seen at fit time, yet now missing:\n- income"):
+            detector.predict(payments[0].drop(columns="income"))
+
+    def test_an_unknown_category_is_for_the_encoder_to_decide(self, detector, payments):
+        X = payments[0].assign(country="XX")
+        np.testing.assert_array_equal(detector.correct(X).no_defense, detector.classifier.predict(X))
+
+    def test_a_row_of_missing_values(self, detector, payments):
+        X = payments[0][:3].assign(amount=np.nan, age=np.nan, income=np.nan)
+        np.testing.assert_array_equal(detector.correct(X).no_defense, detector.classifier.predict(X))
+
+    def test_a_classifier_that_takes_no_text(self, payments):
+        X, y = payments
+        classifier = LogisticRegression().fit(X[["amount", "age"]], y)
+        with pytest.raises(ValueError, match="columns that hold no numbers"):
+            AdversarialAEDetector(classifier, **QUICK).fit(X[["amount", "country"]])
+        with pytest.raises(ValueError, match="contains NaN"):
+            AdversarialAEDetector(classifier, **QUICK).fit(X[["amount", "income"]])
+
+    def test_nothing_is_half_fitted(self, detector, payments):
+        before = vars(detector).copy()
+        with pytest.raises(ValueError, match="missing"):
+            detector.fit(payments[0].drop(columns="income"))
+        assert vars(detector) == before
