@@ -20,11 +20,12 @@ from sklearn.pipeline import Pipeline
 from skaae._classifiers.adapters import REFUSALS, is_fitted
 from skaae._classifiers.encoded_columns import moved_rules, rules_of_transformers
 from skaae._classifiers.frames import FrameColumns, MissingValues, has_categories, is_raw
-from skaae._classifiers.kinds import encodes_categories, may_read_categories
+from skaae._classifiers.kinds import encodes_categories, inner_parameters, may_read_categories
 from skaae._classifiers.tracing import Sources, sources_of_transformers
 from skaae._classifiers.unwrapping import (
     THRESHOLD_CLASSIFIERS,
     all_steps_of,
+    allows_missing,
     transformed,
     unfrozen,
     without_decision_threshold,
@@ -195,6 +196,8 @@ def encoded(classifier: Any, X: Any) -> tuple[Encoding | None, Any]:
     if not is_fitted(classifier):
         return None, classifier
     classifier = without_search(classifier)
+    if not may_take_raw(classifier):
+        return None, classifier
     base = without_search(unfrozen(without_decision_threshold(classifier)))
     raw = is_raw(X) or (has_categories(X) and may_read_categories(base))
     has_transformers = isinstance(base, Pipeline) and len(all_steps_of(base)) > 1
@@ -207,6 +210,25 @@ def encoded(classifier: Any, X: Any) -> tuple[Encoding | None, Any]:
     else:
         return None, classifier
     return encoding, _on_encoded_rows(classifier, encoding)
+
+
+def may_take_raw(classifier: Any) -> bool:
+    """Whether a classifier, fitted or not, is of a kind that may take rows with categories or missing values.
+
+    Parameters
+    ----------
+    classifier : object
+
+    Returns
+    -------
+    may_take_raw : bool
+        True for a Pipeline with transformers, for boosting, and for what says that it takes missing values or may
+        contain one of these.
+    """
+    base = without_search(unfrozen(without_decision_threshold(classifier)))
+    if isinstance(base, Pipeline) and len(all_steps_of(base)) > 1:
+        return True
+    return may_read_categories(base) or allows_missing(base) or any(map(may_take_raw, inner_parameters(base)))
 
 
 def _behind_transformers(pipeline: Pipeline, X: Any) -> Encoding:
@@ -268,8 +290,8 @@ def _on_encoded_rows(classifier: Any, encoding: Encoding) -> Any:
 
 def _takes_raw(classifier: Any, X: Any) -> bool:
     """Whether the classifier has finite probabilities for rows of fit, as they are and encoded and decoded."""
-    rows, columns = X[:ROWS_TO_TRY], columns_of(X)
     try:
+        rows, columns = X[:ROWS_TO_TRY], columns_of(X)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of names of columns, for instance, to a classifier that takes numbers
             probabilities = [
