@@ -12,6 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
 
 from skaae._classifiers.adapters import is_fitted
+from skaae._classifiers.encoding import may_take_raw
 from skaae._classifiers.frames import has_categories, is_raw
 from skaae._classifiers.kinds import check_categories, check_kind
 from skaae._classifiers.unwrapping import allows_missing, unfrozen
@@ -77,7 +78,7 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
     >>> from sklearn.linear_model import LogisticRegression
     >>> from skaae import AdversarialAEDetector, CorrectedClassifier
     >>> X, y = load_iris(return_X_y=True)
-    >>> detector = AdversarialAEDetector(LogisticRegression(max_iter=1000), epochs=30, random_state=0)
+    >>> detector = AdversarialAEDetector(LogisticRegression(max_iter=1000), epochs=20, random_state=0)
     >>> CorrectedClassifier(detector).fit(X, y).score(X, y) > 0.9
     True
     """
@@ -214,7 +215,7 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
         self._validate_params()
         check_parameters(self.detector)
         check_labels(y)
-        if is_raw(X) or has_categories(X):
+        if may_take_raw(self.detector.classifier) and (is_raw(X) or has_categories(X)):
             return self._checked_raw(X, y)
         check_categories(self.detector.classifier, X)
         with explain_conversion_errors(X):

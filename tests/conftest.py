@@ -11,8 +11,6 @@ import logging
 
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.support.fixtures"]
-
 # The same examples every time; `pytest --hypothesis-profile=thorough tests/test_properties*.py` looks for others.
 settings.register_profile(
     "repeatable",
@@ -26,5 +24,8 @@ settings.register_profile("thorough", settings.get_profile("repeatable"), derand
 
 
 def pytest_configure(config):
+    # With -n this process only hands out the tests: the workers make the fixtures, whose imports take seconds.
+    if not config.getoption("numprocesses", None):
+        config.pluginmanager.import_plugin("tests.support.fixtures")
     settings.load_profile(config.getoption("--hypothesis-profile") or "repeatable")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # "retracing", once for each of many small fits

@@ -388,11 +388,20 @@ def test_growth_is_drawn_over_the_rows(bench):
 
 @pytest.mark.slow
 def test_gpu_benchmark_runs_on_a_cpu(tmp_path):
+    """Every part, with few rows."""
     results = tmp_path / "gpu.csv"
-    command = [sys.executable, "-m", "benchmarks.speed.gpu", "scoring", "memory", "--small", "--results", str(results)]
+    command = [sys.executable, "-m", "benchmarks.speed.gpu", "--small", "--results", str(results)]
     root = Path(__file__).parent.parent
     subprocess.run(command, cwd=root, check=True, env={**os.environ, "PYTHONPATH": str(root)})
     figures = pd.read_csv(results).set_index(["part", "what"])["value"]
+    assert "error" not in figures.index.get_level_values("what")
+    assert figures.index.get_level_values("part").nunique() == 8
+    for kind in ("table", "images"):
+        assert float(figures["agreement", f"{kind}: largest relative difference of a score"]) < 1e-5
+    same_seed = figures[figures.index.get_level_values("what").str.contains("two fits with one random_state")]
+    assert same_seed.astype(float).tolist() == [0, 0, 0]
+    assert float(figures["precision", "batches of 128, mixed_bfloat16: milliseconds a step"]) > 0
+    assert float(figures["fashion", "FGSM 0.2: accuracy after correct"]) >= 0
     assert float(figures["scoring", "default: million rows a second"]) > 0
     assert figures["memory", "error where the device is full"] == "no GPU"
     assert "## Scoring" in results.with_suffix(".md").read_text()

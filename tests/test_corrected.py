@@ -10,14 +10,13 @@ from lightgbm import LGBMClassifier
 from scikeras.wrappers import KerasClassifier
 from sklearn.base import clone
 from sklearn.calibration import CalibrationDisplay
-from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier, VotingClassifier
 from sklearn.exceptions import DataConversionWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from xgboost import XGBClassifier
 
@@ -65,8 +64,12 @@ class TestFit:
         assert model.score(X[1::2], y[1::2]) > 0.9
         np.testing.assert_array_equal(model.classes_, [0, 1])
         assert not hasattr(CLASSIFIERS[kind], "classes_"), "the user's own stays unfitted"
-        again = corrected(clone(CLASSIFIERS[kind])).fit(X[::2], y[::2])
-        np.testing.assert_array_equal(model.predict_proba(X), again.predict_proba(X))
+
+    @pytest.mark.parametrize("kind", ["forest", "scikeras"])  # which draw random numbers
+    def test_is_repeatable(self, cancer, kind):
+        X, y = cancer[0][:100].astype("float32"), cancer[1][:100]
+        first, again = (corrected(clone(CLASSIFIERS[kind])).fit(X, y) for _ in range(2))
+        np.testing.assert_array_equal(first.predict_proba(X), again.predict_proba(X))
 
     def test_calibration_rows_are_kept_from_classifier_and_autoencoder(self, cancer, trainings):
         X, y = cancer
@@ -142,13 +145,13 @@ class TestInScikitLearn:
     def test_search_trains_the_autoencoder_once_a_fold(self, cancer, trainings, tmp_path):
         model = corrected(RandomForestClassifier(10), memory=str(tmp_path))
         grid = {"detector__threshold_percentile": [80.0, 95.0]}
-        search = GridSearchCV(model, grid, cv=3).fit(*cancer)
-        assert len(trainings) == 3 + 1
+        search = GridSearchCV(model, grid, cv=2).fit(*cancer)
+        assert len(trainings) == 2 + 1
         assert search.best_score_ > 0.9
 
     @pytest.mark.slow
     def test_cross_val_score(self, cancer):
-        assert cross_val_score(corrected(LogisticRegression()), *cancer, cv=3).min() > 0.9
+        assert cross_val_score(corrected(LogisticRegression(), optimizer="adam"), *cancer, cv=3).min() > 0.9
 
     def test_voting(self, cancer):
         members = [("corrected", corrected(LogisticRegression())), ("forest", RandomForestClassifier(10))]
@@ -169,10 +172,6 @@ class TestInScikitLearn:
         assert pipeline.score(*cancer) > 0.9
 
 
-def categorical():
-    return make_pipeline(ColumnTransformer([("category", OneHotEncoder(), [0])]), LogisticRegression())
-
-
 class TestRefused:
     @pytest.mark.parametrize(
         ("detector", "error", "message"),
@@ -184,7 +183,6 @@ class TestRefused:
             (AdversarialAEDetector(LogisticRegression(), epochs=-1), ValueError, "'epochs' parameter"),
             (AdversarialAEDetector(LinearSVC()), TypeError, "no predict_proba.*CalibratedClassifierCV"),
             (AdversarialAEDetector(Ridge()), TypeError, "got the regressor Ridge"),
-            (AdversarialAEDetector(categorical()), ValueError, "Put the ColumnTransformer before the detector"),
             (
                 AdversarialAEDetector(LogisticRegression(), calibration_fraction=0.999),
                 ValueError,

@@ -45,8 +45,9 @@ class TestAutoencoders:
 
     def test_training_starts_from_the_weights_that_are_given(self, iris, flowers):
         model = tiny_autoencoder((4,))
+        slow = {"optimizer": "adam", "learning_rate": 1e-9}
         start = AdversarialAEDetector(flowers, autoencoder=model, epochs=0).fit(iris[0])
-        moved = AdversarialAEDetector(flowers, **{**QUICK, "autoencoder": model, "learning_rate": 1e-9}).fit(iris[0])
+        moved = AdversarialAEDetector(flowers, **{**QUICK, "autoencoder": model, **slow}).fit(iris[0])
         np.testing.assert_allclose(moved.reconstruct(iris[0]), start.reconstruct(iris[0]), atol=1e-6)
 
 
@@ -84,9 +85,9 @@ class TestThreshold:
         assert detector.threshold_percentile == 95.0
 
     def test_published_way(self, iris, flowers):
-        X = iris[0]
+        X = np.unique(iris[0], axis=0)
         detector = AdversarialAEDetector(flowers, **QUICK, calibration_fraction=0).fit(X)
-        assert np.sum(detector.predict(X) == -1) == 150 - np.ceil(151 * 0.95)
+        assert np.sum(detector.predict(X) == -1) == len(X) - np.ceil((len(X) + 1) * 0.95)
 
 
 @pytest.fixture
@@ -257,7 +258,8 @@ class TestTheClassifierIsLeftAlone:
         model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
         model.fit(X, y, epochs=2, verbose=0)
         before, evaluation = self.state(model), model.evaluate(X, y, verbose=0)
-        detector = AdversarialAEDetector(FrozenKerasModel(model), hidden_layers={0: 3}, epochs=3, random_state=0)
+        perturbed = {**QUICK, "epochs": 3, "noise": 0.1, "virtual_adversarial": 0.3, "virtual_adversarial_steps": 1}
+        detector = AdversarialAEDetector(FrozenKerasModel(model), hidden_layers={0: 3}, **perturbed)
         detector.fit(X).correct(X)
         after = self.state(model)
         for name in ("weights", "optimizer"):
@@ -304,7 +306,8 @@ class TestRandomState:
     def test_scikeras_op_determinism_does_not_stop_it(self, iris, flowers):
         config.enable_op_determinism()
         try:
-            AdversarialAEDetector(flowers, epochs=1, hidden_layers={0: 3}).fit(iris[0]).correct(iris[0])
+            perturbed = {**QUICK, "noise": 0.1, "virtual_adversarial": 0.3}
+            AdversarialAEDetector(flowers, **perturbed, hidden_layers={0: 3}).fit(iris[0]).correct(iris[0])
         finally:
             config.disable_op_determinism()
 
@@ -324,7 +327,7 @@ def test_detects_and_repairs_an_attack(cancer, cancer_model):
         tape.watch(rows)
         loss = keras.losses.binary_crossentropy(labels, cancer_model(rows))
     attacked = X + 0.5 * np.sign(tape.gradient(loss, rows))
-    detector = AdversarialAEDetector(cancer_model, random_state=0).fit(X)
+    detector = AdversarialAEDetector(cancer_model, epochs=60, random_state=0).fit(X)
     found = detector.correct(attacked)
     undefended, corrected = np.mean(found.no_defense == y), np.mean(found.corrected == y)
     assert undefended < 0.5

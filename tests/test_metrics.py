@@ -34,6 +34,10 @@ def detector(cancer):
     return AdversarialAEDetector(classifier, **settings).fit(X[::2])
 
 
+def hardly_trained(detector):
+    return clone(detector).set_params(epochs=1)
+
+
 @pytest.fixture(scope="module")
 def fresh(cancer):
     """Rows that nothing was trained on, and the same moved across the boundary."""
@@ -69,7 +73,7 @@ class TestScorers:
         assert corrected_accuracy(pipeline, X * 3, y) == corrected_accuracy(
             detector, StandardScaler().fit_transform(X), y
         )
-        corrected = CorrectedClassifier(detector).fit(X, y)
+        corrected = CorrectedClassifier(hardly_trained(detector)).fit(X, y)
         assert corrected_accuracy(corrected, X, y) == corrected.score(X, y)
 
     def test_corrected_accuracy_of_what_is_no_class_label(self, detector, fresh):
@@ -86,7 +90,9 @@ class TestScorers:
         labels = np.repeat([1, -1], len(X))
         folds = [(np.arange(len(X)), np.arange(len(rows)))]
         scoring = {"auc": detection_auc, "rate": TruePositiveRateAt(0.1)}
-        search = GridSearchCV(clone(detector), {"temperature": [0.5, 1.0]}, scoring=scoring, cv=folds, refit="auc")
+        search = GridSearchCV(
+            hardly_trained(detector), {"temperature": [0.5, 1.0]}, scoring=scoring, cv=folds, refit="auc"
+        )
         results = search.fit(rows, labels).cv_results_
         assert np.isfinite(results["mean_test_auc"]).all()
         assert np.isfinite(results["mean_test_rate"]).all()
@@ -114,7 +120,9 @@ class TestReport:
     def test_estimators_around_the_detector(self, detector, fresh):
         X, y, attacked = fresh
         wanted = defense_report(detector, X, y, {"moved": attacked})
-        search = GridSearchCV(CorrectedClassifier(detector), {"detector__threshold_percentile": [95.0]}, cv=2)
+        search = GridSearchCV(
+            CorrectedClassifier(hardly_trained(detector)), {"detector__threshold_percentile": [95.0]}, cv=2
+        )
         assert defense_report(search.fit(X, y), X, y, {"moved": attacked}).shape == wanted.shape
         pipeline = make_pipeline("passthrough", FrozenEstimator(StandardScaler(with_mean=False, with_std=False).fit(X)))
         pipeline.steps.append(("detector", detector))

@@ -80,14 +80,19 @@ def facade_with_hidden_terms(X, iris_model):
 
 
 @pytest.fixture(scope="module")
-def dumped(iris, iris_model, iris_detector, digit_images, images_detector):
+def own_detector(iris):
+    return of_own_layers_and_functions(*iris)
+
+
+@pytest.fixture(scope="module")
+def dumped(iris, iris_model, iris_detector, digit_images, images_detector, own_detector):
     """Estimators with the rows that they score here and in the new process."""
     X, y = iris
     return {
         "table": (iris_detector, X),
         "images": (images_detector, digit_images[0][:200]),
         "pipeline around scikeras": (around_scikeras(X, y), X),
-        "own layers and functions": (of_own_layers_and_functions(X, y), X),
+        "own layers and functions": (own_detector, X),
         "facade": (facade_with_hidden_terms(X, iris_model), X),
     }
 
@@ -152,8 +157,8 @@ def test_files_of_an_older_version(in_a_new_process):
         assert rest == [0.0, 0.9]
 
 
-def test_own_layers_and_functions_have_to_be_trusted(dumped):
-    untrusted = skops.io.get_untrusted_types(data=skops.io.dumps(dumped["own layers and functions"][0]))
+def test_own_layers_and_functions_have_to_be_trusted(own_detector):
+    untrusted = skops.io.get_untrusted_types(data=skops.io.dumps(own_detector))
     assert set(OWN) <= set(untrusted) <= {*OWN, *TRUSTED_TYPES}
 
 
@@ -413,7 +418,7 @@ class TestUnregisteredCompilation:
         return model
 
     def test_copies(self, iris, model):
-        detector = AdversarialAEDetector(model, epochs=1, random_state=0)
+        detector = AdversarialAEDetector(model, **QUICK)
         fitted = clone(detector).fit(iris[0])
         for same in (copy.deepcopy(fitted), clone(CorrectedClassifier(detector)).fit(*iris).detector_):
             assert same.classifier_.model.compiled is False or same.classifier_.model is model

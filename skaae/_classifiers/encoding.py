@@ -7,6 +7,7 @@ categories or missing values itself, rows are encoded here, and decoded whenever
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,11 +20,12 @@ from sklearn.pipeline import Pipeline
 from skaae._classifiers.adapters import REFUSALS, is_fitted
 from skaae._classifiers.encoded_columns import moved_rules, rules_of_transformers
 from skaae._classifiers.frames import FrameColumns, MissingValues, has_categories, is_raw
-from skaae._classifiers.kinds import encodes_categories, may_read_categories
+from skaae._classifiers.kinds import encodes_categories, inner_parameters, may_read_categories
 from skaae._classifiers.tracing import Sources, sources_of_transformers
 from skaae._classifiers.unwrapping import (
     THRESHOLD_CLASSIFIERS,
     all_steps_of,
+    allows_missing,
     transformed,
     unfrozen,
     without_decision_threshold,
@@ -204,6 +206,8 @@ def encoded(classifier: Any, X: Any) -> tuple[Encoding | None, Any]:
     if not is_fitted(classifier):
         return None, classifier
     classifier = without_search(classifier)
+    if not may_take_raw(classifier):
+        return None, classifier
     base = without_search(unfrozen(without_decision_threshold(classifier)))
     raw = is_raw(X) or (has_categories(X) and may_read_categories(base))
     has_transformers = isinstance(base, Pipeline) and len(all_steps_of(base)) > 1
@@ -221,6 +225,25 @@ def encoded(classifier: Any, X: Any) -> tuple[Encoding | None, Any]:
 def _without_inner_pipelines(pipeline: Pipeline) -> Pipeline:
     """The same steps in one Pipeline, so that what is behind the last transformer is the classifier itself."""
     return Pipeline([(f"{place}", step) for place, step in enumerate(all_steps_of(pipeline))])
+
+
+def may_take_raw(classifier: Any) -> bool:
+    """Whether a classifier, fitted or not, is of a kind that may take rows with categories or missing values.
+
+    Parameters
+    ----------
+    classifier : object
+
+    Returns
+    -------
+    may_take_raw : bool
+        True for a Pipeline with transformers, for boosting, and for what says that it takes missing values or may
+        contain one of these.
+    """
+    base = without_search(unfrozen(without_decision_threshold(classifier)))
+    if isinstance(base, Pipeline) and len(all_steps_of(base)) > 1:
+        return True
+    return may_read_categories(base) or allows_missing(base) or any(map(may_take_raw, inner_parameters(base)))
 
 
 def _behind_transformers(pipeline: Pipeline, X: Any) -> Encoding:
@@ -282,11 +305,13 @@ def _on_encoded_rows(classifier: Any, encoding: Encoding, is_step: bool = False)
 
 def _takes_raw(classifier: Any, X: Any) -> bool:
     """Whether the classifier has finite probabilities for rows of fit, as they are and encoded and decoded."""
-    rows = X[:ROWS_TO_TRY]
     try:
-        probabilities = [
-            classifier.predict_proba(values) for values in (rows, columns_of(X).decode(columns_of(X).encode(rows)))
-        ]
+        rows, columns = X[:ROWS_TO_TRY], columns_of(X)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of names of columns, for instance, to a classifier that takes numbers
+            probabilities = [
+                classifier.predict_proba(values) for values in (rows, columns.decode(columns.encode(rows)))
+            ]
     except (AttributeError, TypeError, *REFUSALS):
         return False
     return all(bool(np.isfinite(np.asarray(values, dtype=float)).all()) for values in probabilities)

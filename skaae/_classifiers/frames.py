@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,8 @@ def is_raw(X: Any) -> bool:
     >>> is_raw(np.zeros((2, 2))), is_raw(np.array([[1.0, np.nan]])), is_raw(np.array([["a"]], dtype=object))
     (False, True, True)
     """
+    if hasattr(X, "collect"):  # a LazyFrame of polars
+        return False
     if isinstance(X, list | tuple):
         X = _as_array(X)
     if hasattr(X, "columns"):
@@ -35,7 +38,11 @@ def is_raw(X: Any) -> bool:
     elif X.dtype.kind not in TEXT:
         return X.dtype.kind == "f" and bool(np.isnan(X).any())
     try:
-        values = np.asarray(X, dtype=np.float64)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", np.exceptions.ComplexWarning)
+            values = np.asarray(X, dtype=np.float64)
+    except np.exceptions.ComplexWarning:
+        return False
     except (TypeError, ValueError):
         return np.ndim(X) == 2
     return values.ndim == 2 and bool(np.isnan(values).any())

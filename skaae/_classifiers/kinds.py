@@ -96,7 +96,7 @@ def _boosters(classifier: Any) -> Iterator[Any]:
         if own or type(estimator).__module__.split(".")[0] in BOOSTERS:
             yield estimator
         else:
-            for inner in _parameters_with_fit(estimator):
+            for inner in inner_parameters(estimator):
                 yield from _boosters(inner)
 
 
@@ -127,7 +127,7 @@ def _may_get_probabilities(classifier: Any) -> bool:
     classifier = last_step_of(classifier)
     if hasattr(classifier, "predict_proba"):
         return True
-    final, inner = getattr(classifier, "final_estimator", None), list(_parameters_with_fit(classifier))
+    final, inner = getattr(classifier, "final_estimator", None), list(inner_parameters(classifier))
     if final is not None:
         return _may_get_probabilities(final)
     is_meta = bool(inner) and getattr(classifier, "voting", "soft") == "soft" and _has_method(classifier)
@@ -143,7 +143,7 @@ def _is_keras_wrapper(classifier: Any) -> bool:
     return isinstance(classifier, keras.wrappers.SKLearnClassifier)
 
 
-def _parameters_with_fit(classifier: Any) -> Iterator[Any]:
+def inner_parameters(classifier: Any) -> Iterator[Any]:
     """The estimators among the parameters, or in lists of ``(name, estimator)``."""
     is_estimator = hasattr(classifier, "get_params") and not isinstance(classifier, type)
     for value in classifier.get_params(deep=False).values() if is_estimator else ():

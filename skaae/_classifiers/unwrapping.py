@@ -179,6 +179,8 @@ def allows_missing(classifier: Any) -> bool:
     (True, False)
     """
     first = all_steps_of(without_search(without_decision_threshold(classifier)))[0]
+    if type(first).__module__.split(".")[0] == "catboost":  # it has no tags
+        return True
     if not isinstance(first, BaseEstimator):
         return False
     try:

@@ -89,8 +89,8 @@ class RawRowsMixin:
             raise ValueError(
                 f"{type(self).__name__} works on the rows that the transformers of its classifier return, and these "
                 f"cannot be turned back into rows like those of X. Use correct(X) or CorrectedClassifier for corrected "
-                f"labels, encode(X) for the rows that the autoencoder takes, or put the transformers before the detector: "
-                f"make_pipeline(transformers, detector)."
+                f"labels, and encode(X) for the rows that the autoencoder takes. Or put the transformers before the "
+                f"detector: make_pipeline(transformers, detector)."
             )
         rows = method(X)
         unchanged = (rows == self._encoding.encode(X)).all(axis=1) if keeps_rows else None

@@ -36,11 +36,11 @@ def shuffled_batches(
     batches : tf.data.Dataset of tuple of tf.Tensor
         The last batch of an epoch has the remaining rows.
     """
-    gather = _gather_resident if sum(_size(values) for values in arrays) <= MOST_RESIDENT_BYTES else _gather_streamed
+    gather = _gather_resident if can_be_resident(arrays) else _gather_streamed
     n_full = len(arrays[0]) // batch_size * batch_size
 
     def order(epoch: tf.Tensor) -> tf.data.Dataset:
-        rows = tf.random.experimental.stateless_shuffle(tf.range(len(arrays[0])), [seed, tf.cast(epoch, tf.int32)])
+        rows = _shuffled(len(arrays[0]), seed, epoch)
         full = tf.data.Dataset.from_tensor_slices(tf.reshape(rows[:n_full], (-1, batch_size)))
         return (
             full
@@ -49,6 +49,33 @@ def shuffled_batches(
         )
 
     return gather(tf.data.Dataset.range(epochs).flat_map(order), arrays).prefetch(2)
+
+
+def shuffled_orders(n_rows: int, batch_size: int, epochs: int, seed: int) -> tf.data.Dataset:
+    """The rows of each full batch of `shuffled_batches`, for functions that gather them themselves.
+
+    Parameters
+    ----------
+    n_rows, batch_size, epochs, seed : int
+        At least one batch of rows.
+
+    Returns
+    -------
+    orders : tf.data.Dataset of tf.Tensor of shape (n_batches, batch_size), int32
+        An element for each epoch. The last batch is left out if it is incomplete.
+    """
+    n_full = n_rows // batch_size * batch_size
+    orders = tf.data.Dataset.range(epochs).map(lambda epoch: _shuffled(n_rows, seed, epoch)[:n_full])
+    return orders.map(lambda rows: tf.reshape(rows, (-1, batch_size))).prefetch(1)
+
+
+def _shuffled(n_rows: int, seed: int, epoch: tf.Tensor) -> tf.Tensor:
+    return tf.random.experimental.stateless_shuffle(tf.range(n_rows), [seed, tf.cast(epoch, tf.int32)])
+
+
+def can_be_resident(arrays: Sequence[Rows]) -> bool:
+    """Whether the rows of all arrays are so few that TensorFlow may hold a copy, 256 MiB."""
+    return sum(_size(values) for values in arrays) <= MOST_RESIDENT_BYTES
 
 
 def _size(values: Rows) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +17,10 @@ from skaae._data.rows import Rows
 from skaae._divergence import AdversarialScore
 from skaae._keras.devices import memory_errors
 from skaae._keras.models import only_tensor
-from skaae._training.batches import checked_batch, preprocessed, shuffled_batches
+from skaae._training.batches import can_be_resident, checked_batch, preprocessed, shuffled_batches, shuffled_orders
 from skaae._training.callbacks import sets_learning_rate, verbosity
 from skaae._training.perturbations import Perturbation
+from skaae._training.whole_epochs import whole_epochs
 
 Heads = Callable[[tf.Tensor], list[tf.Tensor]]
 # With epochs=None: beyond about so many steps the defense hardly improves.
@@ -234,22 +235,24 @@ def train(
         checked_batch(options.preprocess(batch.copy()), batch)
     full_only = compiled and len(X) >= options.batch_size
     n_steps = len(X) // options.batch_size if full_only else math.ceil(len(X) / options.batch_size)
+    steps_at_once = _steps_per_execution(options, n_steps)
+    resident = full_only and steps_at_once == n_steps and not options.preprocess and can_be_resident([X, *logits])
     decay_steps = None if sets_learning_rate(options.callbacks) else n_steps * epochs
     model = TrainingModel(autoencoder, heads, objective, perturbation, seed)
     model.compile(
         optimizer=make_optimizer(options.optimizer, options.learning_rate, decay_steps),
         metrics=copy.deepcopy(list(options.metrics)) if options.metrics else None,
-        steps_per_execution=_steps_per_execution(options, n_steps),
+        steps_per_execution=1 if resident else steps_at_once,
         jit_compile=compiled,
     )
     # If the optimizer has its variables already, TensorFlow traces the training step once instead of twice.
     model.optimizer.build(autoencoder.trainable_variables)
     skip_all_reduce(model.optimizer)
-    with memory_errors(NO_MEMORY):
+    with memory_errors(NO_MEMORY), whole_epochs(model, [X, *logits]) if resident else nullcontext():
         history = model.fit(
-            _batches(X, logits, options, epochs, seed, full_only),
+            _batches(X, logits, options, epochs, seed, full_only, resident),
             epochs=epochs,
-            steps_per_epoch=n_steps,
+            steps_per_epoch=1 if resident else n_steps,
             shuffle=False,  # the batches are shuffled already
             callbacks=copy.deepcopy(list(options.callbacks or ())),
             verbose=verbosity(int(options.verbose)),
@@ -328,9 +331,20 @@ def skip_all_reduce(optimizer: keras.optimizers.Optimizer) -> None:
 
 
 def _batches(
-    X: Rows, logits: Sequence[np.ndarray], options: TrainingOptions, epochs: int, seed: int, full_only: bool
+    X: Rows,
+    logits: Sequence[np.ndarray],
+    options: TrainingOptions,
+    epochs: int,
+    seed: int,
+    full_only: bool,
+    resident: bool,
 ) -> tf.data.Dataset:
-    """Batches of the rows and their logits. Where rows are preprocessed, their logits are computed in training."""
+    """Batches of the rows and their logits. Where rows are preprocessed, their logits are computed in training.
+
+    Where the device holds the rows already: their order in each epoch.
+    """
+    if resident:
+        return shuffled_orders(len(X), options.batch_size, epochs, seed)
     if not options.preprocess:
         return shuffled_batches([X, *logits], options.batch_size, epochs, seed, full_only)
     return preprocessed(shuffled_batches([X], options.batch_size, epochs, seed, full_only), options.preprocess)

@@ -133,7 +133,7 @@ def test_boosters_with_categories_of_their_own(name, payments, tmp_path):
     np.testing.assert_array_equal(classifier.predict(repaired), check_labels.corrected)
     assert (repaired.income.isna() == X.income.isna()).all(), "what is missing stays missing"
     unknown = X.assign(country=pd.Categorical(["XX"] * len(X)), income=np.nan)
-    if name == "XGBoost":
+    if name == "XGBoost":  # what the classifier itself does with a category that it does not know
         with pytest.raises(ValueError, match="Found a category not in the training set"):
             detector.correct(unknown)
     else:

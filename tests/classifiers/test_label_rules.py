@@ -75,7 +75,7 @@ CLASSIFIERS = {
 CLASSIFIERS["frozen"] = FrozenEstimator(CLASSIFIERS["in a pipeline"])
 EXACT = {"converted", "other label", "around a pipeline", "in a pipeline", "decision function, converted", "frozen"}
 # Those that give predict another label than the most probable class for some rows.
-NOT_IN_ONNX = {"decision function, trees", "in a search", "own"}
+NOT_IN_ONNX = {"decision function, trees", "own"}
 
 
 def fitted(name, X, y):

@@ -12,9 +12,12 @@ from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardSca
 
 from skaae import AdversarialAEDetector, CorrectedClassifier, FrozenKerasModel
 from skaae._classifiers.adapters import PredictProbaClassifier, as_frozen_classifier
-from tests.support.models import QUICK
+from tests.support.models import QUICK, tiny_surrogate
 
-pytestmark = pytest.mark.usefixtures("short_distillation")
+pytestmark = [
+    pytest.mark.usefixtures("short_distillation"),
+    pytest.mark.filterwarnings("ignore:The surrogate:UserWarning"),
+]
 NAMES = np.array(["setosa", "versicolor", "virginica"])
 
 
@@ -97,7 +100,7 @@ def flowers_of_iris(iris):
 
 
 def detector_of(classifier, **parameters):
-    return AdversarialAEDetector(FrozenEstimator(classifier), **QUICK, **parameters)
+    return AdversarialAEDetector(FrozenEstimator(classifier), surrogate=tiny_surrogate, **QUICK, **parameters)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +119,7 @@ def test_wrapper_that_changes_rows_is_called(flowers_of_iris, classifier):
 
 def test_a_wrapper_is_trained_with_its_detector(flowers_of_iris):
     X, y = flowers_of_iris
-    detector = AdversarialAEDetector(scikeras(Scaled), **QUICK)
+    detector = AdversarialAEDetector(scikeras(Scaled), surrogate=tiny_surrogate, **QUICK)
     model = CorrectedClassifier(detector).fit(X, y)
     assert np.mean(model.detector_.correct(X).no_defense == y) > 0.75
 

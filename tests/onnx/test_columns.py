@@ -14,6 +14,7 @@ from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 from skaae import AdversarialAEDetector, CorrectedClassifier, FrozenKerasModel
 from skaae.onnx import OnnxDetector, to_onnx
 from skaae.onnx._columns import by_position, selected_by_name
+from tests.support.models import QUICK
 
 pandas = pytest.importorskip("pandas")
 
@@ -42,7 +43,7 @@ def labels(X):
 
 def quick(classifier):
     surrogate = FrozenKerasModel(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, "softmax")]))
-    return AdversarialAEDetector(classifier, surrogate=surrogate, epochs=0, random_state=0)
+    return AdversarialAEDetector(classifier, surrogate=surrogate, **{**QUICK, "epochs": 0})
 
 
 def corrected(*steps):

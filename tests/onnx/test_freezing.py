@@ -8,6 +8,7 @@ import tensorflow as tf
 from skaae import AdversarialAEDetector
 from skaae.onnx import OnnxDetector, to_onnx
 from skaae.onnx._freezing import frozen
+from tests.support.models import QUICK
 
 layers = keras.layers
 CENTER, SPREAD = np.linspace(50, 150, 200), np.linspace(10, 60, 200)
@@ -83,8 +84,8 @@ def test_layers_of_the_autoencoder_and_of_hidden_models(kind, tmp_path):
         return network((WITH_CONSTANTS | WITH_LOSSES)[kind](), last)
 
     classifier = network([layers.Rescaling(1 / 255)], layers.Dense(2, "softmax"))
-    settings = {"hidden_models": [build(layers.Dense(3, "softmax"))], "epochs": 1, "random_state": 0}
-    detector = AdversarialAEDetector(classifier, autoencoder=build(layers.Dense(200)), **settings)
+    settings = {"hidden_models": [build(layers.Dense(3, "softmax"))], "autoencoder": build(layers.Dense(200))}
+    detector = AdversarialAEDetector(classifier, **{**QUICK, **settings})
     assert_same(detector.fit(rows()), tmp_path / "file.onnx", rows())
 
 

@@ -19,18 +19,13 @@ from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 from skaae import AdversarialAEDetector, CorrectedClassifier, FrozenKerasModel
 from skaae.onnx import OnnxDetector, to_onnx
 from skaae.onnx._graph import _convert, export
+from tests.support.models import QUICK
 
 dense = keras.layers.Dense
 
 
-def autoencoder(sample_shape):
-    return keras.Sequential([keras.Input(sample_shape), dense(8, activation="relu"), dense(*sample_shape)])
-
-
 def quick(classifier, **parameters):
-    settings = {"autoencoder": autoencoder, "epochs": 1, "random_state": 0, "noise": 0, "virtual_adversarial": 0}
-    settings |= parameters
-    return AdversarialAEDetector(classifier, **settings)
+    return AdversarialAEDetector(classifier, **{**QUICK, **parameters})
 
 
 def softmax_network(n_features, n_classes):
@@ -74,17 +69,15 @@ def test_one_sigmoid_unit(cancer, cancer_model, tmp_path):
     assert_same(quick(cancer_model).fit(cancer[0]), tmp_path / "file.onnx", moved(cancer[0]))
 
 
-def test_images(digit_images, digits_model, tmp_path):
-    X = digit_images[0][:200]
-    detector = quick(digits_model, autoencoder=None, hidden_layers={"convolution": 4}).fit(X)
-    assert_same(detector, tmp_path / "file.onnx", np.clip(moved(X[:50]), 0, 1))
+def test_images(digit_images, images_detector, tmp_path):
+    assert_same(images_detector, tmp_path / "file.onnx", np.clip(moved(digit_images[0][:50]), 0, 1))
 
 
 def test_sequences(tmp_path):
     X = np.random.default_rng(0).normal(size=(100, 10, 2)).astype(np.float32)
     layers = keras.layers.Conv1D(4, 3, activation="gelu"), keras.layers.GlobalAveragePooling1D(), dense(2)
     model = keras.Sequential([keras.Input((10, 2)), *layers])
-    detector = quick(FrozenKerasModel(model, from_logits=True), autoencoder=None).fit(X)
+    detector = quick(FrozenKerasModel(model, from_logits=True), autoencoder=None, epochs=0).fit(X)
     assert_same(detector, tmp_path / "file.onnx", moved(X))
 
 

@@ -21,7 +21,7 @@ def classifier(iris):
 
 
 def fit(classifier, X, *callbacks, **parameters):
-    settings = {**QUICK, "epochs": 4, "batch_size": 40, "callbacks": list(callbacks), **parameters}
+    settings = {**QUICK, "optimizer": "adam", "epochs": 4, "batch_size": 40, "callbacks": list(callbacks), **parameters}
     return AdversarialAEDetector(classifier, **settings).fit(X)
 
 
@@ -123,8 +123,9 @@ def closed():
 
 
 class TestStandardOutput:
-    @pytest.mark.parametrize("verbose", [0, 1, 2])
-    @pytest.mark.parametrize("make", [Tee, lambda: None, closed], ids=["no isatty", "None", "closed"])
+    @pytest.mark.parametrize(
+        ("make", "verbose"), [(Tee, 0), (Tee, 1), (Tee, 2), (lambda: None, 1), (closed, 1), (closed, 2)]
+    )
     def test_of_any_kind(self, iris, classifier, make, verbose):
         output = make()
         with pytest.MonkeyPatch.context() as patch:  # a fixture would be undone by pytest's own capture

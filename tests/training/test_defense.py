@@ -95,12 +95,12 @@ class TestCompiledByXla:
         few = {"epochs": 1, "batch_size": 150}
         own_loss = {"epochs": 3, "loss": lambda x, x_reconstructed: (x - x_reconstructed)[:, 0] ** 2}
         for parameters in (few, own_loss):
-            AdversarialAEDetector(iris_model, random_state=0, **parameters).fit(iris[0])
+            AdversarialAEDetector(iris_model, **{**QUICK, **parameters}).fit(iris[0])
         assert compiled == [False, False]
 
     @pytest.mark.slow
     def test_where_xla_fails_training_goes_on_without_it(self, iris, iris_model, monkeypatch):
-        detector = AdversarialAEDetector(iris_model, epochs=2, random_state=0)
+        detector = AdversarialAEDetector(iris_model, **{**QUICK, "epochs": 2})
         monkeypatch.setattr(defense, "has_gpu", lambda: False)
         expected = clone(detector).fit(iris[0]).autoencoder_.get_weights()
         monkeypatch.setattr(defense, "has_gpu", lambda: True)

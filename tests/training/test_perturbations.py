@@ -184,7 +184,7 @@ class TestInTheDetector:
     def test_every_part_changes_the_training(self, iris, flowers):
         options = [{}, {"noise": 0.5}, {"virtual_adversarial": 0.5}, {"virtual_adversarial_steps": 2}]
         options += [{"virtual_adversarial_shares": (0.7, 0.0)}]
-        perturbed = {**QUICK, "epochs": 5, "noise": 0.1, "virtual_adversarial": 0.3, "virtual_adversarial_steps": 1}
+        perturbed = {**QUICK, "epochs": 2, "noise": 0.1, "virtual_adversarial": 0.3, "virtual_adversarial_steps": 1}
         fits = [AdversarialAEDetector(flowers, **{**perturbed, **kept}).fit(iris[0]) for kept in options]
         scores = [fit.adversarial_score(iris[0]) for fit in fits]
         assert all(np.abs(score - scores[0]).max() > 1e-6 for score in scores[1:])
