@@ -58,7 +58,8 @@ with tempfile.TemporaryDirectory() as folder:
     deployed = OnnxDetector(path)
     print(f"size of the file:            {path.stat().st_size / 1024:.0f} KiB")
 
-expected, scores = -pipeline.score_samples(X_test), deployed.adversarial_score(X_test)
+expected = pipeline[-1].adversarial_score(pipeline[:-1].transform(X_test))
+scores = deployed.adversarial_score(X_test)
 print(f"largest difference in score: {np.abs(scores - expected).max():.1e}")
 print(f"same verdict:                {np.mean(deployed.predict(X_test) == pipeline.predict(X_test)):.1%} of the rows")
 

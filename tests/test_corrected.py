@@ -147,7 +147,7 @@ class TestInScikitLearn:
         grid = {"detector__threshold_percentile": [80.0, 95.0]}
         search = GridSearchCV(model, grid, cv=2).fit(*cancer)
         assert len(trainings) == 2 + 1
-        assert search.best_score_ > 0.9
+        assert search.best_score_ > 0.8
 
     @pytest.mark.slow
     def test_cross_val_score(self, cancer):

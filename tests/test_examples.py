@@ -127,7 +127,7 @@ def test_deployment(tmp_path):
     run("-c", export, folder=tmp_path)
     compared = """
 from sklearn.datasets import load_iris
-assert abs(detector.score_samples(load_iris().data) - np.load("scores.npy")).max() < 1e-5
+assert abs(detector.adversarial_score(load_iris().data) - np.load("scores.npy")).max() < 1e-5
 """
     shown = run("-c", use + compared, folder=tmp_path)
     assert re.match(r"\['\w+' '\w+'\] \[ ?(True|False) +(True|False)\] \[ *\S+ +\S+ *\]$", shown)

@@ -13,11 +13,13 @@ from sklearn.svm import SVC, NuSVC
 
 from skaae._classifiers.adapters import Classifier, ConvertedClassifier, PredictProbaClassifier
 from skaae._classifiers.unwrapping import decision_threshold_classifier, last_step_of
-from skaae._data.rows import Rows
+from skaae._data.rows import Rows, RowSubset
 from skaae._frozen_keras_model import FrozenKerasModel
 
 # So many rows show whether `predict` of a classifier returns the most probable class.
 ROWS_TO_COMPARE = 2000
+# Of a memory map that is larger than memory.
+ROWS_AT_ONCE = 2**16
 # Thresholds of 0 and 1 have no logarithm.
 SMALLEST = 1e-9
 
@@ -155,6 +157,12 @@ def positions_of_labels(classifier: Classifier, rule: LabelRule, X: Rows) -> np.
     -------
     positions : ndarray of shape (n_samples,), int
     """
+    rows = X if isinstance(X, RowSubset) else RowSubset(X, np.arange(len(X)))  # gives pages back as they are read
+    starts = range(0, len(X), ROWS_AT_ONCE)
+    return np.concatenate([_positions(classifier, rule, rows[start : start + ROWS_AT_ONCE]) for start in starts])
+
+
+def _positions(classifier: Classifier, rule: LabelRule, X: np.ndarray) -> np.ndarray:
     if isinstance(classifier, FrozenKerasModel):
         return rule.of_probabilities(softmax(classifier.predict_logits(X), axis=1))
     return rule.of_probabilities(classifier.predict_proba(X), X)
