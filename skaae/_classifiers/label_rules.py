@@ -159,7 +159,8 @@ def positions_of_labels(classifier: Classifier, rule: LabelRule, X: Rows) -> np.
     """
     rows = X if isinstance(X, RowSubset) else RowSubset(X, np.arange(len(X)))  # gives pages back as they are read
     starts = range(0, len(X), ROWS_AT_ONCE)
-    return np.concatenate([_positions(classifier, rule, rows[start : start + ROWS_AT_ONCE]) for start in starts])
+    parts = [_positions(classifier, rule, rows[start : start + ROWS_AT_ONCE]).astype(np.int32) for start in starts]
+    return np.concatenate(parts)
 
 
 def _positions(classifier: Classifier, rule: LabelRule, X: np.ndarray) -> np.ndarray:

@@ -9,6 +9,8 @@ import numpy as np
 # A rare class sets aside up to so many rows, which is twice what a percentile of 95 needs. It does not depend on the
 # percentile, so that a search over it uses one training.
 LEAST_ROWS_OF_RARE_CLASS = 40
+# Larger integers are labels of the user, not positions in ``classes_``.
+LARGEST_POSITION = 100_000
 # A class is rare if it has less than this share of the rows that it would have if all classes were equally large.
 RARE = 0.5
 
@@ -85,14 +87,29 @@ def split_by_class(
     """
     if calibration_fraction == 0:
         return np.arange(len(labels)), np.arange(len(labels))
-    _, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    places, counts = _places(labels)
     n_kept = len(counts) if train_each_class else 1
     n_calibration = _count_calibration_rows(len(labels), calibration_fraction, n_kept)
     quotas = _quotas(counts, calibration_fraction, n_calibration, least_left=int(train_each_class))
     order = np.random.default_rng(seed).permutation(len(labels))
     by_class = np.split(order[np.argsort(places[order], kind="stable")], np.cumsum(counts)[:-1])
     calibration = np.concatenate([rows[:quota] for rows, quota in zip(by_class, quotas, strict=True)])
-    return np.setdiff1d(order, calibration), np.sort(calibration)
+    is_training = np.ones(len(labels), bool)
+    is_training[calibration] = False
+    return np.flatnonzero(is_training), np.sort(calibration)
+
+
+def _places(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The class of each row as a number from 0, and the rows of each class."""
+    if labels.dtype.kind != "i" or labels.min() < 0 or labels.max() > LARGEST_POSITION:
+        _, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
+        return places.astype(np.int32), counts
+    # np.unique sorts, which takes many times the memory of the labels.
+    counts = np.bincount(labels)
+    present = np.flatnonzero(counts)
+    numbers = np.zeros(len(counts), np.int32)
+    numbers[present] = np.arange(len(present))
+    return numbers[labels], counts[present]
 
 
 def _quotas(counts: np.ndarray, fraction: float, n_calibration: int, least_left: int) -> np.ndarray:
