@@ -42,9 +42,9 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
         S(x) = KL(M(x) || M(x')),
 
     is large for an adversarial x. A row is flagged if S(x) exceeds the threshold of the class that M
-    predicts. Its corrected prediction is the prediction for x'. AE is trained on rows with added noise and virtual
-    adversarial perturbations, to restore the prediction for the clean row. Training needs neither
-    labels nor attacks.
+    predicts. Its corrected prediction is the prediction for x'. AE is trained on rows with added
+    noise and virtual adversarial perturbations, to restore the prediction for the clean row. Training
+    needs neither labels nor attacks.
 
     Parameters
     ----------

@@ -40,7 +40,6 @@ def hop_skip_jump(classifier, X):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:PyTorch not found:UserWarning")  # ART, on its first import
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", TREES)
 def test_hop_skip_jump_is_detected_and_repaired(split, kind):
     X, X_fresh, y, y_fresh = split

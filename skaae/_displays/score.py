@@ -290,12 +290,11 @@ class ScoreDisplay:
         self.threshold_line_ = None
         if self.threshold is not None:
             style = {"color": foreground(self.ax_), "linestyle": "--", "linewidth": 1.5}
-            others = self._other_thresholds()
-            which = "; thin lines: thresholds of other classes" if len(others) else ""
-            label = f"threshold {score_text(self.threshold)}: rows with higher scores are flagged{which}"
+            label = f"threshold {score_text(self.threshold)}: rows with higher scores are flagged"
             self.threshold_line_ = self.ax_.axvline(self.threshold, 0, height, label=label, **style)
-            for threshold in others:
-                self.ax_.axvline(threshold, 0, height, **{**style, "linewidth": 0.7})
+            for place, threshold in enumerate(self._other_thresholds()):
+                label = "_nolegend_" if place else "thresholds of other classes"
+                self.ax_.axvline(threshold, 0, height, label=label, **{**style, "linewidth": 0.7})
 
     def _draw_regions(self, scale: ScoreScale) -> None:
         """Shade the scores of label changes, and name the two regions above the bars."""

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.stats import binom
 
 from skaae._scoring.pools import MARGIN, PooledThresholds, SharedThreshold, Thresholds, offset_of, threshold_of_pool
-from skaae._scoring.threshold import conformal_threshold
+from skaae._scoring.threshold import conformal_threshold, rows_needed
 from skaae._utils.extras import import_extra
 from skaae._utils.warnings import warn
 
@@ -176,18 +176,6 @@ def _exceeds(scores: np.ndarray, threshold: float, percentile: float) -> bool:
     """Whether significantly more scores than promised are above the threshold."""
     n_above = int(np.sum(scores > threshold))
     return bool(binom.sf(n_above - 1, len(scores), 1 - percentile / 100) < SIGNIFICANCE)
-
-
-def rows_needed(percentile: float) -> float:
-    """The least number of calibration rows with which a percentile can be promised.
-
-    Examples
-    --------
-    >>> from skaae._scoring.calibration import rows_needed
-    >>> rows_needed(95), rows_needed(100)
-    (19, inf)
-    """
-    return math.inf if percentile == 100 else math.ceil(round(percentile / (100 - percentile), 6))
 
 
 def _labels_lost(rows: str) -> str:

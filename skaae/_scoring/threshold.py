@@ -49,7 +49,7 @@ def conformal_threshold(scores: np.ndarray, percentile: float) -> float:
     if rank > len(scores) and percentile < 100:
         warn(
             f"{len(scores)} rows are too few to promise threshold_percentile={percentile}, which needs at least "
-            f"{math.ceil(round(percentile / (100 - percentile), 6))}. The threshold is the largest score, which 1 in "
+            f"{rows_needed(percentile)}. The threshold is the largest score, which 1 in "
             f"{len(scores) + 1} new normal rows exceeds."
         )
     threshold = float(np.sort(scores)[min(max(1, rank), len(scores)) - 1])
@@ -59,3 +59,15 @@ def conformal_threshold(scores: np.ndarray, percentile: float) -> float:
             f"is no threshold. The classifier or the autoencoder overflows for these rows. Scale X (StandardScaler)."
         )
     return threshold
+
+
+def rows_needed(percentile: float) -> float:
+    """The least number of calibration rows with which a percentile can be promised.
+
+    Examples
+    --------
+    >>> from skaae._scoring.threshold import rows_needed
+    >>> rows_needed(95), rows_needed(100)
+    (19, inf)
+    """
+    return math.inf if percentile == 100 else math.ceil(round(percentile / (100 - percentile), 6))

@@ -117,10 +117,10 @@ class TestOwnSurrogate:
     def test_a_copy_of_the_model_is_distilled(self, cancer, forest, n_outputs, activation):
         network = self.network(n_classes=n_outputs, activation=activation)
         before = network.get_weights()
-        detector = AdversarialAEDetector(forest, surrogate=network, **QUICK).fit(cancer[0])
+        detector = AdversarialAEDetector(forest, surrogate=network, class_thresholds=False, **QUICK).fit(cancer[0])
         np.testing.assert_array_equal(network.get_weights()[0], before[0])
         assert detector.surrogate_.model is not network
-        assert detector.surrogate_agreement_ > 0.8
+        assert detector.surrogate_agreement_ > 0.85
 
     def test_callable(self, cancer, forest):
         asked = []
