@@ -143,7 +143,7 @@ def test_methods_of_the_detector(iris):
 class TestInScikitLearn:
     @pytest.mark.slow
     def test_search_trains_the_autoencoder_once_a_fold(self, cancer, trainings, tmp_path):
-        model = corrected(RandomForestClassifier(10), memory=str(tmp_path), optimizer="adam", epochs=10)
+        model = corrected(RandomForestClassifier(10), memory=str(tmp_path), optimizer="adam", epochs=100)
         grid = {"detector__threshold_percentile": [80.0, 95.0]}
         search = GridSearchCV(model, grid, cv=2).fit(*cancer)
         assert len(trainings) == 2 + 1
