@@ -106,12 +106,14 @@ class PooledThresholds:
 
     def of_classes(self, n_classes: int) -> np.ndarray:
         """The threshold of each class; infinite if no row of the class is flagged."""
-        thresholds = np.array([threshold_of_pool(scores, self.offset) for scores in self.calibration_scores])
-        return thresholds[self.pool_of_class[:n_classes]]
+        return self._of_classes()[:n_classes]
 
     def is_adversarial(self, scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Whether each row is flagged, given its score and the position of its label in ``classes_``."""
-        return self.normality(scores, labels) < self.offset
+        # As normality(scores, labels) < offset says too, with a fifth of its memory.
+        flagged: np.ndarray = scores > self._of_classes()[labels]
+        flagged |= np.isinf(scores)
+        return flagged
 
     def normality(self, scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Logarithm of the p-value, which goes on falling where the score exceeds all calibration scores."""
@@ -121,6 +123,10 @@ class PooledThresholds:
     def p_values(self, scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Share of the calibration rows of the pool, with the row itself, that score at least as high."""
         return np.exp(self._in_each_pool(scores, labels, _log_p_values))
+
+    def _of_classes(self) -> np.ndarray:
+        thresholds = np.array([threshold_of_pool(scores, self.offset) for scores in self.calibration_scores])
+        return thresholds[self.pool_of_class]
 
     def _in_each_pool(self, scores: np.ndarray, labels: np.ndarray, function: Callable[..., np.ndarray]) -> np.ndarray:
         """Apply a function of the calibration scores of a pool, and the scores of its rows."""
