@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from skaae._corrected import CorrectedClassifier as CorrectedClassifier
     from skaae._detector import AdversarialAEDetector as AdversarialAEDetector
     from skaae._displays.correction import CorrectionDisplay as CorrectionDisplay
+    from skaae._displays.explanation import ExplanationDisplay as ExplanationDisplay
     from skaae._displays.robustness import RobustnessDisplay as RobustnessDisplay
     from skaae._displays.score import ScoreDisplay as ScoreDisplay
     from skaae._frozen_keras_model import FrozenKerasModel as FrozenKerasModel
@@ -24,6 +25,7 @@ _MODULES = {
     "AdversarialAEDetector": "skaae._detector",
     "CorrectedClassifier": "skaae._corrected",
     "CorrectionDisplay": "skaae._displays.correction",
+    "ExplanationDisplay": "skaae._displays.explanation",
     "FeatureConstraints": "skaae._constraints",
     "RobustnessDisplay": "skaae._displays.robustness",
     "ScoreDisplay": "skaae._displays.score",
@@ -37,6 +39,7 @@ __all__ = [
     "AdversarialAEDetector",
     "CorrectedClassifier",
     "CorrectionDisplay",
+    "ExplanationDisplay",
     "FeatureConstraints",
     "FrozenKerasModel",
     "RobustnessDisplay",

@@ -16,6 +16,7 @@ from skaae._classifiers.encoding import may_take_raw
 from skaae._classifiers.frames import has_categories, is_raw
 from skaae._classifiers.kinds import check_categories, check_kind
 from skaae._classifiers.unwrapping import allows_missing, unfrozen
+from skaae._constraints import FeatureConstraints
 from skaae._data.features import mask_of_features
 from skaae._data.input import DTYPES, check_labels, explain_conversion_errors
 from skaae._data.rows import RowSubset
@@ -29,6 +30,8 @@ from skaae._training.autoencoders import check_autoencoder_arguments
 from skaae._utils.documentation import DocumentedMixin
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import ArrayLike
 
 
@@ -190,6 +193,33 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
         """
         check_is_fitted(self)
         return self.detector_.score_samples(X)
+
+    def explain(
+        self,
+        X: ArrayLike,
+        *,
+        n_features: int | None = 5,
+        constraints: FeatureConstraints | None = None,
+        inverse_transform: Callable[[np.ndarray], Any] | None = None,
+    ) -> Any:
+        """Explain each flagged row by the features that x' changed most.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows as in fit.
+        n_features, constraints, inverse_transform : object
+            See :meth:`AdversarialAEDetector.explain`.
+
+        Returns
+        -------
+        explanation : DataFrame
+            See :meth:`AdversarialAEDetector.explain`.
+        """
+        check_is_fitted(self)
+        return self.detector_.explain(
+            X, n_features=n_features, constraints=constraints, inverse_transform=inverse_transform
+        )
 
     def _fit(self, X: ArrayLike, y: ArrayLike) -> None:
         rows, y = self._checked(X, y)

@@ -19,6 +19,7 @@ from skaae._keras.processes import check_not_forked
 from skaae._keras.seeds import draw_seed
 from skaae._parameters import PARAMETER_CONSTRAINTS, check_parameters, unchanged_on_error
 from skaae._persistence import PersistenceMixin
+from skaae._scoring.explanation import ExplanationMixin
 from skaae._scoring.outlier_detector import OutlierDetectorMixin
 from skaae._scoring.pools import SharedThreshold
 from skaae._scoring.scorer import check_finite, make_scorer
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMixin, BaseEstimator):
+class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, ExplanationMixin, OutlierDetectorMixin, BaseEstimator):
     """Detect and repair adversarial inputs of a frozen classifier.
 
     An autoencoder AE is trained, with the classifier M frozen, so that M predicts the same for x
@@ -325,6 +326,7 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, OutlierDetectorMi
     def _fit_rows(self, training: RowSubset, calibration: RowSubset, seed: int) -> None:
         """Train the defense on some rows, and set the threshold from the scores of others."""
         self._set_defense(self._trained_defense(training, seed))
+        self._spread = training.statistics.spread
         check_finite(self._scorer, calibration)
         if self.surrogate_ is not None:
             self.surrogate_agreement_ = share_of_equal_labels(self.surrogate_, self.classifier_, calibration)

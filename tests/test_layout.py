@@ -35,6 +35,7 @@ MODULES_OF_CLASSES = {
     "AdversarialAEDetector": "skaae._detector",
     "CorrectedClassifier": "skaae._corrected",
     "CorrectionDisplay": "skaae._displays.correction",
+    "ExplanationDisplay": "skaae._displays.explanation",
     "FeatureConstraints": "skaae._constraints",
     "FrozenKerasModel": "skaae._frozen_keras_model",
     "RobustnessDisplay": "skaae._displays.robustness",

@@ -120,7 +120,7 @@ def _places(transformer: Any, n_features: int) -> list[list[int]]:
         is_known = transformer.func is None or transformer.feature_names_out == "one-to-one"
         return [[place] for place in range(n_features)] if is_known else []
     if isinstance(transformer, SimpleImputer):
-        return _places_of_imputer(transformer, n_features)
+        return places_of_imputer(transformer, n_features)
     if isinstance(transformer, PolynomialFeatures):
         return [np.flatnonzero(powers).tolist() for powers in transformer.powers_]
     if isinstance(transformer, SelectorMixin):
@@ -132,8 +132,20 @@ def _places(transformer: Any, n_features: int) -> list[list[int]]:
     return []
 
 
-def _places_of_imputer(imputer: SimpleImputer, n_features: int) -> list[list[int]]:
-    """Columns without any value are left out; columns that tell what was missing are at the end."""
+def places_of_imputer(imputer: SimpleImputer, n_features: int) -> list[list[int]]:
+    """For each column that a fitted imputer returns, the column that it takes for it.
+
+    Columns without any value are left out; columns that tell what was missing are at the end.
+
+    Parameters
+    ----------
+    imputer : SimpleImputer
+    n_features : int
+
+    Returns
+    -------
+    places : list of list of int
+    """
     empty = [value is None or value != value for value in imputer.statistics_]
     kept = [place for place in range(n_features) if imputer.keep_empty_features or not empty[place]]
     indicated = imputer.indicator_.features_ if imputer.add_indicator else ()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-def _has_columns(estimator: Any) -> bool:
+def has_columns(estimator: Any) -> bool:
     """Whether samples are rows of a table. Raise an AttributeError if they are images or sequences."""
     defense = getattr(estimator, "_defense", None)
     if defense is not None and len(defense.sample_shape) > 1:
@@ -93,7 +93,7 @@ class OutlierDetectorMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin,
         """
         return self._decoded(super().reconstruct, X)
 
-    @available_if(_has_columns)  # type: ignore[untyped-decorator]
+    @available_if(has_columns)  # type: ignore[untyped-decorator]
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
         """Return the names of the features, which `transform` keeps. Not available for images and sequences.
 
