@@ -131,7 +131,8 @@ class CorrectionDisplay:
             The samples to show: the number of samples, starting from the first, or a list of indices.
         image_shape : tuple of int or None, default=None
             (height, width) or (height, width, n_channels) of images that are stored as rows. None means
-            that samples of shape (height, width, 1 or 3) are images, and all others rows of a table.
+            that samples of shape (height, width, 1 or 3) are images, those of shape (height, width) too if
+            the detector treats them so, and all others rows of a table.
         feature_names : array-like of str or None, default=None
             Names of the features. None means ``feature_names_in_`` of the detector, or the output names of
             the Pipeline steps before it.
@@ -160,6 +161,8 @@ class CorrectionDisplay:
         check_lengths(X, X_original=X_original, y=y)
         chosen = chosen_samples(samples, _num_samples(X))
         detector, rows = detector_and_rows(estimator, _safe_indexing(X, chosen))
+        if image_shape is None and detector._defense.images:
+            image_shape = detector._defense.sample_shape
         originals = None
         if X_original is not None:
             originals = np.asarray(detector_and_rows(estimator, _safe_indexing(X_original, chosen))[1])

@@ -40,6 +40,7 @@ def build_autoencoder(
     encoder: keras.Model | None = None,
     decoder: keras.Model | None = None,
     statistics: Statistics | None = None,
+    images: bool | None = None,
 ) -> keras.Model:
     """Build the autoencoder that is going to be trained. Models that the user passed are not changed.
 
@@ -54,6 +55,8 @@ def build_autoencoder(
     statistics : Statistics or None, default=None
         Statistics of the training rows, which the default autoencoder needs. None: the rows are assumed to be
         standardized.
+    images : bool or None, default=None
+        Whether samples are images, also if they have the shape (height, width). None: if they have three dimensions.
 
     Returns
     -------
@@ -77,6 +80,8 @@ def build_autoencoder(
     if encoder is not None:
         return _chain(sample_shape, encoder, decoder)
     if autoencoder is None:
+        if images and len(sample_shape) == 2:
+            return _with_channel(sample_shape, statistics)
         return default_autoencoder(sample_shape, statistics)
     if not isinstance(autoencoder, keras.Model):
         autoencoder = _call_factory(autoencoder, sample_shape)
@@ -133,6 +138,14 @@ def default_autoencoder(sample_shape: SampleShape, statistics: Statistics | None
                 f"(height, width, n_channels), but X has samples of shape {sample_shape}. Pass `autoencoder`."
             )
     return keras.Model(inputs, unscale(outputs), name="autoencoder")
+
+
+def _with_channel(sample_shape: SampleShape, statistics: Statistics | None) -> keras.Model:
+    """The default for images, for images without a dimension of channels."""
+    inputs = keras.Input(sample_shape, name="sample")
+    with_channel = layers.Reshape((*sample_shape, 1), name="with_channel")(inputs)
+    outputs = default_autoencoder((*sample_shape, 1), statistics)(with_channel)
+    return keras.Model(inputs, layers.Reshape(sample_shape, name="without_channel")(outputs), name="autoencoder")
 
 
 def _scaling(sample_shape: SampleShape, statistics: Statistics | None) -> tuple[Layer, Layer]:

@@ -21,6 +21,7 @@ from skaae._divergence import AdversarialScore
 from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._keras.devices import can_compile, has_gpu, run_deterministically
 from skaae._keras.models import call_frozen, fingerprint
+from skaae._keras.sample_kinds import are_images
 from skaae._keras.seeds import temporary_seed
 from skaae._keras.valid_rows import with_spread_of_indicators, with_valid_rows
 from skaae._persistence import PersistenceMixin
@@ -68,6 +69,8 @@ class Defense(PersistenceMixin):
         How M chooses its labels.
     kept : tuple of int, default=()
         Columns in which x' is x.
+    images : bool, default=False
+        Whether samples are images.
     """
 
     autoencoder: keras.Model
@@ -80,6 +83,7 @@ class Defense(PersistenceMixin):
     domain: Domain | None = None
     label_rule: LabelRule = field(default_factory=MostProbable)
     kept: tuple[int, ...] = ()
+    images: bool = False
 
     def reconstruct(self, x: tf.Tensor) -> tf.Tensor:
         """X' = AE(x) in float32, which M takes."""
@@ -148,24 +152,25 @@ def train_defense(
     rules = rules or {}
     X, kept = with_spread_of_indicators(X, rules), tuple(rules.get("kept", ()))
     network = classifier.model if isinstance(classifier, FrozenKerasModel) else None
+    images = are_images(network, X.shape[1:])
     weights = check_hidden_terms(network, hidden_layers, hidden_models, hidden_weights, X)
     score = AdversarialScore(float(temperature), weights, bool(label_change_first))
     with temporary_seed(seed):
-        trainable = build_autoencoder(X.shape[1:], autoencoder, encoder, decoder, Statistics.of(X))
+        trainable = build_autoencoder(X.shape[1:], autoencoder, encoder, decoder, Statistics.of(X), images)
         trainable = with_valid_rows(trainable, rules)
         stand_in = None if network is not None else build_surrogate(surrogate, X, classifier.classes_)
         projections = draw_projections(network, hidden_layers, seed)
         heads = FrozenHeads(stand_in or classifier, hidden_layers, hidden_models, projections)
         domain = find_domain(classifier, X, seed, kept) if isinstance(classifier, PredictProbaClassifier) else None
         rule = label_rule or MostProbable()
-        defense = Defense(trainable, classifier, stand_in, heads, score, X.shape[1:], {}, domain, rule, kept)
+        defense = Defense(trainable, classifier, stand_in, heads, score, X.shape[1:], {}, domain, rule, kept, images)
         weight = default_reconstruction_weight(X, stand_in) if reconstruction_weight is None else reconstruction_weight
         training = Training(
             defense,
             distilled=None if isinstance(surrogate, FrozenKerasModel) else stand_in,
             objective=Objective(score, divergence_weight, weight, loss),
             perturbation=Perturbation.of_rows(
-                X, noise, virtual_adversarial, virtual_adversarial_shares, virtual_adversarial_steps, kept
+                X, noise, virtual_adversarial, virtual_adversarial_shares, virtual_adversarial_steps, kept, images
             ),
             options=options,
             seed=seed,

@@ -62,15 +62,16 @@ class Perturbation:
         shares: Sequence[float],
         steps: int,
         kept: Sequence[int] = (),
+        images: bool | None = None,
     ) -> Perturbation:
         """Perturbation with the scale and the bounds of the training rows X, but for the columns that are kept."""
         first, second = map(float, shares)
-        scale = unit_of_perturbation(X)
+        scale = unit_of_perturbation(X, images)
         if len(kept):
             scale[list(kept)] = 0.0
         return cls(
             scale,
-            bounds_of_perturbation(X),
+            bounds_of_perturbation(X, images),
             noise=float(noise),
             virtual_adversarial=float(virtual_adversarial),
             shares=(first, second),
@@ -197,13 +198,15 @@ def unit_root_mean_square(values: tf.Tensor) -> tf.Tensor:
     return tf.math.divide_no_nan(values, tf.sqrt(tf.reduce_mean(tf.square(values), axis=axes, keepdims=True)))
 
 
-def unit_of_perturbation(X: Rows) -> np.ndarray:
+def unit_of_perturbation(X: Rows, images: bool | None = None) -> np.ndarray:
     """The size of a perturbation that counts as 1, for each coordinate of a sample.
 
     Parameters
     ----------
     X : ndarray or RowSubset of shape (n_samples, ...)
         Training rows.
+    images : bool or None, default=None
+        Whether they are images. None: if a sample has three dimensions.
 
     Returns
     -------
@@ -219,16 +222,16 @@ def unit_of_perturbation(X: Rows) -> np.ndarray:
     array([1., 1.], dtype=float32)
     """
     statistics = Statistics.of(X)
-    if len(X.shape) > 3:
+    if len(X.shape) > 3 if images is None else images:
         # The difference of two float32 numbers may exceed the largest one.
         spread = float(statistics.highest.max()) - float(statistics.lowest.min())
         return np.float32(min(spread, float(np.finfo(np.float32).max)) or 1.0)  # type: ignore[return-value]
     return statistics.spread.astype(np.float32)
 
 
-def bounds_of_perturbation(X: Rows) -> tuple[float, float] | None:
+def bounds_of_perturbation(X: Rows, images: bool | None = None) -> tuple[float, float] | None:
     """Bounds of perturbed rows: the range of images, [0, 1] for other X within it, or None."""
     statistics = Statistics.of(X)
-    if len(X.shape) > 3:
+    if len(X.shape) > 3 if images is None else images:
         return float(statistics.lowest.min()), float(statistics.highest.max())
     return (0.0, 1.0) if statistics.in_unit_interval else None

@@ -1,10 +1,11 @@
+import keras
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from skaae import CorrectionDisplay
+from skaae import AdversarialAEDetector, CorrectionDisplay
 from tests.support.pictures import difference_from_baseline, plt, untouched_settings
 
 RANDOM = np.random.default_rng(0)
@@ -180,6 +181,13 @@ class TestEstimator:
         assert display.instance_score.tolist() == detector.adversarial_score(rows).tolist()
         assert display.y.tolist() == y[[7, 3]].tolist()
         np.testing.assert_allclose(pixels(display.axes_[1, 1]), X.iloc[3].to_numpy().reshape(8, 8))
+
+    def test_images_without_channels_are_drawn_as_images(self, digit_images):
+        images = digit_images[0][:100, :, :, 0]
+        layers = keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")
+        detector = AdversarialAEDetector(keras.Sequential([keras.Input((8, 8)), *layers]), epochs=0, threshold=1)
+        display = CorrectionDisplay.from_estimator(detector.fit(images), images, samples=2)
+        assert display.image_shape == (8, 8)
 
     def test_names_of_the_features(self, digits_detector):
         detector, X, _ = digits_detector

@@ -51,6 +51,14 @@ def test_image_is_not_scaled():
     assert "scale" not in names
 
 
+def test_images_without_channels_get_the_autoencoder_for_images():
+    model = build_autoencoder((8, 6), images=True)
+    assert model.output_shape == (None, 8, 6)
+    names = [layer.name for layer in model.get_layer("autoencoder").layers]
+    assert names == [layer.name for layer in build_autoencoder((8, 6, 1)).layers]
+    assert isinstance(model.get_layer("autoencoder").get_layer("encoder_0"), keras.layers.Conv2D)
+
+
 def test_given_model_is_the_start_and_is_not_changed():
     model = dense(4, 4)
     before = weights_of(model)

@@ -158,6 +158,13 @@ class TestUnit:
         assert bounds_of_perturbation(X) == (0, 255)
         assert unit_of_perturbation(np.ones((2, 1, 1, 1))) == 1
 
+    def test_images_without_channels(self):
+        X = np.zeros((4, 3, 2))
+        X[0, 0, 0] = 255
+        assert unit_of_perturbation(X, images=True) == 255
+        assert bounds_of_perturbation(X, images=True) == (0, 255)
+        assert bounds_of_perturbation(X) is None
+
     def test_bounds_of_rows(self):
         assert bounds_of_perturbation(np.array([[0.0, 0.5]])) == (0, 1)
         assert bounds_of_perturbation(np.array([[0.0, 1.5]])) is None
