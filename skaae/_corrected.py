@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
 from sklearn.utils import Tags, _safe_indexing
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
@@ -19,8 +22,8 @@ from skaae._classifiers.unwrapping import allows_missing, unfrozen
 from skaae._constraints import FeatureConstraints
 from skaae._data.features import mask_of_features
 from skaae._data.input import DTYPES, check_labels, explain_conversion_errors
-from skaae._data.rows import RowSubset
 from skaae._data.samples import check_float32_range
+from skaae._data.weights import check_sample_weight, rows_with_weight
 from skaae._detector import AdversarialAEDetector
 from skaae._keras.seeds import draw_seed, temporary_seed
 from skaae._parameters import check_parameters, unchanged_on_error
@@ -91,7 +94,7 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
     def __init__(self, detector: AdversarialAEDetector) -> None:
         self.detector = detector
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> CorrectedClassifier:
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> CorrectedClassifier:
         """Train the classifier, unless it is frozen, and then train the detector.
 
         Parameters
@@ -101,6 +104,9 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
         y : array-like of shape (n_samples,)
             Class labels. A frozen classifier is not trained on them, but every label must be one of its
             classes.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of the rows, for the classifier, unless it is frozen, and for the detector. In a
+            Pipeline they go to the last step, or where metadata routing, if it is enabled, sends them.
 
         Returns
         -------
@@ -109,10 +115,10 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
         Raises
         ------
         ValueError, TypeError
-            If `detector`, X or y is not valid.
+            If `detector`, X, y or `sample_weight` is not valid, or the classifier takes no `sample_weight`.
         """
         with unchanged_on_error(self):
-            self._fit(X, y)
+            self._fit(X, y, sample_weight)
         return self
 
     def predict(self, X: ArrayLike) -> np.ndarray:
@@ -221,21 +227,24 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
             X, n_features=n_features, constraints=constraints, inverse_transform=inverse_transform
         )
 
-    def _fit(self, X: ArrayLike, y: ArrayLike) -> None:
+    def _fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> None:
         rows, y = self._checked(X, y)
+        weights = check_sample_weight(sample_weight, rows)
         with temporary_seed(0):  # Keras draws seeds when it copies models
             detector = clone(self.detector)
         seed = draw_seed(detector.random_state)
         if is_fitted(detector.classifier):
             checked = detector._checked_for_fit(X)
             self._check_labels_are_known(detector, y)
-            training, calibration = detector._split(checked, seed)
+            training, calibration = detector._split(checked, weights, seed)
         else:
-            training, calibration = split_by_class(y, detector._calibration_fraction(), seed, train_each_class=True)
-            fitted = self._fit_classifier(detector.classifier, X if hasattr(X, "iloc") else rows, y, training, seed)
+            used, fraction = rows_with_weight(weights, len(y)), detector._calibration_fraction()
+            training, calibration = (used[part] for part in split_by_class(y[used], fraction, seed, True))
+            frame = X if hasattr(X, "iloc") else rows
+            fitted = self._fit_classifier(detector.classifier, frame, y, training, weights, seed)
             detector.classifier = FrozenEstimator(fitted)
             checked = detector._checked_for_fit(X)
-        detector._fit_rows(RowSubset(checked, training), RowSubset(checked, calibration), seed)
+        detector._fit_rows(checked, training, calibration, weights, seed)
         self.detector_ = detector
         self.classifier_ = unfrozen(detector.classifier)
         self.classes_ = detector.classes_
@@ -276,10 +285,13 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
         return tags
 
     @staticmethod
-    def _fit_classifier(classifier: Any, X: Any, y: np.ndarray, training: np.ndarray, seed: int) -> Any:
+    def _fit_classifier(
+        classifier: Any, X: Any, y: np.ndarray, training: np.ndarray, weights: np.ndarray | None, seed: int
+    ) -> Any:
         check_kind(classifier, fitted=False)
+        named = {} if weights is None else {_name_of_weights(classifier): weights[training]}
         with temporary_seed(seed):
-            return classifier.fit(_safe_indexing(X, training), y[training])
+            return classifier.fit(_safe_indexing(X, training), y[training], **named)
 
     @staticmethod
     def _check_labels_are_known(detector: AdversarialAEDetector, y: np.ndarray) -> None:
@@ -290,3 +302,15 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
                 f"{detector.classes_.tolist()}. If the labels are other names for these classes, pass them to "
                 f"FrozenKerasModel as `classes`."
             )
+
+
+def _name_of_weights(classifier: Any) -> str:
+    """The argument of `fit` with which a classifier takes weights. A Pipeline without routing hands them to a step."""
+    if isinstance(classifier, Pipeline) and not get_config()["enable_metadata_routing"]:
+        name, step = classifier.steps[-1]
+        return f"{name}__{_name_of_weights(step)}"
+    parameters = signature(classifier.fit).parameters
+    hands_on = any(parameter.kind == Parameter.VAR_KEYWORD for parameter in parameters.values())
+    if "sample_weight" not in parameters and not hands_on:
+        raise TypeError(f"sample_weight must be None, because {type(classifier).__name__}.fit does not take it.")
+    return "sample_weight"

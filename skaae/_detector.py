@@ -10,22 +10,16 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 
-from skaae._classifiers.adapters import as_frozen_classifier
-from skaae._classifiers.label_rules import label_rule_of
 from skaae._classifiers.unwrapping import allows_missing
-from skaae._data.rows import Rows, RowSubset
+from skaae._data.rows import Rows
+from skaae._data.weights import check_sample_weight
+from skaae._fitting import FittingMixin
 from skaae._frozen_keras_model import FrozenKerasModel
-from skaae._keras.processes import check_not_forked
 from skaae._keras.seeds import draw_seed
-from skaae._parameters import PARAMETER_CONSTRAINTS, check_parameters, unchanged_on_error
+from skaae._parameters import PARAMETER_CONSTRAINTS, unchanged_on_error
 from skaae._persistence import PersistenceMixin
 from skaae._scoring.explanation import ExplanationMixin
-from skaae._scoring.outlier_detector import OutlierDetectorMixin
-from skaae._scoring.pools import SharedThreshold
-from skaae._scoring.scorer import check_finite, make_scorer
-from skaae._training.defense import Defense, train_defense
-from skaae._training.loop import TrainingOptions
-from skaae._training.surrogate import share_of_equal_labels
+from skaae._scoring.scorer import make_scorer
 from skaae._utils.documentation import DocumentedMixin
 
 if TYPE_CHECKING:
@@ -33,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, ExplanationMixin, OutlierDetectorMixin, BaseEstimator):
+class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, ExplanationMixin, FittingMixin, BaseEstimator):
     """Detect and repair adversarial inputs of a frozen classifier.
 
     An autoencoder AE is trained, with the classifier M frozen, so that M predicts the same for x
@@ -146,6 +140,9 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, ExplanationMixin,
         Share of the rows that is set aside to infer the threshold, in [0, 1). With 0 it is inferred
         from the training rows, as published, and more new rows are flagged than promised. The promise
         holds only if M was not trained on X: see :meth:`infer_threshold`.
+    class_weight : dict, "balanced" or None, default=None
+        Weight of a training row by the label that M predicts for it, for example so that x' keeps the label
+        of a rare class. "balanced": all classes that occur weigh the same. It costs common classes accuracy.
     memory : str, path, joblib.Memory or None, default=None
         Caches the training, so that a search over `threshold_percentile` does not repeat it. Needs
         an int `random_state`. Callbacks are not called then.
@@ -245,6 +242,7 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, ExplanationMixin,
         threshold_percentile: float = 95.0,
         class_thresholds: bool = True,
         calibration_fraction: float = 0.2,
+        class_weight: Mapping[Any, float] | str | None = None,
         memory: str | os.PathLike[str] | Any | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
@@ -278,11 +276,12 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, ExplanationMixin,
         self.threshold_percentile = threshold_percentile
         self.class_thresholds = class_thresholds
         self.calibration_fraction = calibration_fraction
+        self.class_weight = class_weight
         self.memory = memory
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: ArrayLike, y: Any = None) -> AdversarialAEDetector:
+    def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> AdversarialAEDetector:
         """Train the autoencoder on normal rows and set the threshold.
 
         Parameters
@@ -292,6 +291,9 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, ExplanationMixin,
             images (n_samples, height, width[, n_channels]) of the shape that the classifier expects.
         y : object
             Ignored.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of the rows in the loss of the autoencoder, in proportion. A row of weight 0 is left out.
+            All other calibration rows weigh the same.
 
         Returns
         -------
@@ -307,75 +309,11 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, ExplanationMixin,
         """
         with unchanged_on_error(self):
             X = self._checked_for_fit(X)
+            weights = check_sample_weight(sample_weight, X)
             seed = draw_seed(self.random_state)
-            training, calibration = self._split(X, seed)
-            self._fit_rows(RowSubset(X, training), RowSubset(X, calibration), seed)
+            training, calibration = self._split(X, weights, seed)
+            self._fit_rows(X, training, calibration, weights, seed)
         return self
-
-    def _checked_for_fit(self, X: ArrayLike) -> np.ndarray:
-        """Check parameters, rows and classifier before anything is trained, and set M."""
-        check_not_forked()
-        check_parameters(self)
-        X, classifier = self._read_for_fit(self.classifier, X)
-        self.classifier_ = as_frozen_classifier(classifier, X)
-        self.classifier_.check_samples(X.shape[1:])
-        self._label_rule = label_rule_of(classifier, self.classifier_, X)
-        self.classes_ = self.classifier_.classes_
-        return X
-
-    def _fit_rows(self, training: RowSubset, calibration: RowSubset, seed: int) -> None:
-        """Train the defense on some rows, and set the threshold from the scores of others."""
-        self._set_defense(self._trained_defense(training, seed))
-        self._spread = training.statistics.spread
-        check_finite(self._scorer, calibration)
-        if self.surrogate_ is not None:
-            self.surrogate_agreement_ = share_of_equal_labels(self.surrogate_, self.classifier_, calibration)
-        if self.threshold is None:
-            self._calibrate(calibration, self.threshold_percentile)
-        else:
-            self._thresholds, self._calibration = SharedThreshold(float(self.threshold)), None
-
-    def _trained_defense(self, X: RowSubset, seed: int) -> Defense:
-        options = TrainingOptions(
-            optimizer=self.optimizer,
-            learning_rate=self.learning_rate,
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            callbacks=self.callbacks,
-            metrics=self.metrics,
-            preprocess=self.preprocess,
-            verbose=self.verbose,
-        )
-        return train_defense(
-            self.classifier_,
-            X,
-            label_rule=self._label_rule,
-            rules=self._rules,
-            autoencoder=self.autoencoder,
-            encoder=self.encoder,
-            decoder=self.decoder,
-            surrogate=self.surrogate,
-            hidden_layers=self.hidden_layers,
-            hidden_models=self.hidden_models,
-            hidden_weights=self.hidden_weights,
-            temperature=self.temperature,
-            label_change_first=self.label_change_first,
-            divergence_weight=self.divergence_weight,
-            reconstruction_weight=self.reconstruction_weight,
-            loss=self.loss,
-            noise=self.noise,
-            virtual_adversarial=self.virtual_adversarial,
-            virtual_adversarial_shares=self.virtual_adversarial_shares,
-            virtual_adversarial_steps=self.virtual_adversarial_steps,
-            options=options,
-            memory=self.memory,
-            seed=seed,
-        )
-
-    def _set_defense(self, defense: Defense) -> None:
-        self._defense = defense
-        self.autoencoder_, self.surrogate_, self.history_ = defense.autoencoder, defense.surrogate, defense.history
-        self._scorer = make_scorer(defense)
 
     def _results(self, X: Rows, *names: str) -> dict[str, np.ndarray]:
         return self._scorer(X, names)

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from skaae._data.features import check_features
 from skaae._frozen_keras_model import FrozenKerasModel
@@ -56,6 +56,7 @@ PARAMETER_CONSTRAINTS: dict[str, Any] = {
     "threshold_percentile": [PERCENTILE],
     "class_thresholds": ["boolean"],
     "calibration_fraction": [Interval(Real, 0, 1, closed="left")],
+    "class_weight": [dict, StrOptions({"balanced"}), None],
     "memory": [str, os.PathLike, HasMethods("cache"), None],
     "random_state": ["random_state"],
     "verbose": ["verbose"],

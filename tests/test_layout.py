@@ -21,6 +21,7 @@ ORDER = [
     "_training",
     "_parameters",
     "_scoring",
+    "_fitting",
     "_detector",
     "_attack_target",
     "_corrected",

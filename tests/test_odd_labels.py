@@ -98,12 +98,6 @@ class Scores:
         return self.scores
 
 
-def test_sample_weights_are_refused():
-    for estimator in (detector(), CorrectedClassifier(detector(LogisticRegression()))):
-        with pytest.raises(TypeError, match="unexpected keyword argument 'sample_weight'"):
-            estimator.fit(ROWS, LABELS, sample_weight=np.ones(30))
-
-
 class TestMetrics:
     SIGNS = np.where(np.arange(30) % 2, 1, -1)
 

@@ -27,6 +27,8 @@ class RowSubset:
         May be a memory map. It is never copied whole.
     indices : ndarray of int
         Numbers of the rows.
+    weights : ndarray of shape (n_rows,), float32, or None, default=None
+        Weights of the rows in training. None: all rows weigh the same.
 
     Examples
     --------
@@ -39,6 +41,7 @@ class RowSubset:
 
     X: np.ndarray
     indices: np.ndarray
+    weights: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -62,7 +65,7 @@ class RowSubset:
 
     def with_statistics(self, statistics: Statistics) -> RowSubset:
         """The same rows with other statistics, by which networks and perturbations are scaled."""
-        subset = RowSubset(self.X, self.indices)
+        subset = RowSubset(self.X, self.indices, self.weights)
         vars(subset)["statistics"] = statistics
         return subset
 

@@ -11,14 +11,13 @@ from sklearn.utils._param_validation import validate_parameter_constraints
 from sklearn.utils.metaestimators import available_if
 
 from skaae._classifiers.adapters import Classifier
-from skaae._classifiers.label_rules import LabelRule, positions_of_labels
+from skaae._classifiers.label_rules import LabelRule
 from skaae._data.rows import Rows
 from skaae._parameters import PERCENTILE
 from skaae._scoring.calibration import Calibration, calibrate
 from skaae._scoring.decisions import DecisionsMixin
 from skaae._scoring.raw_rows import RawRowsMixin
 from skaae._scoring.scorer import check_thresholds
-from skaae._scoring.split import split_by_class, split_rows
 from skaae._training.defense import Defense
 
 if TYPE_CHECKING:
@@ -157,18 +156,6 @@ class OutlierDetectorMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin,
                 "class_report_ requires calibration rows, but threshold was given. Call infer_threshold."
             )
         return calibration.report(self.classes_)
-
-    def _split(self, X: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Numbers of the rows that train the autoencoder, and of those that set the thresholds."""
-        fraction = self._calibration_fraction()
-        if not self.class_thresholds or fraction == 0:
-            return split_rows(len(X), fraction, seed)
-        labels = positions_of_labels(self.classifier_, self._label_rule, X)
-        return split_by_class(labels, fraction, seed)
-
-    def _calibration_fraction(self) -> float:
-        """Share of the rows that set the threshold: none where the threshold is given."""
-        return self.calibration_fraction if self.threshold is None else 0.0
 
     def _calibrate(self, X: Rows, percentile: float) -> None:
         """Set the thresholds from the scores of calibration rows."""

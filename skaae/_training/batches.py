@@ -128,24 +128,25 @@ def _batches_at_once(order: tf.data.Dataset, arrays: Sequence[Rows]) -> int:
 
 
 def preprocessed(batches: tf.data.Dataset, preprocess: Preprocess) -> tf.data.Dataset:
-    """Apply the Python function of the user to the first array of each batch, inside the data pipeline.
+    """Apply the Python function of the user to the rows of each batch, inside the data pipeline.
 
     Parameters
     ----------
-    batches : tf.data.Dataset of tuple of one tf.Tensor
+    batches : tf.data.Dataset of tuple of tf.Tensor
+        The rows come first.
     preprocess : callable
         ``preprocess(batch) -> batch`` of the same shape.
 
     Returns
     -------
-    batches : tf.data.Dataset of tuple of one tf.Tensor
+    batches : tf.data.Dataset of tuple of tf.Tensor
     """
 
     def apply(batch: np.ndarray) -> np.ndarray:
         return checked_batch(preprocess(batch), batch)
 
-    def call(x: tf.Tensor) -> tuple[tf.Tensor]:
-        return (tf.ensure_shape(tf.numpy_function(apply, [x], tf.float32, stateful=True), x.shape),)
+    def call(x: tf.Tensor, *others: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return tf.ensure_shape(tf.numpy_function(apply, [x], tf.float32, stateful=True), x.shape), *others
 
     return batches.map(call).prefetch(2)
 

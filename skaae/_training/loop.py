@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from skaae._data.rows import Rows
+from skaae._data.rows import Rows, RowSubset
 from skaae._divergence import AdversarialScore
 from skaae._keras.devices import memory_errors
 from skaae._keras.models import only_tensor
@@ -57,15 +57,23 @@ class Objective:
         x_reconstructed: tf.Tensor,
         logits: Sequence[tf.Tensor],
         logits_reconstructed: Sequence[tf.Tensor],
+        weights: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """Mean loss of the rows, a float32 scalar."""
+        """Mean loss of the rows, a float32 scalar; `weights` of the rows have the mean 1 over all batches."""
         if self.loss is not None:
-            return tf.reduce_mean(tf.cast(self.loss(x, x_reconstructed), tf.float32))
+            return _mean(tf.cast(self.loss(x, x_reconstructed), tf.float32), weights)
         values = self.divergence_weight * self.score(logits, logits_reconstructed)
-        loss = tf.cast(tf.reduce_mean(values), tf.float32)
+        loss = tf.cast(_mean(values, weights), tf.float32)
         if np.any(self.reconstruction_weight):
-            loss += tf.reduce_mean(self.reconstruction_weight * tf.square(x - x_reconstructed))
+            loss += _mean(self.reconstruction_weight * tf.square(x - x_reconstructed), weights)
         return loss
+
+
+def _mean(values: tf.Tensor, weights: tf.Tensor | None) -> tf.Tensor:
+    """Mean of all values; the first axis of `values` is that of the rows, which have the weights."""
+    if weights is not None:
+        values *= tf.reshape(tf.cast(weights, values.dtype), [-1, *[1] * (len(values.shape) - 1)])
+    return tf.reduce_mean(values)
 
 
 @dataclass(frozen=True)
@@ -102,6 +110,7 @@ class TrainingModel(keras.Model):
         objective: Objective,
         perturbation: Perturbation | None = None,
         seed: int = 0,
+        weighted: bool = False,
     ) -> None:
         super().__init__(name="adversarial_autoencoder")
         self.autoencoder = autoencoder
@@ -109,6 +118,7 @@ class TrainingModel(keras.Model):
         self._objective = objective
         self._perturbation = perturbation
         self._seed = seed
+        self._weighted = weighted
         self.built = True  # so is the autoencoder; BackupAndRestore asks
 
     def save(self, *arguments: Any, **named: Any) -> None:
@@ -141,9 +151,10 @@ class TrainingModel(keras.Model):
 
     def train_step(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
         x, *logits = data
+        weights = logits.pop() if self._weighted else None
         logits = logits or self._heads(x)
         # Perturb before Keras opens its gradient tape, which would also differentiate the ascent.
-        logs = super().train_step(((x, self._perturbed(x, logits)), logits))
+        logs = super().train_step(((x, self._perturbed(x, logits)), logits, weights))
         # With several workers Keras averages each value along its first axis.
         return {name: value[None] for name, value in logs.items()} if _over_several_workers() else logs
 
@@ -171,7 +182,7 @@ class TrainingModel(keras.Model):
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> tf.Tensor:
-        loss = self._objective(x[0], y_pred["reconstruction"], y, y_pred["logits"])
+        loss = self._objective(x[0], y_pred["reconstruction"], y, y_pred["logits"], sample_weight)
         total = tf.add_n([loss, *(tf.cast(penalty, tf.float32) for penalty in self.losses)])
         # The gradients of the devices are summed.
         return total / tf.distribute.get_strategy().num_replicas_in_sync
@@ -200,8 +211,8 @@ def train(
         Its weights are changed.
     heads : callable
         Rows -> logits of M and of the hidden terms. Frozen.
-    X : ndarray or RowSubset of shape (n_samples, ...)
-        Training rows.
+    X : RowSubset or ndarray of shape (n_samples, ...)
+        Training rows, weighted if a RowSubset has weights.
     logits : sequence of ndarray of shape (n_samples, n_classes)
         Results of `heads` for all rows of X.
     objective : Objective
@@ -233,12 +244,15 @@ def train(
     if options.preprocess:
         batch = X[: options.batch_size].astype(np.float32)
         checked_batch(options.preprocess(batch.copy()), batch)
+    weights = X.weights if isinstance(X, RowSubset) else None
+    arrays: list[Rows] = [X] if options.preprocess else [X, *logits]
+    arrays += [] if weights is None else [weights]
     full_only = compiled and len(X) >= options.batch_size
     n_steps = len(X) // options.batch_size if full_only else math.ceil(len(X) / options.batch_size)
     steps_at_once = _steps_per_execution(options, n_steps)
-    resident = full_only and steps_at_once == n_steps and not options.preprocess and can_be_resident([X, *logits])
+    resident = full_only and steps_at_once == n_steps and not options.preprocess and can_be_resident(arrays)
     decay_steps = None if sets_learning_rate(options.callbacks) else n_steps * epochs
-    model = TrainingModel(autoencoder, heads, objective, perturbation, seed)
+    model = TrainingModel(autoencoder, heads, objective, perturbation, seed, weighted=weights is not None)
     model.compile(
         optimizer=make_optimizer(options.optimizer, options.learning_rate, decay_steps),
         metrics=copy.deepcopy(list(options.metrics)) if options.metrics else None,
@@ -248,9 +262,9 @@ def train(
     # If the optimizer has its variables already, TensorFlow traces the training step once instead of twice.
     model.optimizer.build(autoencoder.trainable_variables)
     skip_all_reduce(model.optimizer)
-    with memory_errors(NO_MEMORY), whole_epochs(model, [X, *logits]) if resident else nullcontext():
+    with memory_errors(NO_MEMORY), whole_epochs(model, arrays) if resident else nullcontext():
         history = model.fit(
-            _batches(X, logits, options, epochs, seed, full_only, resident),
+            _batches(arrays, options, epochs, seed, full_only, resident),
             epochs=epochs,
             steps_per_epoch=1 if resident else n_steps,
             shuffle=False,  # the batches are shuffled already
@@ -331,23 +345,21 @@ def skip_all_reduce(optimizer: keras.optimizers.Optimizer) -> None:
 
 
 def _batches(
-    X: Rows,
-    logits: Sequence[np.ndarray],
+    arrays: Sequence[Rows],
     options: TrainingOptions,
     epochs: int,
     seed: int,
     full_only: bool,
     resident: bool,
 ) -> tf.data.Dataset:
-    """Batches of the rows and their logits. Where rows are preprocessed, their logits are computed in training.
+    """Batches of the rows and of what belongs to them. Where rows are preprocessed, logits are computed in training.
 
     Where the device holds the rows already: their order in each epoch.
     """
     if resident:
-        return shuffled_orders(len(X), options.batch_size, epochs, seed)
-    if not options.preprocess:
-        return shuffled_batches([X, *logits], options.batch_size, epochs, seed, full_only)
-    return preprocessed(shuffled_batches([X], options.batch_size, epochs, seed, full_only), options.preprocess)
+        return shuffled_orders(len(arrays[0]), options.batch_size, epochs, seed)
+    batches = shuffled_batches(arrays, options.batch_size, epochs, seed, full_only)
+    return preprocessed(batches, options.preprocess) if options.preprocess else batches
 
 
 def _check_convergence(autoencoder: keras.Model, history: dict[str, list[float]]) -> None:
