@@ -378,5 +378,6 @@ def _projected(values: Any, line: Any) -> Any:
     if pandas.api.types.is_integer_dtype(values) and not is_whole:
         values = values.astype(float)
     result = values.copy()
-    result[changed] = moved[changed].astype(int) if pandas.api.types.is_integer_dtype(result) else moved[changed]
+    dtype = getattr(result.dtype, "numpy_dtype", result.dtype)
+    result[changed] = moved[changed].astype(dtype) if getattr(dtype, "kind", "O") in "iuf" else moved[changed]
     return result

