@@ -17,7 +17,8 @@ MODULES = {
     **{name: f"benchmarks.common.{name}" for name in ("data", "peers")},
     **{name: f"benchmarks.defense.{name}" for name in ("adaptive", "attacks", "commands", "corruptions", "defense")},
     **{name: f"benchmarks.defense.{name}" for name in ("hop_skip_jump", "judging", "ledger", "methods", "report")},
-    **{name: f"benchmarks.defense.{name}" for name in ("sections", "square", "trees", "victims")},
+    **{name: f"benchmarks.defense.{name}" for name in ("raw_attacks", "raw_tables", "sections", "square")},
+    **{name: f"benchmarks.defense.{name}" for name in ("tables", "trees", "victims")},
     **{f"speed_{name}": f"benchmarks.speed.{name}" for name in ("report", "targets")},
     **{name: f"benchmarks.deployment.{name}" for name in ("deployment", "load")},
 }
@@ -40,7 +41,7 @@ def bench(tmp_path_factory):
 def results(bench, tmp_path, monkeypatch):
     """An empty folder for results."""
     monkeypatch.setattr(bench.ledger, "FOLDER", tmp_path)
-    for module in (bench.defense, bench.trees, bench.corruptions, bench.adaptive, bench.report):
+    for module in (bench.defense, bench.trees, bench.tables, bench.corruptions, bench.adaptive, bench.report):
         monkeypatch.setattr(module, "LEDGER", bench.ledger.Ledger.named(module.__name__.rpartition(".")[2]))
     return tmp_path
 
@@ -149,6 +150,60 @@ def test_trees_and_resuming(bench, split, results, monkeypatch):
     bench.trees.run_set("some", 0, ["forest"])
     assert len(fitted) == len(bench.trees.JUDGED) + 1
     assert len(bench.trees.LEDGER.lines()) == len(found)
+
+
+def raw_rows(*_):
+    """Numbers, whole numbers, categories with gaps, and a rare class that the amount tells."""
+    random, n = np.random.default_rng(0), 400
+    X = pd.DataFrame(
+        {
+            "amount": random.lognormal(size=n),
+            "job": random.choice(["cook", "baker", None], n),
+            "age": random.integers(18, 80, n),
+            "hours": random.integers(1, 60, n),
+        }
+    )
+    return X, (X["amount"] > 2.5).to_numpy(int)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("classifier", ["logistic regression", "histogram boosting"])
+@pytest.mark.filterwarnings("ignore:Rows that the classifier assigns", "ignore:.* rows are too few")
+@pytest.mark.filterwarnings("ignore:The surrogate predicts", "ignore:The defense cannot repair well")
+def test_tables(bench, results, monkeypatch, classifier):
+    monkeypatch.setattr(bench.raw_tables, "adult_frame", raw_rows)
+    monkeypatch.setattr(bench.tables, "N_ROWS", 3)
+    monkeypatch.setattr(bench.tables, "EPOCHS", 1)
+    bench.tables.run_set("adult", 0, [classifier])
+    clean, evasion = bench.tables.LEDGER.lines().to_dict("records")
+    assert clean["recall, without"] > 0.5
+    assert evasion["n"] == 3
+    assert evasion["recall, without"] < 1
+    bench.tables.run_set("adult", 0, [classifier])
+    assert len(bench.tables.LEDGER.lines()) == 2, "what is done is not done again"
+    shown = bench.sections.tables_table(bench.tables.LEDGER.lines()).loc[("adult", classifier)]
+    assert shown["seeds"] == "1"
+    assert shown["evasion"].startswith(f"{evasion['recall, without']:.3f}".removeprefix("0"))
+
+
+def test_a_rare_class_is_thinned_out(bench, monkeypatch):
+    monkeypatch.setattr(bench.raw_tables, "keel_frame", lambda name: raw_rows())
+    table = bench.raw_tables.load_table("magic 1:25", 0)
+    labels = np.concatenate([table.y_train, table.y_test])
+    assert 20 < np.sum(labels == 0) / np.sum(labels == 1) < 30
+
+
+def test_evasion_alters_mutable_numbers_within_their_range(bench, monkeypatch):
+    monkeypatch.setattr(bench.raw_tables, "adult_frame", raw_rows)
+    table = bench.raw_tables.load_table("adult", 0)
+    evasion = bench.raw_attacks.Evasion(table)
+    assert evasion.mutable == ["amount", "hours"]
+    rows = table.X_test[:5]
+    moved = evasion.moved(rows, evasion.scaled(rows) + 3.3)
+    pd.testing.assert_frame_equal(moved[["job", "age"]], rows[["job", "age"]])
+    assert (moved["hours"] == moved["hours"].round()).all()
+    assert moved["amount"].max() <= table.X_train["amount"].max()
+    assert (moved["amount"] > rows["amount"]).any()
 
 
 def test_hop_skip_jump_goes_on_with_what_it_asked_about(bench):

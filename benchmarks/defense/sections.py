@@ -19,6 +19,13 @@ From `trees.csv`. HopSkipJump (L2) attacks the first 100 test rows that M classi
 right without the attack. It asks M for labels only and knows nothing of the defense. The columns are as above;
 **corrected** is the accuracy after `correct` under the attack.
 """
+TABLES = """## Tables with a rare class
+
+From `tables.csv`. **recall** and **precision** are those of the rare class on clean rows: of M alone and, after the
+arrow, after `correct`. **alarms** are the shares of clean rows that are flagged, of those that M predicts to be common
+and rare; 5 % are promised for each. **evasion** is the recall of rows of the rare class that M recognized before they
+were altered, without defense and after `correct`. **won back** is the share of the lost recall that `correct` restores.
+"""
 CORRUPTIONS = f"""## Natural corruptions
 
 From `corruptions.csv`. A corrupted image is harmful if M is right on the clean image and wrong on the corrupted one; it
@@ -46,6 +53,7 @@ def sections() -> Iterator[str]:
     """Those whose CSV exists."""
     makers: dict[str, Callable[[pd.DataFrame], Iterator[str]]] = {
         "trees": trees,
+        "tables": tables,
         "corruptions": corruptions,
         "adaptive": adaptive,
         "promise": promise,
@@ -59,6 +67,11 @@ def sections() -> Iterator[str]:
 def trees(results: pd.DataFrame) -> Iterator[str]:
     yield TREES
     yield markdown(trees_table(results))
+
+
+def tables(results: pd.DataFrame) -> Iterator[str]:
+    yield TABLES
+    yield markdown(tables_table(results))
 
 
 def corruptions(results: pd.DataFrame) -> Iterator[str]:
@@ -103,6 +116,24 @@ def trees_table(results: pd.DataFrame) -> pd.DataFrame:
     shown = with_spread(both.groupby(keys, sort=False))
     shown["seconds"] = both["seconds"].groupby(keys, sort=False).mean().map("{:.0f}".format)
     return shown
+
+
+def tables_table(results: pd.DataFrame) -> pd.DataFrame:
+    """A line for each set and classifier, with the means over the seeds."""
+    keys = ["set", "classifier"]
+    means = results.drop(columns="seed").groupby([*keys, "rows"], sort=False).mean().unstack("rows")
+    shown = pd.DataFrame(index=means.index)
+    for name, rows in {"recall": "clean", "precision": "clean", "evasion": "evasion"}.items():
+        measure = "recall" if name == "evasion" else name
+        before, after = (means[f"{measure}, {which}", rows] for which in ("without", "corrected"))
+        shown[name] = before.map("{:.3f}".format) + " → " + after.map("{:.3f}".format)
+    for which in ("common", "rare"):
+        shown[f"alarms, {which}"] = means[f"false alarms, {which}", "clean"].map("{:.3f}".format)
+    lost = 1 - means["recall, without", "evasion"]
+    won = means["recall, corrected", "evasion"] - means["recall, without", "evasion"]
+    shown["won back"] = (won / lost).map("{:.2f}".format)
+    seeds = results.groupby(keys, sort=False)["seed"].nunique()
+    return shown.assign(seeds=seeds.astype(str)).replace({"nan": "", r"\b0\.": "."}, regex=True)
 
 
 def corruptions_table(results: pd.DataFrame) -> pd.DataFrame:

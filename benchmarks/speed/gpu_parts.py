@@ -260,7 +260,7 @@ def image_set(name: str) -> Figures:
     from benchmarks.common.data import load
     from benchmarks.defense import attacks, victims
     from benchmarks.defense.defense import judge_knowing
-    from benchmarks.defense.judging import judge_unaware, threshold_of
+    from benchmarks.defense.judging import judge_unaware, thresholds_of
     from benchmarks.defense.methods import skaae
 
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
@@ -272,14 +272,14 @@ def image_set(name: str) -> Figures:
     clean = next(judge_unaware(fitted, model, split, {}, slice(0)))
     yield "clean: accuracy without the defense", clean["without"]
     yield "clean: accuracy after correct", clean["corrected"]
-    threshold, rows = threshold_of(fitted, split), slice(100)
+    thresholds, rows = thresholds_of(fitted, model, split), slice(100)
     for attack_name, (attack, size) in list(attacks.UNAWARE["image"].items())[: 1 if SMALL else None]:
         tf.random.set_seed(0)
         moved = {attack_name: attacks.run(attack, model, split, rows, size)}
         line = list(judge_unaware(fitted, model, split, moved, rows))[-1]
         yield f"{attack_name}: accuracy without the defense", line["without"]
         yield f"{attack_name}: accuracy after correct", line["corrected"]
-    for line in () if SMALL else judge_knowing(fitted, model, split, threshold):
+    for line in () if SMALL else judge_knowing(fitted, model, split, thresholds):
         yield f"{line['attack']}: accuracy after correct", line["corrected"]
 
 
