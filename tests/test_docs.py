@@ -15,6 +15,7 @@ PAGES = sorted(path.stem for path in DOCS.glob("*.md") if "```python" in path.re
 PRINTED = {
     "classifiers": r"^True$",
     "images": r"^\(3, 8, 8, 1\)$",
+    "monitor": r"(?s)^attack .*True +False.*^drift .*True +True.*^flagged after recalibration: 0.0",
     "perturbed_training": r"^True$",
     "pipelines": r"^True$",
     "quickstart": r"^under attack, corrected +(1\.0|0\.[7-9])",

@@ -20,7 +20,6 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # deprecated names of SciPy
     import foolbox
 
-BOUNDS = (-8.0, 8.0)
 SIZE = 0.3
 
 
@@ -35,10 +34,16 @@ class Evasion:
     def __init__(self, table: Table) -> None:
         self.mutable = table.mutable
         self.scaler = StandardScaler().fit(table.X_train[self.mutable])
+        scaled = self.scaled(table.X_train)
+        self.bounds = float(np.floor(scaled.min())), float(np.ceil(scaled.max()))
         self.constraints = FeatureConstraints.from_data(table.X_train, mutable_features=self.mutable)
 
     def scaled(self, X: pd.DataFrame) -> np.ndarray:
         return self.scaler.transform(X[self.mutable])
+
+    def start(self, X: pd.DataFrame) -> np.ndarray:
+        """Where an attack starts: the rows themselves, brought into the range of the training rows."""
+        return np.clip(self.scaled(X), *self.bounds).astype(np.float32)
 
     def moved(self, X: pd.DataFrame, scaled: np.ndarray) -> pd.DataFrame:
         """The rows with other values in their mutable columns, within range."""
@@ -52,13 +57,13 @@ class Evasion:
         encoded = tf.constant(model[:-1].transform(X).astype(np.float32))
         network, places = convert(model[-1]), [X.select_dtypes("number").columns.get_loc(name) for name in self.mutable]
         one_hot = tf.one_hot(places, encoded.shape[1])
-        start = self.scaled(X).astype(np.float32)
+        start = self.start(X)
 
         def logits(z: tf.Tensor) -> tf.Tensor:
             values = network(encoded + (z - start) @ one_hot)
             return tf.concat([-values, values], axis=1) if values.shape[1] == 1 else values
 
-        keras_or_function = foolbox.models.TensorFlowModel(logits, bounds=BOUNDS)
+        keras_or_function = foolbox.models.TensorFlowModel(logits, bounds=self.bounds)
         tf.random.set_seed(seed)
         attack = foolbox.attacks.LinfPGD(steps=40)
         _, moved, _ = attack(keras_or_function, tf.constant(start), tf.constant(y), epsilons=SIZE)
@@ -66,7 +71,7 @@ class Evasion:
 
     def hop_skip_jump(self, model: Pipeline, X: pd.DataFrame, seed: int) -> pd.DataFrame:
         """HopSkipJump of ART, which asks for labels only, one row after the other."""
-        scaled = self.scaled(X).astype(np.float32)
+        scaled = self.start(X)
         return self.moved(
             X, np.vstack([self._jumped(model, X[n : n + 1], scaled[n : n + 1], seed) for n in range(len(X))])
         )
@@ -76,4 +81,4 @@ class Evasion:
             return model.predict_proba(self.moved(row.loc[row.index.repeat(len(z))].reset_index(drop=True), z))
 
         victim = SimpleNamespace(predict_proba=predict_proba, classes_=model.classes_)
-        return hop_skip_jump.attack(victim, SimpleNamespace(bounds=BOUNDS), scaled, seed)
+        return hop_skip_jump.attack(victim, SimpleNamespace(bounds=self.bounds), scaled, seed)

@@ -1,9 +1,11 @@
 import numpy as np
 import pandas as pd
+import pytest
 from sklearn.compose import make_column_transformer
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, PolynomialFeatures, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, PolynomialFeatures, StandardScaler
 
 from skaae._classifiers.encoding import encoded
 from skaae._classifiers.readable import readable_features
@@ -42,3 +44,23 @@ def test_distance_is_signed_for_one_column_and_a_norm_for_several():
     difference = np.array([[3.0, -4.0, -2.0, 1.0]])
     assert features["job"].distance(difference).tolist() == [5]
     assert features["a"].distance(difference).tolist() == [-2]
+
+
+def test_columns_without_names_are_numbered():
+    raw = X.assign(job=X["job"].astype("category"))
+    columns = make_column_transformer((FunctionTransformer(np.sqrt), ["a", "b"]), (OneHotEncoder(), ["job"]))
+    encoding, _ = encoded(make_pipeline(columns, LogisticRegression()).fit(raw, [0, 1, 1]), raw)
+    rows = encoding.encode(raw)
+    names = [feature.name for feature in readable_features(encoding, raw, rows, rows, list(raw.columns))]
+    assert names == ["job", "encoded column 0", "encoded column 1"]
+
+
+def test_missing_values_that_the_transformers_leave():
+    raw = X.assign(a=[1.0, np.nan, 5.0])
+    columns = make_column_transformer((OrdinalEncoder(), ["job"]), remainder="passthrough")
+    trees = HistGradientBoostingClassifier(max_iter=2, min_samples_leaf=1)
+    encoding, _ = encoded(make_pipeline(columns, trees).fit(raw, [0, 1, 1]), raw)
+    rows = encoding.encode(raw)
+    features = {feature.name: feature for feature in readable_features(encoding, raw, rows, rows, list(raw.columns))}
+    assert features["a"].repaired.astype(float).tolist() == pytest.approx([1, np.nan, 5], nan_ok=True)
+    assert features["job"].repaired.tolist() == ["cook", "clerk", "cook"]

@@ -10,6 +10,7 @@ from skaae import (
     AdversarialAEDetector,
     CorrectedClassifier,
     CorrectionDisplay,
+    ExplanationDisplay,
     FeatureConstraints,
     FrozenKerasModel,
     RobustnessDisplay,
@@ -59,6 +60,7 @@ def draw(detector: AdversarialAEDetector, X: np.ndarray, y: np.ndarray, ax: "Axe
     print(score.false_alarm_rate, score.ax_.get_xlabel(), score.figure_)
     print(ScoreDisplay.from_predictions([0.1], threshold=0.3).plot().legend_)
     print(CorrectionDisplay.from_estimator(detector, X, y, samples=2).plot(n_features=3).axes_)
+    print(ExplanationDisplay.from_estimator(detector, X, row=3).plot(ax).bars_, detector.explain(X, n_features=2))
     print(RobustnessDisplay.from_estimator(detector, {0.1: X}, y).plot(ax).lines_["corrected"])
 
 
