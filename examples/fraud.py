@@ -70,7 +70,7 @@ print(f"{np.mean(model.predict(X_test) == 'fraud'):.1%} of the payments are aler
 # The detector
 # ------------
 # A fraudster controls the amount and the behavior, v1 to v16, but not the age of the account: ``mutable_features`` says
-# so. Frauds are rare, and x' would keep the label of few of them. ``class_weight`` makes the autoencoder attend to them.
+# so. Frauds are rare, and x' would keep the label of few of them. ``class_weight`` makes AE attend to them.
 
 detector = AdversarialAEDetector(
     FrozenEstimator(model), mutable_features=mutable, class_weight="balanced", random_state=0
