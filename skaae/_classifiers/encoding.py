@@ -19,13 +19,14 @@ from sklearn.pipeline import Pipeline
 
 from skaae._classifiers.adapters import REFUSALS, is_fitted
 from skaae._classifiers.encoded_columns import moved_rules, rules_of_transformers
-from skaae._classifiers.frames import FrameColumns, MissingValues, has_categories, is_raw
-from skaae._classifiers.kinds import encodes_categories, inner_parameters, may_read_categories
+from skaae._classifiers.frames import FrameColumns, MissingValues, check_dates, has_categories, is_raw
+from skaae._classifiers.kinds import encodes_categories, inner_parameters, may_read_categories, reads_categories
 from skaae._classifiers.tracing import Sources, sources_of_transformers
 from skaae._classifiers.unwrapping import (
     THRESHOLD_CLASSIFIERS,
     all_steps_of,
     allows_missing,
+    last_step_of,
     transformed,
     unfrozen,
     without_decision_threshold,
@@ -304,7 +305,19 @@ def _on_encoded_rows(classifier: Any, encoding: Encoding, is_step: bool = False)
 
 
 def _takes_raw(classifier: Any, X: Any) -> bool:
-    """Whether the classifier has finite probabilities for rows of fit, as they are and encoded and decoded."""
+    """Whether the classifier takes X as it is. Raise an error if it refuses X, but was fitted on such rows."""
+    check_dates(X)
+    refusal = _refusal(classifier, X)
+    if refusal is not None and has_categories(X) and reads_categories(classifier):
+        raise ValueError(
+            f"classifier={type(last_step_of(classifier)).__name__} was fitted on categories of pandas and must take X "
+            f"as it is, but it raises: {refusal}"
+        ) from refusal
+    return refusal is None
+
+
+def _refusal(classifier: Any, X: Any) -> Exception | None:
+    """The error of the classifier for rows of fit, as they are or encoded and decoded; None if it takes them."""
     try:
         rows, columns = X[:ROWS_TO_TRY], columns_of(X)
         with warnings.catch_warnings():
@@ -312,6 +325,7 @@ def _takes_raw(classifier: Any, X: Any) -> bool:
             probabilities = [
                 classifier.predict_proba(values) for values in (rows, columns.decode(columns.encode(rows)))
             ]
-    except (AttributeError, TypeError, *REFUSALS):
-        return False
-    return all(bool(np.isfinite(np.asarray(values, dtype=float)).all()) for values in probabilities)
+    except (AttributeError, TypeError, *REFUSALS) as error:
+        return error
+    is_finite = all(np.isfinite(np.asarray(values, dtype=float)).all() for values in probabilities)
+    return None if is_finite else ValueError("predict_proba returns NaN or infinity")

@@ -60,6 +60,31 @@ def has_categories(X: Any) -> bool:
     return hasattr(X, "columns") and any(str(dtype) == "category" for dtype in getattr(X, "dtypes", ()))
 
 
+def check_dates(X: Any) -> None:
+    """Raise a TypeError if X is a DataFrame with columns of dates: new rows have dates that fit has not seen.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skaae._classifiers.frames import check_dates
+    >>> check_dates(pd.DataFrame({"due": pd.to_datetime(["2024-01-31"])}))
+    Traceback (most recent call last):
+        ...
+    TypeError: X has dates in the columns ['due'], which cannot be encoded. Turn them into numbers, leave them out, \
+or pass a Pipeline whose first step turns them into numbers.
+    """
+    if not hasattr(X, "columns"):
+        return
+    types = import_extra("pandas", "pandas").api.types
+    is_date = types.is_datetime64_any_dtype, types.is_timedelta64_dtype
+    dates = [name for name, dtype in as_pandas(X).dtypes.items() if any(check(dtype) for check in is_date)]
+    if dates:
+        raise TypeError(
+            f"X has dates in the columns {dates}, which cannot be encoded. Turn them into numbers, leave them out, or "
+            f"pass a Pipeline whose first step turns them into numbers."
+        )
+
+
 def as_pandas(X: Any) -> Any:
     """The DataFrame of pandas of another DataFrame, such as one of polars."""
     return X.to_pandas() if hasattr(X, "to_pandas") else X
@@ -175,6 +200,7 @@ class FrameColumns:
     def of(cls, X: Any) -> FrameColumns:
         """Learn categories and fill values from the rows of fit."""
         pandas, frame = import_extra("pandas", "pandas"), as_pandas(X)
+        check_dates(frame)
         dtypes = dict(frame.dtypes.items())
         categories = {
             name: dtype.categories
@@ -274,8 +300,16 @@ class FrameColumns:
 
 def _numbers(frame: Any, dtypes: dict[Any, Any], categories: dict[Any, Any]) -> np.ndarray:
     names = [name for name in dtypes if name not in categories]
-    columns = [frame[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in names]
+    columns = [_column_of_numbers(frame[name], name) for name in names]
     return np.column_stack(columns) if columns else np.zeros((len(frame), 0))
+
+
+def _column_of_numbers(values: Any, name: Any) -> np.ndarray:
+    check_dates(values.to_frame())
+    try:
+        return np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"X must have numbers in the column {name!r}, as in fit: {error}") from error
 
 
 def _as_dtype(values: np.ndarray, dtype: Any) -> Any:
