@@ -32,6 +32,7 @@ from skaae._classifiers.unwrapping import (
     without_decision_threshold,
     without_search,
 )
+from skaae._data.samples import check_frame
 
 # Sparse rows become dense: 2 GiB of float64.
 MOST_NUMBERS = 2**28
@@ -68,6 +69,19 @@ class Encoding:
     def is_invertible(self) -> bool:
         """Whether x' can be given as a raw row."""
         return self.transformers is None
+
+    def check_container(self, X: Any) -> None:
+        """Raise unless X is a table with rows and columns, and a DataFrame where its columns are encoded by name."""
+        check_frame(X)
+        if hasattr(X, "columns"):
+            return
+        if self.transformers is None and isinstance(self.columns, FrameColumns):
+            raise TypeError(f"X must be a DataFrame with the columns of fit, got {type(X).__name__}.")
+        if np.ndim(X) != 2:
+            raise ValueError(
+                f"X must be a DataFrame or a 2D array, got {type(X).__name__} with {np.ndim(X)} dimension(s). A single "
+                f"row is a table too: X.iloc[[0]] of a DataFrame."
+            )
 
     def encode(self, X: Any) -> np.ndarray:
         """Encode raw rows.

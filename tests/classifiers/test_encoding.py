@@ -211,6 +211,27 @@ class TestBadInput:
         with pytest.raises(ValueError, match="Feature names seen at fit time, yet now missing:\n- income"):
             detector.predict(payments[0].drop(columns="income"))
 
+    @pytest.mark.parametrize(
+        ("make", "kind", "message"),
+        [
+            (lambda X: pl.from_pandas(X).lazy(), TypeError, r"X is a LazyFrame.* Pass X.collect\(\)"),
+            (lambda X: X.iloc[0], ValueError, r"got Series with 1 dimension\(s\). A single row is a table too"),
+            (lambda X: X.to_dict("records"), ValueError, "X must be a DataFrame or a 2D array, got list"),
+            (lambda X: X[["age", *X]], ValueError, r"unique column names, got several columns named \['age'\]"),
+        ],
+        ids=["lazy", "one row", "dicts", "doubled column"],
+    )
+    def test_no_table(self, detector, payments, make, kind, message):
+        with pytest.raises(kind, match=message):
+            detector.predict(make(payments[0]))
+
+    def test_an_array_where_columns_are_encoded_by_name(self, payments):
+        X, y = payments[0][["amount", "channel"]], payments[1]
+        classifier = HistGradientBoostingClassifier(max_iter=2).fit(X, y)
+        detector = AdversarialAEDetector(FrozenEstimator(classifier), **QUICK).fit(X)
+        with pytest.raises(TypeError, match="X must be a DataFrame with the columns of fit, got ndarray"):
+            detector.predict(X.to_numpy())
+
     def test_an_unknown_category_is_for_the_encoder_to_decide(self, detector, payments):
         X = payments[0].assign(country="XX")
         np.testing.assert_array_equal(detector.correct(X).no_defense, detector.classifier.predict(X))

@@ -115,5 +115,5 @@ def test_dates_are_refused(dates):
 
 def test_text_in_a_column_of_numbers():
     frame = pd.DataFrame({"a": ["x", "y"], "n": [1.0, 2.0]})
-    with pytest.raises(ValueError, match="X must have numbers in the column 'n', as in fit.*'many'"):
+    with pytest.raises(ValueError, match=r"X must have numbers in the column 'n', as in fit.*'many'"):
         FrameColumns.of(frame).encode(frame.assign(n="many"))
