@@ -119,15 +119,21 @@ class Encoding:
         is_unknown = np.any([*unknown.values(), np.zeros(len(X), bool)], axis=0)
         if not is_unknown.any():
             return
-        rows = X[is_unknown] if hasattr(X, "iloc") else X.filter(is_unknown)
-        # The classifier may raise an error of its own.
-        own, ours = map(self.classifier.predict_proba, (rows, self.columns.decode(self.columns.encode(rows))))
-        if not np.allclose(own, ours):
+        if not self._means_the_same(X[is_unknown] if hasattr(X, "iloc") else X.filter(is_unknown)):
             raise ValueError(
                 f"X has categories that were not there when the detector was fitted, in the columns "
                 f"{[name for name, rows in unknown.items() if rows.any()]}. Fit it on rows with all categories that "
                 f"the classifier knows, or on columns of pandas' type CategoricalDtype, which lists them."
             )
+
+    def _means_the_same(self, rows: Any) -> bool:
+        """Whether the classifier has the same probabilities for rows that were encoded and decoded."""
+        probabilities = self.classifier.predict_proba(rows)  # may raise an error of its own
+        try:
+            found = self.classifier.predict_proba(self.columns.decode(self.columns.encode(rows)))
+        except (TypeError, *REFUSALS):  # it reads the text, and cannot read what stands for unknown categories
+            return False
+        return np.allclose(probabilities, found)
 
     def immutable_columns(self, is_mutable: np.ndarray, names: Sequence[str] | None = None) -> list[int]:
         """Find the encoded columns that depend on immutable columns of X.

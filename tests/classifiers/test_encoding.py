@@ -15,7 +15,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, OrdinalEncoder, StandardScaler, TargetEncoder
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    KBinsDiscretizer,
+    OneHotEncoder,
+    OrdinalEncoder,
+    StandardScaler,
+    TargetEncoder,
+)
 from xgboost import XGBClassifier
 
 from skaae import AdversarialAEDetector, CorrectedClassifier, FrozenKerasModel
@@ -56,6 +63,10 @@ def columns(numbers=None, categories=None, **options):
     numbers = numbers or make_pipeline(SimpleImputer(), StandardScaler())
     categories = categories or OneHotEncoder(handle_unknown="ignore")
     return make_column_transformer((numbers, NUMBERS), (categories, CATEGORIES), **options)
+
+
+def as_float(frame):
+    return frame.astype(float)
 
 
 ORDINAL = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
@@ -260,6 +271,17 @@ class TestBadInput:
         detector = AdversarialAEDetector(FrozenEstimator(classifier), **QUICK).fit(X[X.country != "US"])
         with pytest.raises(ValueError, match=r"categories that were not there.*in the columns \['country'\]"):
             detector.predict(X)
+
+    def test_text_that_the_classifier_reads(self, payments):
+        """It cannot read what stands for an unknown category, so the error has to be ours."""
+        X, y = payments[0].assign(size=payments[0].age.astype(str)), payments[1]
+        reader = make_column_transformer((FunctionTransformer(as_float), ["size"]), (StandardScaler(), ["age"]))
+        classifier = VotingClassifier([("reader", make_pipeline(reader, LogisticRegression()))], voting="soft").fit(
+            X, y
+        )
+        detector = AdversarialAEDetector(FrozenEstimator(classifier), **QUICK).fit(X)
+        with pytest.raises(ValueError, match=r"categories that were not there.*in the columns \['size'\]"):
+            detector.predict(X.assign(size="1000"))
 
     def test_missing_values_after_a_fit_without(self, payments):
         X, y = payments[0][["amount"]], payments[1]
