@@ -19,7 +19,14 @@ from sklearn.pipeline import Pipeline
 
 from skaae._classifiers.adapters import REFUSALS, is_fitted
 from skaae._classifiers.encoded_columns import moved_rules, rules_of_transformers
-from skaae._classifiers.frames import FrameColumns, MissingValues, check_dates, has_categories, is_raw
+from skaae._classifiers.frames import (
+    MOST_NUMBERS,
+    FrameColumns,
+    MissingValues,
+    check_dates,
+    has_categories,
+    is_raw,
+)
 from skaae._classifiers.kinds import encodes_categories, inner_parameters, may_read_categories, reads_categories
 from skaae._classifiers.tracing import Sources, sources_of_transformers
 from skaae._classifiers.unwrapping import (
@@ -34,8 +41,6 @@ from skaae._classifiers.unwrapping import (
 )
 from skaae._data.samples import check_frame
 
-# Sparse rows become dense: 2 GiB of float64.
-MOST_NUMBERS = 2**28
 # So many rows show whether a classifier takes rows that are no numbers.
 ROWS_TO_TRY = 100
 Columns = FrameColumns | MissingValues

@@ -12,6 +12,8 @@ from skaae._utils.extras import import_extra
 
 # Kinds of NumPy that may be text: objects, bytes, str, variable str.
 TEXT = "OSUT"
+# Rows become dense: 2 GiB of float64.
+MOST_NUMBERS = 2**28
 # Stands for a category that fit has not seen, in columns of text without missing values.
 UNKNOWN = "unknown category"
 
@@ -209,6 +211,7 @@ class FrameColumns:
             for name, dtype in dtypes.items()
             if not pandas.api.types.is_numeric_dtype(dtype)
         }
+        _check_number_of_categories(categories, len(frame))
         with_gaps = frozenset(name for name in categories if frame[name].isna().any())
         return cls(dtypes, categories, MissingValues.of(_numbers(frame, dtypes, categories)), with_gaps)
 
@@ -247,9 +250,10 @@ class FrameColumns:
             raise ValueError(f"X lacks the columns {missing}, with which the detector was fitted.")
         parts = [self.numbers.encode(_numbers(frame, self.dtypes, self.categories))]
         for name, categories in self.categories.items():
-            codes = categories.get_indexer(frame[name])
+            part = np.zeros((len(frame), len(categories) + 1))
             # Missing values and unknown categories are -1: the last column.
-            parts.append(np.eye(len(categories) + 1)[codes])
+            part[np.arange(len(frame)), categories.get_indexer(frame[name])] = 1
+            parts.append(part)
         return np.hstack(parts)
 
     def decode(self, rows: np.ndarray) -> Any:
@@ -296,6 +300,18 @@ class FrameColumns:
 
     def _numeric(self) -> list[Any]:
         return [name for name in self.dtypes if name not in self.categories]
+
+
+def _check_number_of_categories(categories: dict[Any, Any], n_rows: int) -> None:
+    """Raise a ValueError if there are so many categories that a column for each does not fit into memory."""
+    n_categories = sum(map(len, categories.values()))
+    if n_rows * n_categories > MOST_NUMBERS:
+        most = sorted(categories, key=lambda name: len(categories[name]), reverse=True)[:5]
+        raise ValueError(
+            f"X has {n_categories} categories, in the columns {most} above all, and {n_rows} rows, which is too large "
+            f"for a column for each category. Leave out columns such as identifiers, or pass a Pipeline that encodes "
+            f"them (OneHotEncoder(min_frequency=...))."
+        )
 
 
 def _numbers(frame: Any, dtypes: dict[Any, Any], categories: dict[Any, Any]) -> np.ndarray:

@@ -117,3 +117,10 @@ def test_text_in_a_column_of_numbers():
     frame = pd.DataFrame({"a": ["x", "y"], "n": [1.0, 2.0]})
     with pytest.raises(ValueError, match=r"X must have numbers in the column 'n', as in fit.*'many'"):
         FrameColumns.of(frame).encode(frame.assign(n="many"))
+
+
+def test_identifiers_do_not_fill_the_memory():
+    """A column for each of 20,000 identifiers would take 3 GB, and as much again on the way."""
+    frame = pd.DataFrame({"id": [f"id {place}" for place in range(20_000)], "n": 1.0})
+    with pytest.raises(ValueError, match=r"X has 20000 categories, in the columns \['id'\] above all, and 20000 rows"):
+        FrameColumns.of(frame)
