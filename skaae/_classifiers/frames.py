@@ -290,9 +290,11 @@ class FrameColumns:
             columns = [*range(start, start + len(categories) + 1)]
             if name not in self.with_gaps:
                 rules["kept"].append(columns.pop())
-            if columns:
+            if len(columns) > 1:
                 rules["groups"].append(columns)
                 rules["may_be_zero"].append(False)
+            else:  # a single category, of which x' has what x has
+                rules["kept"] += columns
             start += len(categories) + 1
         is_bool = import_extra("pandas", "pandas").api.types.is_bool_dtype
         rules["codes"] = [(place, 0, 1) for place, name in enumerate(self._numeric()) if is_bool(self.dtypes[name])]

@@ -124,3 +124,11 @@ def test_identifiers_do_not_fill_the_memory():
     frame = pd.DataFrame({"id": [f"id {place}" for place in range(20_000)], "n": 1.0})
     with pytest.raises(ValueError, match=r"X has 20000 categories, in the columns \['id'\] above all, and 20000 rows"):
         FrameColumns.of(frame)
+
+
+def test_a_single_category_is_no_group():
+    """A softmax over one column is always 1, of which Keras warns."""
+    frame = pd.DataFrame({"same": ["x", "x"], "missing": pd.array([None, None], "string"), "two": ["x", "y"]})
+    rules = FrameColumns.of(frame).rules()
+    assert [len(group) for group in rules["groups"]] == [2]
+    assert sorted([*rules["kept"], *rules["groups"][0]]) == list(range(FrameColumns.of(frame).n_encoded))
