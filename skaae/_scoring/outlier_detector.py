@@ -151,6 +151,7 @@ class OutlierDetectorMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin,
     @property
     def class_report_(self) -> Any:
         """DataFrame with a line for each class that M predicts: what the calibration rows say about it."""
+        self._thresholds_for("class_report_")
         calibration = getattr(self, "_calibration", None)
         if calibration is None:
             raise AttributeError(
