@@ -58,6 +58,7 @@ class DecisionsMixin:
     if TYPE_CHECKING:
         classes_: np.ndarray
         _thresholds: Thresholds
+        _calibration: Any
 
         def _checked(self, X: Any) -> np.ndarray: ...
         def _results(self, X: Any, *names: str) -> dict[str, np.ndarray]: ...
@@ -70,7 +71,7 @@ class DecisionsMixin:
     @threshold_.setter
     def threshold_(self, threshold: float) -> None:
         self._thresholds_for("threshold_")
-        self._thresholds = SharedThreshold(float(threshold))
+        self._thresholds, self._calibration = SharedThreshold(float(threshold)), None
 
     @property
     def class_thresholds_(self) -> np.ndarray:

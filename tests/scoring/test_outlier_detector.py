@@ -97,6 +97,8 @@ def test_a_threshold_that_is_set_holds_for_all_classes():
     assert detector.score_samples([[2.0]]).tolist() == [-2]
     with pytest.raises(ValueError, match=r"p_values requires calibration rows, but the threshold was given"):
         detector.p_values([[0.5]])
+    with pytest.raises(AttributeError, match="class_report_ requires calibration rows, but threshold was given"):
+        detector.class_report_.describe()  # of the thresholds before
 
 
 def test_transform_has_set_output():
