@@ -170,7 +170,7 @@ class FeatureConstraints:
         found += [
             (place, (frame.index[place], name, None, "True"))
             for name, relation in self.relations.items()
-            for place in np.flatnonzero(~_holds(name, relation, frame))
+            for place in np.flatnonzero(~_relation_holds(name, relation, frame))
         ]
         pandas, lines = import_extra("pandas", "pandas"), [line for _, line in sorted(found, key=lambda item: item[0])]
         violations = pandas.DataFrame(lines, columns=["row", "violated", "value", "expected"])
@@ -353,7 +353,7 @@ def _expected(line: Any) -> str:
     return f"{kind} from {line.min:.10g} to {line.max:.10g}"
 
 
-def _holds(name: str, relation: Relation, frame: Any) -> np.ndarray:
+def _relation_holds(name: str, relation: Relation, frame: Any) -> np.ndarray:
     found = np.asarray(relation(frame))
     if found.shape != (len(frame),):
         raise ValueError(
@@ -364,7 +364,6 @@ def _holds(name: str, relation: Relation, frame: Any) -> np.ndarray:
 
 def _projected(values: Any, line: Any) -> Any:
     """A column with its numbers in range, in the same type if that can hold them."""
-    pandas = import_extra("pandas", "pandas")
     numbers = _as_numbers(values)
     moved, lowest, highest = numbers, line.min, line.max
     if line.type != "real":
@@ -374,9 +373,22 @@ def _projected(values: Any, line: Any) -> Any:
     changed = ~np.isnan(numbers) & (moved != numbers)
     if not changed.any():
         return values
-    is_whole = (moved[changed] == np.round(moved[changed])).all()
-    if pandas.api.types.is_integer_dtype(values) and not is_whole:
-        values = values.astype(float)
+    return _with_numbers(values, moved, changed)
+
+
+def _with_numbers(values: Any, moved: np.ndarray, changed: np.ndarray) -> Any:
+    """A column in which some numbers are others, as floats if its type cannot hold these."""
+    dtype = getattr(values.dtype, "numpy_dtype", values.dtype)  # int64 of Int64
+    if not _holds(dtype, moved[changed]):
+        return import_extra("pandas", "pandas").Series(moved, values.index, name=values.name)
     result = values.copy()
-    result[changed] = moved[changed].astype(int) if pandas.api.types.is_integer_dtype(result) else moved[changed]
+    result[changed] = moved[changed].astype(dtype)
     return result
+
+
+def _holds(dtype: Any, numbers: np.ndarray) -> bool:
+    """Whether a column of a type can hold the numbers. Categories, sparse columns and text cannot."""
+    if not isinstance(dtype, np.dtype) or dtype.kind not in "iu":
+        return isinstance(dtype, np.dtype) and dtype.kind in "fO"
+    limits = np.iinfo(dtype)
+    return bool(((numbers == np.round(numbers)) & (numbers >= limits.min) & (numbers <= limits.max)).all())

@@ -102,6 +102,31 @@ def test_a_bound_of_float64_holds_for_float32():
     assert constraints.check(pd.DataFrame({"a": np.array([0.1, 0.7], np.float32)})).empty
 
 
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        (np.array([-100, 5], np.int8), np.int8),
+        (pd.array([-100, 5], "Int16"), pd.Int16Dtype()),
+        (np.array([-0.5, 5], np.float32), np.float32),
+        (pd.Categorical([-100, 5]), float),
+        (pd.arrays.SparseArray([-100, 5]), float),
+        (np.array([-100, 5], object), object),
+    ],
+    ids=lambda value: str(getattr(value, "dtype", "")),
+)
+def test_projection_of_types_that_cannot_take_every_number(values, dtype):
+    """pandas refuses int64 in a column of int8, new categories, and any number in a sparse column."""
+    constraints = FeatureConstraints(pd.DataFrame({"feature": ["n"], "type": ["int"], "min": [0], "max": [300]}))
+    projected = constraints.project(pd.DataFrame({"n": values}))["n"]
+    assert projected.tolist() == [0, 5]
+    assert projected.dtype == dtype
+
+
+def test_projection_beyond_the_range_of_the_type():
+    constraints = FeatureConstraints(pd.DataFrame({"feature": ["n"], "type": ["int"], "min": [200], "max": [300]}))
+    assert constraints.project(pd.DataFrame({"n": np.array([-100, 5], np.int8)}))["n"].tolist() == [200, 200]
+
+
 class TestFromData:
     X = pd.DataFrame(
         {
