@@ -118,6 +118,8 @@ class FeatureConstraints:
         ------
         TypeError
             If a column has dates.
+        ValueError
+            If X has no rows, or infinity.
 
         Examples
         --------
@@ -131,6 +133,8 @@ class FeatureConstraints:
         """
         frame = _as_frame(X, None)
         names = list(frame.columns)
+        if not len(frame):
+            raise ValueError(f"X must have at least 1 row, got a table of shape {frame.shape}.")
         described = import_extra("pandas", "pandas").DataFrame([_described(frame[name], name) for name in names])
         described.insert(4, "mutable", mask_of_features(mutable_features, len(names), names))
         return cls(described, relations)
@@ -305,6 +309,10 @@ def _described(values: Any, name: Any) -> dict[str, Any]:
         categories = sorted(known.unique().tolist(), key=str)
         return {"feature": name, "type": "cat", "min": np.nan, "max": np.nan, "categories": categories}
     numbers = known.to_numpy(dtype=np.float64)
+    if np.isinf(numbers).any():
+        raise ValueError(
+            f"X has infinity in the column {name!r}, which is no bound. Replace it, or leave these rows out."
+        )
     lowest, highest = (numbers.min(), numbers.max()) if len(numbers) else (np.nan, np.nan)
     is_whole = len(numbers) and (numbers == np.round(numbers)).all()
     return {"feature": name, "type": "int" if is_whole else "real", "min": lowest, "max": highest, "categories": None}
@@ -331,12 +339,19 @@ def _violates(values: Any, line: Any) -> np.ndarray:
     if line.categories is not None:
         return np.asarray(is_known & ~values.isin(line.categories).to_numpy())
     numbers = _as_numbers(values)
-    allowed = TOLERANCE * np.maximum(1, np.abs(numbers))
     # Written so that a missing bound holds, and text in place of a number does not.
-    is_valid = ~np.isnan(numbers) & ~(numbers < line.min - allowed) & ~(numbers > line.max + allowed)
+    is_valid = (
+        ~np.isnan(numbers) & ~(numbers < line.min - _allowed(line.min)) & ~(numbers > line.max + _allowed(line.max))
+    )
     if line.type != "real":
-        is_valid &= np.abs(numbers - np.round(numbers)) <= allowed
+        with np.errstate(invalid="ignore"):  # infinity is no whole number
+            is_valid &= np.abs(numbers - np.round(numbers)) <= _allowed(numbers)
     return np.asarray(is_known & ~is_valid)
+
+
+def _allowed(numbers: Any) -> Any:
+    """What rounding may add to numbers."""
+    return TOLERANCE * np.maximum(1, np.abs(numbers))
 
 
 def _expected(line: Any) -> str:

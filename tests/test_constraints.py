@@ -127,6 +127,15 @@ def test_projection_beyond_the_range_of_the_type():
     assert constraints.project(pd.DataFrame({"n": np.array([-100, 5], np.int8)}))["n"].tolist() == [200, 200]
 
 
+@pytest.mark.parametrize("kind", ["int", "real"])
+def test_infinity_violates_a_bound(kind):
+    """The tolerance was relative to the value, and so infinite too."""
+    constraints = FeatureConstraints(pd.DataFrame({"feature": ["n"], "type": [kind], "min": [0], "max": [9]}))
+    X = pd.DataFrame({"n": [np.inf, -np.inf, 9.0]})
+    assert constraints.check(X)["row"].tolist() == [0, 1]
+    assert constraints.project(X)["n"].tolist() == [9, 0, 9]
+
+
 class TestFromData:
     X = pd.DataFrame(
         {
@@ -156,6 +165,18 @@ class TestFromData:
         assert constraints.mutable_features == ["x1"]
         assert constraints.project(np.array([[9.0, 2.4]])).tolist() == [[1.5, 2.0]]
         assert repr(constraints) == "FeatureConstraints(2 features, 1 immutable, relations=[])"
+
+    @pytest.mark.parametrize(
+        ("X", "message"),
+        [
+            (pd.DataFrame({"n": [1.0, np.inf]}), "X has infinity in the column 'n'"),
+            (pd.DataFrame({"n": [1.0], "t": ["a"]})[:0], r"at least 1 row, got a table of shape \(0, 2\)"),
+        ],
+        ids=["infinity", "no rows"],
+    )
+    def test_nothing_to_infer(self, X, message):
+        with pytest.raises(ValueError, match=message):
+            FeatureConstraints.from_data(X)
 
     def test_dates(self):
         with pytest.raises(TypeError, match="dates in the column 'day'"):
