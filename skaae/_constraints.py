@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skaae._data.features import mask_of_features
+from skaae._data.samples import check_frame
 from skaae._utils.extras import import_extra
 
 if TYPE_CHECKING:
@@ -286,6 +287,7 @@ def _named_relations(relations: Any) -> dict[str, Relation]:
 def _as_frame(X: Any, names: Sequence[Any] | None) -> Any:
     """X as a DataFrame of pandas with at least the features of these names. None: whatever features X has."""
     pandas = import_extra("pandas", "pandas")
+    check_frame(X)
     if hasattr(X, "columns"):
         frame = X.to_pandas() if hasattr(X, "to_pandas") else X
         missing = [name for name in names or () if name not in frame.columns]

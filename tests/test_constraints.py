@@ -127,6 +127,20 @@ def test_projection_beyond_the_range_of_the_type():
     assert constraints.project(pd.DataFrame({"n": np.array([-100, 5], np.int8)}))["n"].tolist() == [200, 200]
 
 
+@pytest.mark.parametrize(
+    ("make", "kind", "message"),
+    [
+        (lambda X: pl.from_pandas(X).lazy(), TypeError, r"X is a LazyFrame.* Pass X.collect\(\)"),
+        (lambda X: X[["age", *X]], ValueError, r"unique column names, got several columns named \['age'\]"),
+    ],
+    ids=["lazy", "doubled column"],
+)
+def test_no_table(constraints, X, make, kind, message):
+    for call in (constraints.check, constraints.project, FeatureConstraints.from_data):
+        with pytest.raises(kind, match=message):
+            call(make(X))
+
+
 @pytest.mark.parametrize("kind", ["int", "real"])
 def test_infinity_violates_a_bound(kind):
     """The tolerance was relative to the value, and so infinite too."""
