@@ -41,7 +41,8 @@ class FeatureConstraints:
         - ``categories``: optional, a list of all values of a "cat". Without it a "cat" has whole numbers.
     relations : callable, list of callable, dict of {str: callable} or None, default=None
         Relations between columns. Each callable takes a DataFrame and returns a boolean for each row:
-        whether the relation holds. In a list each has the name of its function.
+        whether the relation holds; missing: it does not. In a list each has the name of its function, and
+        a number if several have the same name.
 
     Attributes
     ----------
@@ -277,7 +278,9 @@ def _named_relations(relations: Any) -> dict[str, Relation]:
     if callable(relations):
         relations = [relations]
     if not isinstance(relations, Mapping):
-        relations = {getattr(relation, "__name__", repr(relation)): relation for relation in relations}
+        relations = dict(
+            zip(_unique([getattr(item, "__name__", repr(item)) for item in relations]), relations, strict=True)
+        )
     wrong = [name for name, relation in relations.items() if not callable(relation)]
     if wrong:
         raise TypeError(f"relations must be callables that take a DataFrame, unlike {wrong}.")
@@ -370,12 +373,29 @@ def _expected(line: Any) -> str:
     return f"{kind} from {line.min:.10g} to {line.max:.10g}"
 
 
+def _unique(names: Sequence[str]) -> list[str]:
+    """The names; those that several relations have, such as that of all lambdas, with a number.
+
+    Examples
+    --------
+    >>> from skaae._constraints import _unique
+    >>> _unique(["<lambda>", "small", "<lambda>"])
+    ['<lambda> 1', 'small', '<lambda> 2']
+    """
+    return [
+        name if names.count(name) == 1 else f"{name} {names[: place + 1].count(name)}"
+        for place, name in enumerate(names)
+    ]
+
+
 def _relation_holds(name: str, relation: Relation, frame: Any) -> np.ndarray:
     found = np.asarray(relation(frame))
     if found.shape != (len(frame),):
         raise ValueError(
             f"relation {name!r} must return a boolean for each of the {len(frame)} rows, got the shape {found.shape}."
         )
+    if found.dtype == object:  # with NA of pandas, which is not True either
+        found = np.where(import_extra("pandas", "pandas").isna(found), False, found)
     return np.equal(found, True).astype(bool)
 
 

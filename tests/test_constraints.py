@@ -141,6 +141,21 @@ def test_no_table(constraints, X, make, kind, message):
             call(make(X))
 
 
+def test_relations_of_the_same_name(X):
+    """All lambdas have the same name: only the last one was checked."""
+    constraints = FeatureConstraints(METADATA, [lambda X: X["age"] > 0, lambda X: X["age"] < 0])
+    assert list(constraints.relations) == ["<lambda> 1", "<lambda> 2"]
+    assert set(constraints.check(X[:1])["violated"]) == {"<lambda> 2"}
+
+
+def test_a_relation_that_is_missing_does_not_hold(X):
+    """As with NaN, which is not less than anything."""
+    for dtype in ("Float64", "float64"):
+        constraints = FeatureConstraints(METADATA, {"known": lambda X: X["amount"] < 1e9})
+        found = constraints.check(X.astype({"amount": dtype}))
+        assert found["row"][found["violated"] == "known"].tolist() == ["d"]
+
+
 @pytest.mark.parametrize("kind", ["int", "real"])
 def test_infinity_violates_a_bound(kind):
     """The tolerance was relative to the value, and so infinite too."""
