@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skaae._data.features import mask_of_features
+from skaae._data.samples import check_frame
 from skaae._utils.extras import import_extra
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ class FeatureConstraints:
         - ``categories``: optional, a list of all values of a "cat". Without it a "cat" has whole numbers.
     relations : callable, list of callable, dict of {str: callable} or None, default=None
         Relations between columns. Each callable takes a DataFrame and returns a boolean for each row:
-        whether the relation holds. In a list each has the name of its function.
+        whether the relation holds; missing: it does not. In a list each has the name of its function, and
+        a number if several have the same name.
 
     Attributes
     ----------
@@ -118,6 +120,8 @@ class FeatureConstraints:
         ------
         TypeError
             If a column has dates.
+        ValueError
+            If X has no rows, or infinity.
 
         Examples
         --------
@@ -131,6 +135,8 @@ class FeatureConstraints:
         """
         frame = _as_frame(X, None)
         names = list(frame.columns)
+        if not len(frame):
+            raise ValueError(f"X must have at least 1 row, got a table of shape {frame.shape}.")
         described = import_extra("pandas", "pandas").DataFrame([_described(frame[name], name) for name in names])
         described.insert(4, "mutable", mask_of_features(mutable_features, len(names), names))
         return cls(described, relations)
@@ -170,7 +176,7 @@ class FeatureConstraints:
         found += [
             (place, (frame.index[place], name, None, "True"))
             for name, relation in self.relations.items()
-            for place in np.flatnonzero(~_holds(name, relation, frame))
+            for place in np.flatnonzero(~_relation_holds(name, relation, frame))
         ]
         pandas, lines = import_extra("pandas", "pandas"), [line for _, line in sorted(found, key=lambda item: item[0])]
         violations = pandas.DataFrame(lines, columns=["row", "violated", "value", "expected"])
@@ -272,7 +278,9 @@ def _named_relations(relations: Any) -> dict[str, Relation]:
     if callable(relations):
         relations = [relations]
     if not isinstance(relations, Mapping):
-        relations = {getattr(relation, "__name__", repr(relation)): relation for relation in relations}
+        relations = dict(
+            zip(_unique([getattr(item, "__name__", repr(item)) for item in relations]), relations, strict=True)
+        )
     wrong = [name for name, relation in relations.items() if not callable(relation)]
     if wrong:
         raise TypeError(f"relations must be callables that take a DataFrame, unlike {wrong}.")
@@ -282,6 +290,7 @@ def _named_relations(relations: Any) -> dict[str, Relation]:
 def _as_frame(X: Any, names: Sequence[Any] | None) -> Any:
     """X as a DataFrame of pandas with at least the features of these names. None: whatever features X has."""
     pandas = import_extra("pandas", "pandas")
+    check_frame(X)
     if hasattr(X, "columns"):
         frame = X.to_pandas() if hasattr(X, "to_pandas") else X
         missing = [name for name in names or () if name not in frame.columns]
@@ -305,6 +314,10 @@ def _described(values: Any, name: Any) -> dict[str, Any]:
         categories = sorted(known.unique().tolist(), key=str)
         return {"feature": name, "type": "cat", "min": np.nan, "max": np.nan, "categories": categories}
     numbers = known.to_numpy(dtype=np.float64)
+    if np.isinf(numbers).any():
+        raise ValueError(
+            f"X has infinity in the column {name!r}, which is no bound. Replace it, or leave these rows out."
+        )
     lowest, highest = (numbers.min(), numbers.max()) if len(numbers) else (np.nan, np.nan)
     is_whole = len(numbers) and (numbers == np.round(numbers)).all()
     return {"feature": name, "type": "int" if is_whole else "real", "min": lowest, "max": highest, "categories": None}
@@ -331,12 +344,19 @@ def _violates(values: Any, line: Any) -> np.ndarray:
     if line.categories is not None:
         return np.asarray(is_known & ~values.isin(line.categories).to_numpy())
     numbers = _as_numbers(values)
-    allowed = TOLERANCE * np.maximum(1, np.abs(numbers))
     # Written so that a missing bound holds, and text in place of a number does not.
-    is_valid = ~np.isnan(numbers) & ~(numbers < line.min - allowed) & ~(numbers > line.max + allowed)
+    is_valid = (
+        ~np.isnan(numbers) & ~(numbers < line.min - _allowed(line.min)) & ~(numbers > line.max + _allowed(line.max))
+    )
     if line.type != "real":
-        is_valid &= np.abs(numbers - np.round(numbers)) <= allowed
+        with np.errstate(invalid="ignore"):  # infinity is no whole number
+            is_valid &= np.abs(numbers - np.round(numbers)) <= _allowed(numbers)
     return np.asarray(is_known & ~is_valid)
+
+
+def _allowed(numbers: Any) -> Any:
+    """What rounding may add to numbers."""
+    return TOLERANCE * np.maximum(1, np.abs(numbers))
 
 
 def _expected(line: Any) -> str:
@@ -353,18 +373,34 @@ def _expected(line: Any) -> str:
     return f"{kind} from {line.min:.10g} to {line.max:.10g}"
 
 
-def _holds(name: str, relation: Relation, frame: Any) -> np.ndarray:
+def _unique(names: Sequence[str]) -> list[str]:
+    """The names; those that several relations have, such as that of all lambdas, with a number.
+
+    Examples
+    --------
+    >>> from skaae._constraints import _unique
+    >>> _unique(["<lambda>", "small", "<lambda>"])
+    ['<lambda> 1', 'small', '<lambda> 2']
+    """
+    return [
+        name if names.count(name) == 1 else f"{name} {names[: place + 1].count(name)}"
+        for place, name in enumerate(names)
+    ]
+
+
+def _relation_holds(name: str, relation: Relation, frame: Any) -> np.ndarray:
     found = np.asarray(relation(frame))
     if found.shape != (len(frame),):
         raise ValueError(
             f"relation {name!r} must return a boolean for each of the {len(frame)} rows, got the shape {found.shape}."
         )
+    if found.dtype == object:  # with NA of pandas, which is not True either
+        found = np.where(import_extra("pandas", "pandas").isna(found), False, found)
     return np.equal(found, True).astype(bool)
 
 
 def _projected(values: Any, line: Any) -> Any:
     """A column with its numbers in range, in the same type if that can hold them."""
-    pandas = import_extra("pandas", "pandas")
     numbers = _as_numbers(values)
     moved, lowest, highest = numbers, line.min, line.max
     if line.type != "real":
@@ -374,10 +410,22 @@ def _projected(values: Any, line: Any) -> Any:
     changed = ~np.isnan(numbers) & (moved != numbers)
     if not changed.any():
         return values
-    is_whole = (moved[changed] == np.round(moved[changed])).all()
-    if pandas.api.types.is_integer_dtype(values) and not is_whole:
-        values = values.astype(float)
+    return _with_numbers(values, moved, changed)
+
+
+def _with_numbers(values: Any, moved: np.ndarray, changed: np.ndarray) -> Any:
+    """A column in which some numbers are others, as floats if its type cannot hold these."""
+    dtype = getattr(values.dtype, "numpy_dtype", values.dtype)  # int64 of Int64
+    if not _holds(dtype, moved[changed]):
+        return import_extra("pandas", "pandas").Series(moved, values.index, name=values.name)
     result = values.copy()
-    dtype = getattr(result.dtype, "numpy_dtype", result.dtype)
-    result[changed] = moved[changed].astype(dtype) if getattr(dtype, "kind", "O") in "iuf" else moved[changed]
+    result[changed] = moved[changed].astype(dtype)
     return result
+
+
+def _holds(dtype: Any, numbers: np.ndarray) -> bool:
+    """Whether a column of a type can hold the numbers. Categories, sparse columns and text cannot."""
+    if not isinstance(dtype, np.dtype) or dtype.kind not in "iu":
+        return isinstance(dtype, np.dtype) and dtype.kind in "fO"
+    limits = np.iinfo(dtype)
+    return bool(((numbers == np.round(numbers)) & (numbers >= limits.min) & (numbers <= limits.max)).all())

@@ -22,7 +22,7 @@ from skaae._classifiers.unwrapping import allows_missing, unfrozen
 from skaae._constraints import FeatureConstraints
 from skaae._data.features import mask_of_features
 from skaae._data.input import DTYPES, check_labels, explain_conversion_errors
-from skaae._data.samples import check_float32_range
+from skaae._data.samples import check_float32_range, check_frame
 from skaae._data.weights import check_sample_weight, rows_with_weight
 from skaae._detector import AdversarialAEDetector
 from skaae._keras.seeds import draw_seed, temporary_seed
@@ -254,6 +254,7 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
         self._validate_params()
         check_parameters(self.detector)
         check_labels(y)
+        check_frame(X)
         if may_take_raw(self.detector.classifier) and (is_raw(X) or has_categories(X)):
             return self._checked_raw(X, y)
         check_categories(self.detector.classifier, X)

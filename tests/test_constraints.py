@@ -102,6 +102,69 @@ def test_a_bound_of_float64_holds_for_float32():
     assert constraints.check(pd.DataFrame({"a": np.array([0.1, 0.7], np.float32)})).empty
 
 
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        (np.array([-100, 5], np.int8), np.int8),
+        (pd.array([-100, 5], "Int16"), pd.Int16Dtype()),
+        (np.array([-0.5, 5], np.float32), np.float32),
+        (pd.Categorical([-100, 5]), float),
+        (pd.arrays.SparseArray([-100, 5]), float),
+        (np.array([-100, 5], object), object),
+    ],
+    ids=lambda value: str(getattr(value, "dtype", "")),
+)
+def test_projection_of_types_that_cannot_take_every_number(values, dtype):
+    """pandas refuses int64 in a column of int8, new categories, and any number in a sparse column."""
+    constraints = FeatureConstraints(pd.DataFrame({"feature": ["n"], "type": ["int"], "min": [0], "max": [300]}))
+    projected = constraints.project(pd.DataFrame({"n": values}))["n"]
+    assert projected.tolist() == [0, 5]
+    assert projected.dtype == dtype
+
+
+def test_projection_beyond_the_range_of_the_type():
+    constraints = FeatureConstraints(pd.DataFrame({"feature": ["n"], "type": ["int"], "min": [200], "max": [300]}))
+    assert constraints.project(pd.DataFrame({"n": np.array([-100, 5], np.int8)}))["n"].tolist() == [200, 200]
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "message"),
+    [
+        (lambda X: pl.from_pandas(X).lazy(), TypeError, r"X is a LazyFrame.* Pass X.collect\(\)"),
+        (lambda X: X[["age", *X]], ValueError, r"unique column names, got several columns named \['age'\]"),
+    ],
+    ids=["lazy", "doubled column"],
+)
+def test_no_table(constraints, X, make, kind, message):
+    for call in (constraints.check, constraints.project, FeatureConstraints.from_data):
+        with pytest.raises(kind, match=message):
+            call(make(X))
+
+
+def test_relations_of_the_same_name(X):
+    """All lambdas have the same name: only the last one was checked."""
+    constraints = FeatureConstraints(METADATA, [lambda X: X["age"] > 0, lambda X: X["age"] < 0])
+    assert list(constraints.relations) == ["<lambda> 1", "<lambda> 2"]
+    assert set(constraints.check(X[:1])["violated"]) == {"<lambda> 2"}
+
+
+def test_a_relation_that_is_missing_does_not_hold(X):
+    """As with NaN, which is not less than anything."""
+    for dtype in ("Float64", "float64"):
+        constraints = FeatureConstraints(METADATA, {"known": lambda X: X["amount"] < 1e9})
+        found = constraints.check(X.astype({"amount": dtype}))
+        assert found["row"][found["violated"] == "known"].tolist() == ["d"]
+
+
+@pytest.mark.parametrize("kind", ["int", "real"])
+def test_infinity_violates_a_bound(kind):
+    """The tolerance was relative to the value, and so infinite too."""
+    constraints = FeatureConstraints(pd.DataFrame({"feature": ["n"], "type": [kind], "min": [0], "max": [9]}))
+    X = pd.DataFrame({"n": [np.inf, -np.inf, 9.0]})
+    assert constraints.check(X)["row"].tolist() == [0, 1]
+    assert constraints.project(X)["n"].tolist() == [9, 0, 9]
+
+
 class TestFromData:
     X = pd.DataFrame(
         {
@@ -131,6 +194,18 @@ class TestFromData:
         assert constraints.mutable_features == ["x1"]
         assert constraints.project(np.array([[9.0, 2.4]])).tolist() == [[1.5, 2.0]]
         assert repr(constraints) == "FeatureConstraints(2 features, 1 immutable, relations=[])"
+
+    @pytest.mark.parametrize(
+        ("X", "message"),
+        [
+            (pd.DataFrame({"n": [1.0, np.inf]}), "X has infinity in the column 'n'"),
+            (pd.DataFrame({"n": [1.0], "t": ["a"]})[:0], r"at least 1 row, got a table of shape \(0, 2\)"),
+        ],
+        ids=["infinity", "no rows"],
+    )
+    def test_nothing_to_infer(self, X, message):
+        with pytest.raises(ValueError, match=message):
+            FeatureConstraints.from_data(X)
 
     def test_dates(self):
         with pytest.raises(TypeError, match="dates in the column 'day'"):

@@ -19,21 +19,28 @@ from sklearn.pipeline import Pipeline
 
 from skaae._classifiers.adapters import REFUSALS, is_fitted
 from skaae._classifiers.encoded_columns import moved_rules, rules_of_transformers
-from skaae._classifiers.frames import FrameColumns, MissingValues, has_categories, is_raw
-from skaae._classifiers.kinds import encodes_categories, inner_parameters, may_read_categories
+from skaae._classifiers.frames import (
+    MOST_NUMBERS,
+    FrameColumns,
+    MissingValues,
+    check_dates,
+    has_categories,
+    is_raw,
+)
+from skaae._classifiers.kinds import encodes_categories, inner_parameters, may_read_categories, reads_categories
 from skaae._classifiers.tracing import Sources, sources_of_transformers
 from skaae._classifiers.unwrapping import (
     THRESHOLD_CLASSIFIERS,
     all_steps_of,
     allows_missing,
+    last_step_of,
     transformed,
     unfrozen,
     without_decision_threshold,
     without_search,
 )
+from skaae._data.samples import check_frame
 
-# Sparse rows become dense: 2 GiB of float64.
-MOST_NUMBERS = 2**28
 # So many rows show whether a classifier takes rows that are no numbers.
 ROWS_TO_TRY = 100
 Columns = FrameColumns | MissingValues
@@ -67,6 +74,19 @@ class Encoding:
     def is_invertible(self) -> bool:
         """Whether x' can be given as a raw row."""
         return self.transformers is None
+
+    def check_container(self, X: Any) -> None:
+        """Raise unless X is a table with rows and columns, and a DataFrame where its columns are encoded by name."""
+        check_frame(X)
+        if hasattr(X, "columns"):
+            return
+        if self.transformers is None and isinstance(self.columns, FrameColumns):
+            raise TypeError(f"X must be a DataFrame with the columns of fit, got {type(X).__name__}.")
+        if np.ndim(X) != 2:
+            raise ValueError(
+                f"X must be a DataFrame or a 2D array, got {type(X).__name__} with {np.ndim(X)} dimension(s). A single "
+                f"row is a table too: X.iloc[[0]] of a DataFrame."
+            )
 
     def encode(self, X: Any) -> np.ndarray:
         """Encode raw rows.
@@ -104,15 +124,21 @@ class Encoding:
         is_unknown = np.any([*unknown.values(), np.zeros(len(X), bool)], axis=0)
         if not is_unknown.any():
             return
-        rows = X[is_unknown] if hasattr(X, "iloc") else X.filter(is_unknown)
-        # The classifier may raise an error of its own.
-        own, ours = map(self.classifier.predict_proba, (rows, self.columns.decode(self.columns.encode(rows))))
-        if not np.allclose(own, ours):
+        if not self._means_the_same(X[is_unknown] if hasattr(X, "iloc") else X.filter(is_unknown)):
             raise ValueError(
                 f"X has categories that were not there when the detector was fitted, in the columns "
                 f"{[name for name, rows in unknown.items() if rows.any()]}. Fit it on rows with all categories that "
                 f"the classifier knows, or on columns of pandas' type CategoricalDtype, which lists them."
             )
+
+    def _means_the_same(self, rows: Any) -> bool:
+        """Whether the classifier has the same probabilities for rows that were encoded and decoded."""
+        probabilities = self.classifier.predict_proba(rows)  # may raise an error of its own
+        try:
+            found = self.classifier.predict_proba(self.columns.decode(self.columns.encode(rows)))
+        except (TypeError, *REFUSALS):  # it reads the text, and cannot read what stands for unknown categories
+            return False
+        return np.allclose(probabilities, found)
 
     def immutable_columns(self, is_mutable: np.ndarray, names: Sequence[str] | None = None) -> list[int]:
         """Find the encoded columns that depend on immutable columns of X.
@@ -304,7 +330,19 @@ def _on_encoded_rows(classifier: Any, encoding: Encoding, is_step: bool = False)
 
 
 def _takes_raw(classifier: Any, X: Any) -> bool:
-    """Whether the classifier has finite probabilities for rows of fit, as they are and encoded and decoded."""
+    """Whether the classifier takes X as it is. Raise an error if it refuses X, but was fitted on such rows."""
+    check_dates(X)
+    refusal = _refusal(classifier, X)
+    if refusal is not None and has_categories(X) and reads_categories(classifier):
+        raise ValueError(
+            f"classifier={type(last_step_of(classifier)).__name__} was fitted on categories of pandas and must take X "
+            f"as it is, but it raises: {refusal}"
+        ) from refusal
+    return refusal is None
+
+
+def _refusal(classifier: Any, X: Any) -> Exception | None:
+    """The error of the classifier for rows of fit, as they are or encoded and decoded; None if it takes them."""
     try:
         rows, columns = X[:ROWS_TO_TRY], columns_of(X)
         with warnings.catch_warnings():
@@ -312,6 +350,7 @@ def _takes_raw(classifier: Any, X: Any) -> bool:
             probabilities = [
                 classifier.predict_proba(values) for values in (rows, columns.decode(columns.encode(rows)))
             ]
-    except (AttributeError, TypeError, *REFUSALS):
-        return False
-    return all(bool(np.isfinite(np.asarray(values, dtype=float)).all()) for values in probabilities)
+    except (AttributeError, TypeError, *REFUSALS) as error:
+        return error
+    is_finite = all(np.isfinite(np.asarray(values, dtype=float)).all() for values in probabilities)
+    return None if is_finite else ValueError("predict_proba returns NaN or infinity")

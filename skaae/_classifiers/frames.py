@@ -12,6 +12,8 @@ from skaae._utils.extras import import_extra
 
 # Kinds of NumPy that may be text: objects, bytes, str, variable str.
 TEXT = "OSUT"
+# Rows become dense: 2 GiB of float64.
+MOST_NUMBERS = 2**28
 # Stands for a category that fit has not seen, in columns of text without missing values.
 UNKNOWN = "unknown category"
 
@@ -58,6 +60,31 @@ def _as_array(X: Any) -> Any:
 def has_categories(X: Any) -> bool:
     """Whether X is a DataFrame of pandas with columns of categories."""
     return hasattr(X, "columns") and any(str(dtype) == "category" for dtype in getattr(X, "dtypes", ()))
+
+
+def check_dates(X: Any) -> None:
+    """Raise a TypeError if X is a DataFrame with columns of dates: new rows have dates that fit has not seen.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skaae._classifiers.frames import check_dates
+    >>> check_dates(pd.DataFrame({"due": pd.to_datetime(["2024-01-31"])}))
+    Traceback (most recent call last):
+        ...
+    TypeError: X has dates in the columns ['due'], which cannot be encoded. Turn them into numbers, leave them out, \
+or pass a Pipeline whose first step turns them into numbers.
+    """
+    if not hasattr(X, "columns"):
+        return
+    types = import_extra("pandas", "pandas").api.types
+    is_date = types.is_datetime64_any_dtype, types.is_timedelta64_dtype
+    dates = [name for name, dtype in as_pandas(X).dtypes.items() if any(check(dtype) for check in is_date)]
+    if dates:
+        raise TypeError(
+            f"X has dates in the columns {dates}, which cannot be encoded. Turn them into numbers, leave them out, or "
+            f"pass a Pipeline whose first step turns them into numbers."
+        )
 
 
 def as_pandas(X: Any) -> Any:
@@ -175,6 +202,7 @@ class FrameColumns:
     def of(cls, X: Any) -> FrameColumns:
         """Learn categories and fill values from the rows of fit."""
         pandas, frame = import_extra("pandas", "pandas"), as_pandas(X)
+        check_dates(frame)
         dtypes = dict(frame.dtypes.items())
         categories = {
             name: dtype.categories
@@ -183,6 +211,7 @@ class FrameColumns:
             for name, dtype in dtypes.items()
             if not pandas.api.types.is_numeric_dtype(dtype)
         }
+        _check_number_of_categories(categories, len(frame))
         with_gaps = frozenset(name for name in categories if frame[name].isna().any())
         return cls(dtypes, categories, MissingValues.of(_numbers(frame, dtypes, categories)), with_gaps)
 
@@ -221,9 +250,10 @@ class FrameColumns:
             raise ValueError(f"X lacks the columns {missing}, with which the detector was fitted.")
         parts = [self.numbers.encode(_numbers(frame, self.dtypes, self.categories))]
         for name, categories in self.categories.items():
-            codes = categories.get_indexer(frame[name])
+            part = np.zeros((len(frame), len(categories) + 1))
             # Missing values and unknown categories are -1: the last column.
-            parts.append(np.eye(len(categories) + 1)[codes])
+            part[np.arange(len(frame)), categories.get_indexer(frame[name])] = 1
+            parts.append(part)
         return np.hstack(parts)
 
     def decode(self, rows: np.ndarray) -> Any:
@@ -260,9 +290,11 @@ class FrameColumns:
             columns = [*range(start, start + len(categories) + 1)]
             if name not in self.with_gaps:
                 rules["kept"].append(columns.pop())
-            if columns:
+            if len(columns) > 1:
                 rules["groups"].append(columns)
                 rules["may_be_zero"].append(False)
+            else:  # a single category, of which x' has what x has
+                rules["kept"] += columns
             start += len(categories) + 1
         is_bool = import_extra("pandas", "pandas").api.types.is_bool_dtype
         rules["codes"] = [(place, 0, 1) for place, name in enumerate(self._numeric()) if is_bool(self.dtypes[name])]
@@ -272,10 +304,30 @@ class FrameColumns:
         return [name for name in self.dtypes if name not in self.categories]
 
 
+def _check_number_of_categories(categories: dict[Any, Any], n_rows: int) -> None:
+    """Raise a ValueError if there are so many categories that a column for each does not fit into memory."""
+    n_categories = sum(map(len, categories.values()))
+    if n_rows * n_categories > MOST_NUMBERS:
+        most = sorted(categories, key=lambda name: len(categories[name]), reverse=True)[:5]
+        raise ValueError(
+            f"X has {n_categories} categories, in the columns {most} above all, and {n_rows} rows, which is too large "
+            f"for a column for each category. Leave out columns such as identifiers, or pass a Pipeline that encodes "
+            f"them (OneHotEncoder(min_frequency=...))."
+        )
+
+
 def _numbers(frame: Any, dtypes: dict[Any, Any], categories: dict[Any, Any]) -> np.ndarray:
     names = [name for name in dtypes if name not in categories]
-    columns = [frame[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in names]
+    columns = [_column_of_numbers(frame[name], name) for name in names]
     return np.column_stack(columns) if columns else np.zeros((len(frame), 0))
+
+
+def _column_of_numbers(values: Any, name: Any) -> np.ndarray:
+    check_dates(values.to_frame())
+    try:
+        return np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"X must have numbers in the column {name!r}, as in fit: {error}") from error
 
 
 def _as_dtype(values: np.ndarray, dtype: Any) -> Any:

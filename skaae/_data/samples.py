@@ -16,8 +16,7 @@ REAL_KINDS = "biuf"
 def check_readable(X: Any) -> None:
     """Raise unless X can be read as numbers without changing its meaning."""
     check_unmasked(X, "X")
-    if hasattr(X, "collect"):
-        raise TypeError(f"X is a {type(X).__name__}, whose rows are not computed yet. Pass X.collect().")
+    check_frame(X)
     if is_frame(X):
         _check_columns(X)
         return
@@ -27,6 +26,26 @@ def check_readable(X: Any) -> None:
         raise ValueError(f"Complex data not supported: X must have real numbers, got the dtype {dtype}.")
     if kind in "mMV":
         raise TypeError(f"X must have numbers, got the dtype {dtype}. Convert it to numbers first.")
+
+
+def check_frame(X: Any) -> None:
+    """Raise if X is a DataFrame whose rows are not computed yet, or with columns of the same name.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skaae._data.samples import check_frame
+    >>> check_frame(pd.DataFrame([[1, 2]], columns=["a", "a"]))
+    Traceback (most recent call last):
+        ...
+    ValueError: X must have unique column names, got several columns named ['a'].
+    """
+    if hasattr(X, "collect"):
+        raise TypeError(f"X is a {type(X).__name__}, whose rows are not computed yet. Pass X.collect().")
+    names = list(X.columns) if is_frame(X) else []
+    if len(set(names)) < len(names):
+        doubled = sorted({str(name) for name in names if names.count(name) > 1})
+        raise ValueError(f"X must have unique column names, got several columns named {doubled}.")
 
 
 def check_unmasked(values: Any, name: str) -> None:
@@ -44,11 +63,7 @@ def is_frame(X: Any) -> bool:
 
 
 def _check_columns(X: Any) -> None:
-    """Raise if columns of a DataFrame have the same name, are sparse, or do not have numbers."""
-    names = list(X.columns)
-    doubled = sorted({str(name) for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
-    if doubled:
-        raise ValueError(f"X must have unique column names, got several columns named {doubled}.")
+    """Raise if columns of a DataFrame are sparse, or do not have numbers."""
     dtypes = dict(X.schema.items() if hasattr(X, "schema") else X.dtypes.items())
     if dtypes and all(str(dtype).startswith("Sparse") for dtype in dtypes.values()):
         raise TypeError("X is a sparse DataFrame, but dense data is required. Pass X.sparse.to_dense().")

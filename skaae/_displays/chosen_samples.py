@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import _num_samples
 
+from skaae._data.samples import error_of_conversion
+
 
 def chosen_samples(samples: Any, n_samples: int) -> np.ndarray:
     """Return the indices of the samples to show."""
@@ -31,6 +33,16 @@ def check_lengths(X: Any, **per_sample: Any) -> None:
     for name, values in per_sample.items():
         if values is not None and _num_samples(values) != _num_samples(X):
             raise ValueError(f"{name} has {_num_samples(values)} entries, but X has {_num_samples(X)} samples.")
+
+
+def check_numbers(X: np.ndarray) -> None:
+    """Raise a ValueError if X has text or other values that cannot be drawn as bars."""
+    reason = error_of_conversion(X)
+    if reason is not None:
+        raise ValueError(
+            f"X must have numbers to draw: {reason}. Of a DataFrame with categories, draw the columns of numbers: "
+            f"CorrectionDisplay.from_predictions(X[columns], detector.reconstruct(X)[columns], **detector.correct(X))."
+        )
 
 
 def checked_image_shape(image_shape: Any, shape: tuple[int, ...]) -> tuple[int, ...] | None:

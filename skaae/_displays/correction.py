@@ -11,7 +11,13 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
 from skaae._displays.axes import BLUE, VERMILLION, detector_and_rows, foreground, grid_of_axes, pyplot, score_text
-from skaae._displays.chosen_samples import check_features, check_lengths, checked_image_shape, chosen_samples
+from skaae._displays.chosen_samples import (
+    check_features,
+    check_lengths,
+    check_numbers,
+    checked_image_shape,
+    chosen_samples,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -253,6 +259,7 @@ class CorrectionDisplay:
         cls, X: np.ndarray, X_reconstructed: np.ndarray, chosen: np.ndarray, **optional: Any
     ) -> CorrectionDisplay:
         """Check the arguments, and make the display of the chosen samples."""
+        check_numbers(X)
         image_shape = checked_image_shape(optional.pop("image_shape"), X.shape)
         for name, values in {"X_reconstructed": X_reconstructed, "X_original": optional["X_original"]}.items():
             if values is not None and values.shape != X.shape:

@@ -58,6 +58,7 @@ class DecisionsMixin:
     if TYPE_CHECKING:
         classes_: np.ndarray
         _thresholds: Thresholds
+        _calibration: Any
 
         def _checked(self, X: Any) -> np.ndarray: ...
         def _results(self, X: Any, *names: str) -> dict[str, np.ndarray]: ...
@@ -65,21 +66,30 @@ class DecisionsMixin:
     @property
     def threshold_(self) -> float:
         """Threshold of S(x) for the classes that share one. To set it sets the threshold of all classes."""
-        return self._thresholds.threshold
+        return self._thresholds_for("threshold_").threshold
 
     @threshold_.setter
     def threshold_(self, threshold: float) -> None:
-        self._thresholds = SharedThreshold(float(threshold))
+        self._thresholds_for("threshold_")
+        self._thresholds, self._calibration = SharedThreshold(float(threshold)), None
 
     @property
     def class_thresholds_(self) -> np.ndarray:
         """Threshold of S(x) for each class that M predicts; infinite for a class that is never flagged."""
-        return self._thresholds.of_classes(len(self.classes_))
+        return self._thresholds_for("class_thresholds_").of_classes(len(self.classes_))
 
     @property
     def offset_(self) -> float:
         """Rows whose `score_samples` is smaller are adversarial."""
-        return self._thresholds.offset
+        return self._thresholds_for("offset_").offset
+
+    def _thresholds_for(self, attribute: str) -> Thresholds:
+        """The thresholds. Raise an AttributeError that names the attribute for which they are needed before fit."""
+        if not hasattr(self, "_thresholds"):
+            raise AttributeError(
+                f"This {type(self).__name__} instance is not fitted yet, so it has no {attribute}. Call 'fit' first."
+            )
+        return self._thresholds
 
     def adversarial_score(self, X: ArrayLike) -> np.ndarray:
         """Compute S(x), the divergence between the predictions on x and on x'. Label changes score highest.

@@ -14,7 +14,7 @@ from skaae._classifiers.adapters import Classifier
 from skaae._classifiers.label_rules import LabelRule
 from skaae._data.rows import Rows
 from skaae._parameters import PERCENTILE
-from skaae._scoring.calibration import Calibration, calibrate
+from skaae._scoring.calibration import calibrate
 from skaae._scoring.decisions import DecisionsMixin
 from skaae._scoring.raw_rows import RawRowsMixin
 from skaae._scoring.scorer import check_thresholds
@@ -150,6 +150,7 @@ class OutlierDetectorMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin,
     @property
     def class_report_(self) -> Any:
         """DataFrame with a line for each class that M predicts: what the calibration rows say about it."""
+        self._thresholds_for("class_report_")
         calibration = getattr(self, "_calibration", None)
         if calibration is None:
             raise AttributeError(
@@ -164,5 +165,5 @@ class OutlierDetectorMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin,
         calibration = calibrate(*columns, len(self.classes_), percentile, self.class_thresholds)
         check_thresholds(calibration.thresholds.of_classes(len(self.classes_)))
         calibration.warn_if_weak(self.classes_, percentile)
-        self._calibration: Calibration | None = calibration
+        self._calibration = calibration
         self._thresholds = calibration.thresholds

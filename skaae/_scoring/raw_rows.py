@@ -15,7 +15,7 @@ from skaae._classifiers.kinds import check_categories
 from skaae._classifiers.unwrapping import allows_missing
 from skaae._data.features import mask_of_features
 from skaae._data.input import DTYPES, check_finite_in_chunks, explain_conversion_errors
-from skaae._data.samples import check_float32_range, check_sample_shape
+from skaae._data.samples import check_float32_range, check_frame, check_sample_shape
 from skaae._training.defense import Defense
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class RawRowsMixin:
 
     def _read_for_fit(self, classifier: Any, X: Any) -> tuple[np.ndarray, Any]:
         """The rows and the classifier that training takes; and the rules that x' obeys, as ``_rules``."""
+        check_frame(X)
         self._encoding, inner = encoded(classifier, X)
         if self._encoding is None:
             check_categories(classifier, X)
@@ -109,6 +110,7 @@ class RawRowsMixin:
         is_mapped, n_least = isinstance(X, np.memmap), 2 if reset else 1
         settings = {"allow_nd": True, "dtype": DTYPES, "ensure_min_samples": n_least}
         if self._encoding is not None:
+            self._encoding.check_container(X)
             validate_data(self, X, reset=reset, skip_check_array=True)
             rows: np.ndarray = check_array(self._encoding.encode(X), estimator=self, **settings)
             return rows

@@ -15,7 +15,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, OrdinalEncoder, StandardScaler, TargetEncoder
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    KBinsDiscretizer,
+    OneHotEncoder,
+    OrdinalEncoder,
+    StandardScaler,
+    TargetEncoder,
+)
 from xgboost import XGBClassifier
 
 from skaae import AdversarialAEDetector, CorrectedClassifier, FrozenKerasModel
@@ -56,6 +63,10 @@ def columns(numbers=None, categories=None, **options):
     numbers = numbers or make_pipeline(SimpleImputer(), StandardScaler())
     categories = categories or OneHotEncoder(handle_unknown="ignore")
     return make_column_transformer((numbers, NUMBERS), (categories, CATEGORIES), **options)
+
+
+def as_float(frame):
+    return frame.astype(float)
 
 
 ORDINAL = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
@@ -211,6 +222,27 @@ class TestBadInput:
         with pytest.raises(ValueError, match="Feature names seen at fit time, yet now missing:\n- income"):
             detector.predict(payments[0].drop(columns="income"))
 
+    @pytest.mark.parametrize(
+        ("make", "kind", "message"),
+        [
+            (lambda X: pl.from_pandas(X).lazy(), TypeError, r"X is a LazyFrame.* Pass X.collect\(\)"),
+            (lambda X: X.iloc[0], ValueError, r"got Series with 1 dimension\(s\). A single row is a table too"),
+            (lambda X: X.to_dict("records"), ValueError, "X must be a DataFrame or a 2D array, got list"),
+            (lambda X: X[["age", *X]], ValueError, r"unique column names, got several columns named \['age'\]"),
+        ],
+        ids=["lazy", "one row", "dicts", "doubled column"],
+    )
+    def test_no_table(self, detector, payments, make, kind, message):
+        with pytest.raises(kind, match=message):
+            detector.predict(make(payments[0]))
+
+    def test_an_array_where_columns_are_encoded_by_name(self, payments):
+        X, y = payments[0][["amount", "channel"]], payments[1]
+        classifier = HistGradientBoostingClassifier(max_iter=2).fit(X, y)
+        detector = AdversarialAEDetector(FrozenEstimator(classifier), **QUICK).fit(X)
+        with pytest.raises(TypeError, match="X must be a DataFrame with the columns of fit, got ndarray"):
+            detector.predict(X.to_numpy())
+
     def test_an_unknown_category_is_for_the_encoder_to_decide(self, detector, payments):
         X = payments[0].assign(country="XX")
         np.testing.assert_array_equal(detector.correct(X).no_defense, detector.classifier.predict(X))
@@ -239,6 +271,17 @@ class TestBadInput:
         detector = AdversarialAEDetector(FrozenEstimator(classifier), **QUICK).fit(X[X.country != "US"])
         with pytest.raises(ValueError, match=r"categories that were not there.*in the columns \['country'\]"):
             detector.predict(X)
+
+    def test_text_that_the_classifier_reads(self, payments):
+        """It cannot read what stands for an unknown category, so the error has to be ours."""
+        X, y = payments[0].assign(size=payments[0].age.astype(str)), payments[1]
+        reader = make_column_transformer((FunctionTransformer(as_float), ["size"]), (StandardScaler(), ["age"]))
+        classifier = VotingClassifier([("reader", make_pipeline(reader, LogisticRegression()))], voting="soft").fit(
+            X, y
+        )
+        detector = AdversarialAEDetector(FrozenEstimator(classifier), **QUICK).fit(X)
+        with pytest.raises(ValueError, match=r"categories that were not there.*in the columns \['size'\]"):
+            detector.predict(X.assign(size="1000"))
 
     def test_missing_values_after_a_fit_without(self, payments):
         X, y = payments[0][["amount"]], payments[1]

@@ -101,3 +101,34 @@ def test_what_fit_has_not_seen():
 def test_columns_without_any_value():
     X = np.array([[np.nan, 1.0], [np.nan, 3.0]])
     assert MissingValues.of(X).fill.tolist() == [0, 2]
+
+
+@pytest.mark.parametrize("dates", [pd.to_datetime(["2024-01-31", "2024-02-29"]), pd.to_timedelta([1, 2], "h")])
+def test_dates_are_refused(dates):
+    """New rows would have dates that fit has not seen; in a column of numbers they were read as nanoseconds."""
+    frame = pd.DataFrame({"a": ["x", "y"], "n": [1.0, 2.0]})
+    columns, dated = FrameColumns.of(frame), frame.assign(n=dates)
+    for call in (columns.encode, FrameColumns.of):
+        with pytest.raises(TypeError, match=r"X has dates in the columns \['n'\]"):
+            call(dated)
+
+
+def test_text_in_a_column_of_numbers():
+    frame = pd.DataFrame({"a": ["x", "y"], "n": [1.0, 2.0]})
+    with pytest.raises(ValueError, match=r"X must have numbers in the column 'n', as in fit.*'many'"):
+        FrameColumns.of(frame).encode(frame.assign(n="many"))
+
+
+def test_identifiers_do_not_fill_the_memory():
+    """A column for each of 20,000 identifiers would take 3 GB, and as much again on the way."""
+    frame = pd.DataFrame({"id": [f"id {place}" for place in range(20_000)], "n": 1.0})
+    with pytest.raises(ValueError, match=r"X has 20000 categories, in the columns \['id'\] above all, and 20000 rows"):
+        FrameColumns.of(frame)
+
+
+def test_a_single_category_is_no_group():
+    """A softmax over one column is always 1, of which Keras warns."""
+    frame = pd.DataFrame({"same": ["x", "x"], "missing": pd.array([None, None], "string"), "two": ["x", "y"]})
+    rules = FrameColumns.of(frame).rules()
+    assert [len(group) for group in rules["groups"]] == [2]
+    assert sorted([*rules["kept"], *rules["groups"][0]]) == list(range(FrameColumns.of(frame).n_encoded))

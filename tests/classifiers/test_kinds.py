@@ -116,6 +116,21 @@ class TestCategoriesOfPandas:
         with pytest.raises(ValueError, match=r"was fitted on categories of pandas, but X has none"):
             AdversarialAEDetector(classifier, surrogate=tiny_surrogate, **QUICK).fit(FRAME.astype(float))
 
+    @pytest.mark.parametrize(
+        ("X", "kind", "message"),
+        [
+            (FRAME.drop(columns="score"), ValueError, "must take X as it is, but it raises: columns are missing"),
+            (FRAME[:0], ValueError, "must take X as it is, but it raises: Found array with 0 sample"),
+            (FRAME.assign(score=pd.Timestamp("2024-01-31")), TypeError, "X has dates in the columns"),
+        ],
+        ids=["missing column", "no rows", "dates"],
+    )
+    def test_rows_that_it_refuses(self, X, kind, message):
+        """X has categories, so an error that says it has none would be wrong."""
+        classifier = HistGradientBoostingClassifier(max_iter=2).fit(FRAME, LABELS)
+        with pytest.raises(kind, match=message):
+            AdversarialAEDetector(FrozenEstimator(classifier), **QUICK).fit(X)
+
     @pytest.mark.parametrize("kind", BOOSTERS)
     def test_fitted_on_numbers(self, kind):
         classifier = clone(BOOSTERS[kind]).fit(FRAME.astype(float), LABELS)

@@ -1,5 +1,6 @@
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 from sklearn.pipeline import make_pipeline
@@ -169,6 +170,16 @@ class TestTables:
         assert difference_from_baseline(figure, "correction_display_table", tmp_path) is None
         display.axes_[0, 0].patches[0].set_width(-6)
         assert difference_from_baseline(figure, "correction_display_table", tmp_path), "a shorter bar is noticed"
+
+
+def test_columns_of_text():
+    X = pd.DataFrame(TABLE, columns=list("abcd")).assign(kind=["x", "y"])
+    with pytest.raises(
+        ValueError, match=r"X must have numbers to draw: could not convert.*draw the columns of numbers"
+    ):
+        CorrectionDisplay.from_predictions(X, X)
+    numbers = X[list("abcd")]
+    assert CorrectionDisplay.from_predictions(numbers, numbers).axes_.shape == (2, 1)
 
 
 class TestEstimator:

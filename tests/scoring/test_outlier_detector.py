@@ -12,6 +12,7 @@ from sklearn.utils import Bunch
 
 from skaae import AdversarialAEDetector, FrozenKerasModel
 from skaae._scoring.outlier_detector import OutlierDetectorMixin
+from skaae._scoring.pools import SharedThreshold
 from tests.support.models import QUICK
 
 
@@ -48,6 +49,21 @@ def test_threshold_and_what_follows():
     assert found.corrected.tolist() == ["high"] * 51 + ["low"] * 49
 
 
+@pytest.mark.parametrize("attribute", ["threshold_", "class_thresholds_", "offset_", "class_report_"])
+def test_before_fit(attribute):
+    """class_report_ said that a threshold was given, the others that there is no attribute of a private name."""
+    with pytest.raises(AttributeError, match=f"Distance instance is not fitted yet, so it has no {attribute}"):
+        getattr(Distance(), attribute)
+
+
+def test_no_threshold_before_fit():
+    """With it, the detector counted as fitted."""
+    detector = Distance()
+    with pytest.raises(AttributeError, match="not fitted yet, so it has no threshold_"):
+        detector.threshold_ = 1.0
+    assert not hasattr(detector, "threshold_")
+
+
 def test_thresholds_of_classes():
     """High rows score three times as much, and are judged by their own kind."""
     X = np.random.default_rng(0).uniform(-1, 3, 4000).reshape(-1, 1)
@@ -81,12 +97,14 @@ def test_a_threshold_that_is_set_holds_for_all_classes():
     assert detector.score_samples([[2.0]]).tolist() == [-2]
     with pytest.raises(ValueError, match=r"p_values requires calibration rows, but the threshold was given"):
         detector.p_values([[0.5]])
+    with pytest.raises(AttributeError, match="class_report_ requires calibration rows, but threshold was given"):
+        detector.class_report_.describe()  # of the thresholds before
 
 
 def test_transform_has_set_output():
     frame = pd.DataFrame({"a": [1.0, 99.0]})
     detector = Distance().set_output(transform="pandas")
-    detector.threshold_ = 50.0
+    detector._thresholds = SharedThreshold(50.0)
     detector.feature_names_in_ = np.array(["a"], dtype=object)
     detector.n_features_in_ = 1
     assert detector.transform(frame).equals(frame.assign(a=[1.0, 0.0]))
