@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from skaae._data.samples import as_samples, check_feature_names, check_float32_r
 from skaae._scoring.decisions import DecisionsMixin, check_repairable
 from skaae._utils.extras import import_extra
 from skaae.onnx._files import check_target, write_whole
+from skaae.onnx._options import options_of_values, values_of_options
 from skaae.onnx._thresholds import from_values
 
 if TYPE_CHECKING:
@@ -122,14 +124,15 @@ class OnnxDetector(DecisionsMixin):
     """A detector that runs a file written by :func:`to_onnx`, and only needs NumPy and ONNX Runtime.
 
     It has those methods of :class:`AdversarialAEDetector` that score rows and decide, with the same
-    results up to rounding. Several threads may use one detector at the same time.
+    results up to rounding. Several threads may use one detector at the same time. A pickle contains the file.
 
     Parameters
     ----------
     path : str or path
         A file written by `to_onnx`.
     session_options : onnxruntime.SessionOptions or None, default=None
-        Options of ONNX Runtime, such as the number of threads.
+        Options of ONNX Runtime, such as the number of threads. A pickle keeps them, except for entries of
+        ``add_session_config_entry``, which ONNX Runtime does not list.
 
     Attributes
     ----------
@@ -170,7 +173,9 @@ class OnnxDetector(DecisionsMixin):
     """
 
     def __init__(self, path: str | os.PathLike[str], session_options: Any = None) -> None:
-        self._session = _open(path, session_options)
+        self._content = Path(path).read_bytes()
+        self._options = session_options
+        self._session = _open(path, self._content, session_options)
         self._path = os.fspath(path)
         metadata = _metadata(self._session, path)
         self._thresholds = from_values(metadata["thresholds"])
@@ -187,6 +192,16 @@ class OnnxDetector(DecisionsMixin):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._path!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        options = None if self._options is None else values_of_options(self._options)
+        return {**{name: value for name, value in vars(self).items() if name != "_session"}, "_options": options}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if self._options is not None:
+            self._options = options_of_values(self._options)
+        self._session = _session(self._content, self._options)
 
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Replace the adversarial samples of X by x', which corrects the predictions of a classifier on X.
@@ -230,17 +245,21 @@ class OnnxDetector(DecisionsMixin):
 
     def _results(self, X: np.ndarray, *names: str) -> dict[str, np.ndarray]:
         """Compute the named results of all rows, chunk by chunk."""
+        if X.nbytes <= BYTES_PER_CHUNK:
+            return self._run(X, names)
         results: dict[str, np.ndarray] = {}
         start = 0
         for rows in chunks(X, BYTES_PER_CHUNK):
-            inputs = {"x": rows.astype(self._dtype, copy=False), "thresholds": self.class_thresholds_}
-            outputs = self._session.run(names, inputs)
-            for name, values in zip(names, outputs, strict=True):
+            for name, values in self._run(rows, names).items():
                 if start == 0:
                     results[name] = np.empty((len(X), *values.shape[1:]), values.dtype)
                 results[name][start : start + len(rows)] = values
             start += len(rows)
         return results
+
+    def _run(self, rows: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+        inputs = {"x": rows.astype(self._dtype, copy=False), "thresholds": self.class_thresholds_}
+        return dict(zip(names, self._session.run(names, inputs), strict=True))
 
 
 def _session(content: bytes, options: Any = None) -> Any:
@@ -251,9 +270,7 @@ def _session(content: bytes, options: Any = None) -> Any:
     return runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
-def _open(path: str | os.PathLike[str], options: Any) -> Any:
-    with open(path, "rb") as file:
-        content = file.read()
+def _open(path: str | os.PathLike[str], content: bytes, options: Any) -> Any:
     errors = import_extra("onnxruntime.capi.onnxruntime_pybind11_state", EXTRA)
     try:
         return _session(content, options)
