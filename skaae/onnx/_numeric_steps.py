@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from sklearn.feature_selection import SelectorMixin
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer, PolynomialFeatures, PowerTransformer
 
@@ -52,7 +53,13 @@ def numeric_step(step: Any) -> Callable[[Any, Assembly, str], str] | None:
         (PowerTransformer, _raise_to_powers),
         (FunctionTransformer, _apply_function),
     )
+    if isinstance(step, SelectorMixin):
+        return _select
     return next((conversion for kind, conversion in conversions if type(step) is kind), None)
+
+
+def _select(step: SelectorMixin, assembly: Assembly, x: str) -> str:
+    return _taken(assembly, x, step.get_support(indices=True))
 
 
 def _impute(step: SimpleImputer, assembly: Assembly, x: str) -> str:
@@ -119,8 +126,8 @@ def _multiply(step: PolynomialFeatures, assembly: Assembly, x: str) -> str:
 def _raise_to_powers(step: PowerTransformer, assembly: Assembly, x: str) -> str:
     powers = np.asarray(step.lambdas_, dtype=np.float64)[None]
     if step.method == "box-cox":
-        is_positive = assembly.node("Greater", x, _number(assembly, 0))
-        result = assembly.node("Where", is_positive, _box_cox(assembly, x, powers), _number(assembly, np.inf))
+        is_refused = assembly.node("LessOrEqual", x, _number(assembly, 0))
+        result = assembly.node("Where", is_refused, _number(assembly, np.inf), _box_cox(assembly, x, powers))
     else:
         result = _yeo_johnson(assembly, x, powers)
     if not step.standardize:

@@ -12,6 +12,10 @@ import numpy as np
 from skaae._data.rows import Pages
 from skaae._data.samples import as_samples, check_feature_names, check_readable, column_names
 
+# Up to so many rows, a DataFrame is read row by row.
+FEW_ROWS = 16
+GAPS_OF_PANDAS = ("NAType", "NaTType")
+
 
 @dataclass(frozen=True)
 class Table:
@@ -117,13 +121,24 @@ def columns_by_place(
         return dict(enumerate(_columns_of_array(X, n_columns, name)))
     if names is not None and selected is not None:
         check_selected(X.columns, selected)
-        return {names.index(column): X[column] for column in selected}
+        columns = _as_objects(X[selected]).T if len(X) <= FEW_ROWS else [X[column] for column in selected]
+        return {names.index(column): values for column, values in zip(selected, columns, strict=True)}
     check_feature_names(X, names)
     if len(X.columns) != n_columns:
         raise ValueError(_wrong_number(len(X.columns), n_columns, name))
     if len(set(X.columns)) < n_columns:
         raise ValueError(f"X must have unique column names, got {list(X.columns)}.")
-    return {place: X[column] for place, column in enumerate(X.columns)}
+    return dict(enumerate(_as_objects(X).T if len(X) <= FEW_ROWS else (X[column] for column in X.columns)))
+
+
+def _as_objects(X: Any) -> np.ndarray:
+    """A DataFrame as an array of objects, which takes less time than one array for each column if rows are few."""
+    if not hasattr(X, "rows"):
+        return np.asarray(X.to_numpy(dtype=object))
+    rows = np.empty((len(X), len(X.columns)), dtype=object)  # polars
+    for place, row in enumerate(X.rows()):
+        rows[place] = row
+    return rows
 
 
 def chunks_of(inputs: Mapping[str, np.ndarray], n_bytes: int) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
@@ -292,5 +307,11 @@ def _with_missing(values: Any, missing: Any) -> np.ndarray:
 
 def _is_missing(array: np.ndarray) -> np.ndarray:
     if array.dtype.kind == "O":
-        return np.array([value is None or value != value for value in array], dtype=bool)
+        return np.array([_is_gap(value) for value in array], dtype=bool)
     return np.isnan(array) if array.dtype.kind == "f" else np.zeros(len(array), dtype=bool)
+
+
+def _is_gap(value: Any) -> bool:
+    if value is None or type(value).__name__ in GAPS_OF_PANDAS:
+        return True
+    return isinstance(value, float | np.floating) and bool(value != value)

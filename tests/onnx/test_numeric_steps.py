@@ -3,6 +3,7 @@
 import numpy as np
 import onnxruntime
 import pytest
+from sklearn.feature_selection import SelectFromModel, VarianceThreshold
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import (
     FunctionTransformer,
@@ -11,6 +12,7 @@ from sklearn.preprocessing import (
     PolynomialFeatures,
     PowerTransformer,
 )
+from sklearn.tree import DecisionTreeClassifier
 
 from skaae.onnx._assembly import Assembly
 from skaae.onnx._numeric_steps import KNOWN_FUNCTIONS, numeric_step
@@ -29,6 +31,8 @@ STEPS = {
     "Yeo-Johnson": PowerTransformer(),
     "Yeo-Johnson as it is": PowerTransformer(standardize=False),
     "Box-Cox": PowerTransformer("box-cox"),
+    "selection": VarianceThreshold(0.5),
+    "selection by a model": SelectFromModel(DecisionTreeClassifier(random_state=0), max_features=1),
     "identity": FunctionTransformer(),
     **{function.__name__: FunctionTransformer(function) for function in KNOWN_FUNCTIONS},
 }
@@ -50,7 +54,7 @@ def test_same_numbers(kind):
         X[random.random(X.shape) < 0.2] = step.missing_values
         if "empty" in kind:
             X[:, 1] = np.nan
-    wanted = step.fit(X).transform(X)
+    wanted = step.fit(X, X[:, -1] > 1).transform(X)
     wanted = wanted.toarray() if hasattr(wanted, "toarray") else wanted
     np.testing.assert_allclose(run(step, X), wanted, rtol=1e-12, atol=1e-12)
 
@@ -62,6 +66,7 @@ def test_negative_numbers():
     np.testing.assert_allclose(run(step, X), step.transform(X), rtol=1e-12, atol=1e-12)
     positive = PowerTransformer("box-cox").fit(np.exp(X[:, :1]))
     assert np.isinf(run(positive, np.array([[-1.0], [0.0]]))).all()
+    assert np.isnan(run(positive, np.array([[np.nan]]))).all()
 
 
 def test_edges_belong_to_the_bin_above():

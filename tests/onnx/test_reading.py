@@ -66,11 +66,15 @@ def test_selected_columns_come_in_any_order():
     [
         (FRAME[["country", "age", "vip"]], "must be in the same order as they were in fit"),
         (FRAME.rename(columns={"age": "years"}), r"unseen at fit time: \['years'\]\. .* now missing: \['age'\]"),
+        ({"age": np.array(["2026"], "M8[D]"), "country": ["DE"], "vip": [1]}, "got the dtype datetime64"),
         ({"age": [1], "country": ["DE"]}, r"now missing: \['vip'\]"),
         ({"age": [1], "country": ["DE"], "vip": [1, 0]}, "columns of the same length"),
         (FRAME.assign(age="old"), "must have numbers in the column 'age': could not convert string to float: 'old'"),
         (FRAME.assign(age=np.inf), "infinity in the column 'age'"),
-        (FRAME.assign(age=pd.Timestamp("2026-01-01")), "must have numbers in the column 'age', got the dtype datetime"),
+        (
+            FRAME.assign(age=pd.Timestamp("2026-01-01")),
+            "must have numbers in the column 'age': float.. argument must be",
+        ),
         (FRAME.assign(country=7), r"must have text in the column 'country', got values of type \['int'\]"),
         (FRAME[:0], "at least 1 sample"),
         ([[1, "DE"]], "X has 2 features, but Detector is expecting 3 features as input"),
@@ -93,6 +97,15 @@ def test_columns():
     assert as_numbers(polars.Series([1, None]), "'a'").tolist()[0] == 1.0
     assert as_numbers(np.array(["1.5", "2"]), "'a'").tolist() == [1.5, 2.0]
     assert as_text(polars.Series(["x", None]), "'a'", "none").tolist() == ["x", "none"]
+
+
+def test_many_rows():
+    """More than are read row by row."""
+    many = pd.concat([FRAME] * 10, ignore_index=True)
+    for X in (many, many.convert_dtypes(), polars.from_pandas(many), many.astype({"country": "category"})):
+        found = TABLE.read(X, "Detector")
+        np.testing.assert_array_equal(found["age"][:3], [[30.0], [np.nan], [50.0]])
+        assert found["country"][-3:].tolist() == [["DE"], ["FR"], ["missing"]]
 
 
 def test_chunks():
