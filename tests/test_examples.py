@@ -135,7 +135,7 @@ def test_several_devices(tmp_path):
 
 @slow
 def test_deployment(tmp_path):
-    export, use = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "deploy.md").read_text(), re.S)
+    export, use, table = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "deploy.md").read_text(), re.S)
     run("-c", export, folder=tmp_path)
     compared = """
 from sklearn.datasets import load_iris
@@ -143,6 +143,7 @@ assert abs(detector.adversarial_score(load_iris().data) - np.load("scores.npy"))
 """
     shown = run("-c", use + compared, folder=tmp_path)
     assert re.match(r"\['\w+' '\w+'\] \[ ?(True|False) +(True|False)\] \[ *\S+ +\S+ *\]$", shown)
+    assert run("-W", "ignore", "-c", export + use + table, folder=tmp_path).splitlines()[-1] == "[False  True]"
 
 
 @slow

@@ -113,7 +113,7 @@ def check_sample_shape(X: np.ndarray, sample_shape: tuple[int, ...], name: str) 
         )
 
 
-def as_samples(X: Any, sample_shape: tuple[int, ...], name: str) -> np.ndarray:
+def as_samples(X: Any, sample_shape: tuple[int, ...], name: str, allow_missing: bool = False) -> np.ndarray:
     """Check samples like an estimator of scikit-learn, without scikit-learn.
 
     Parameters
@@ -122,6 +122,8 @@ def as_samples(X: Any, sample_shape: tuple[int, ...], name: str) -> np.ndarray:
     sample_shape : tuple of int
     name : str
         Name of the class that uses the samples, for error messages.
+    allow_missing : bool, default=False
+        Whether X may contain NaN.
 
     Returns
     -------
@@ -152,7 +154,7 @@ def as_samples(X: Any, sample_shape: tuple[int, ...], name: str) -> np.ndarray:
     check_sample_shape(X, sample_shape, name)
     if len(X) == 0:
         raise ValueError(f"X must have at least 1 sample, got an array of shape {X.shape}.")
-    _check_finite(X)
+    _check_finite(X, allow_missing)
     return X
 
 
@@ -209,12 +211,12 @@ def _check_dimensions(X: np.ndarray, sample_shape: tuple[int, ...]) -> None:
     )
 
 
-def _check_finite(X: np.ndarray) -> None:
+def _check_finite(X: np.ndarray, allow_missing: bool = False) -> None:
     # If the sum is finite, so are all values: no array of booleans is needed. Otherwise each value is checked.
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(X.sum()):
             return
-    if np.isnan(X).any():
+    if not allow_missing and np.isnan(X).any():
         raise ValueError("Input X contains NaN.")
     if np.isinf(X).any():
         raise ValueError(f"Input X contains infinity or a value too large for {X.dtype!r}.")

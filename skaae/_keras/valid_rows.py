@@ -98,7 +98,8 @@ class ValidRows(keras.layers.Layer):
         if may_be_zero:
             values = ops.concatenate([values, 1 - ops.sum(values, axis=1, keepdims=True)], axis=1)
         soft = ops.softmax(STEEPNESS * values, axis=1)
-        hard = ops.one_hot(ops.argmax(values, axis=1), values.shape[-1], dtype=soft.dtype)
+        largest = ops.top_k(values, 1)[1][:, 0]  # argmax of Keras uses an operation that ONNX does not have
+        hard = ops.one_hot(largest, values.shape[-1], dtype=soft.dtype)
         chosen = soft + ops.stop_gradient(hard - soft)
         return chosen[:, :-1] if may_be_zero else chosen
 

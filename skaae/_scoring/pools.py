@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, fields
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -106,12 +106,12 @@ class PooledThresholds:
 
     def of_classes(self, n_classes: int) -> np.ndarray:
         """The threshold of each class; infinite if no row of the class is flagged."""
-        return self._of_classes()[:n_classes]
+        return self._thresholds[:n_classes].copy()
 
     def is_adversarial(self, scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Whether each row is flagged, given its score and the position of its label in ``classes_``."""
         # As normality(scores, labels) < offset says too, with a fifth of its memory.
-        flagged: np.ndarray = scores > self._of_classes()[labels]
+        flagged: np.ndarray = scores > self._thresholds[labels]
         flagged |= np.isinf(scores)
         return flagged
 
@@ -124,7 +124,12 @@ class PooledThresholds:
         """Share of the calibration rows of the pool, with the row itself, that score at least as high."""
         return np.exp(self._in_each_pool(scores, labels, _log_p_values))
 
-    def _of_classes(self) -> np.ndarray:
+    def __getstate__(self) -> dict[str, object]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @cached_property
+    def _thresholds(self) -> np.ndarray:
+        """The threshold of each class, computed once. It is not saved."""
         thresholds = np.array([threshold_of_pool(scores, self.offset) for scores in self.calibration_scores])
         return thresholds[self.pool_of_class]
 
@@ -134,7 +139,9 @@ class PooledThresholds:
             return function(self.calibration_scores[0], scores)
         values, pools = np.empty(len(scores)), self.pool_of_class[labels]
         for pool, calibration_scores in enumerate(self.calibration_scores):
-            values[pools == pool] = function(calibration_scores, scores[pools == pool])
+            in_pool = pools == pool
+            if in_pool.any():
+                values[in_pool] = function(calibration_scores, scores[in_pool])
         return values
 
 

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skaae._data.rows import chunks
-from skaae._data.samples import as_samples, check_feature_names, check_float32_range, column_names
+from skaae._data.samples import as_samples, check_feature_names, check_float32_range
 from skaae._scoring.decisions import DecisionsMixin, check_repairable
 from skaae._utils.extras import import_extra
 from skaae.onnx._files import check_target, write_whole
+from skaae.onnx._options import options_of_values, values_of_options
+from skaae.onnx._reading import Table, as_numbers, chunks_of, columns_by_place
+from skaae.onnx._refusals import check_rows
 from skaae.onnx._thresholds import from_values
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 __all__ = ["OnnxDetector", "to_onnx"]
-FORMAT = 2
+FORMAT = 3
 # The metadata that `OnnxDetector` reads in addition to the graph.
 METADATA = {
     "thresholds",
@@ -28,7 +32,9 @@ METADATA = {
     "classes_dtype",
     "sample_shape",
     "feature_names",
-    "selected_by_name",
+    "table",
+    "encoding",
+    "kept",
     "label_change_first",
     "versions",
 }
@@ -122,14 +128,15 @@ class OnnxDetector(DecisionsMixin):
     """A detector that runs a file written by :func:`to_onnx`, and only needs NumPy and ONNX Runtime.
 
     It has those methods of :class:`AdversarialAEDetector` that score rows and decide, with the same
-    results up to rounding. Several threads may use one detector at the same time.
+    results up to rounding. Several threads may use one detector at the same time. A pickle contains the file.
 
     Parameters
     ----------
     path : str or path
         A file written by `to_onnx`.
     session_options : onnxruntime.SessionOptions or None, default=None
-        Options of ONNX Runtime, such as the number of threads.
+        Options of ONNX Runtime, such as the number of threads. A pickle keeps them, except for entries of
+        ``add_session_config_entry``, which ONNX Runtime does not list.
 
     Attributes
     ----------
@@ -170,7 +177,9 @@ class OnnxDetector(DecisionsMixin):
     """
 
     def __init__(self, path: str | os.PathLike[str], session_options: Any = None) -> None:
-        self._session = _open(path, session_options)
+        self._content = Path(path).read_bytes()
+        self._options = session_options
+        self._session = _open(path, self._content, session_options)
         self._path = os.fspath(path)
         metadata = _metadata(self._session, path)
         self._thresholds = from_values(metadata["thresholds"])
@@ -181,12 +190,23 @@ class OnnxDetector(DecisionsMixin):
         if metadata["feature_names"] is not None:
             self.feature_names_in_ = np.array(metadata["feature_names"], dtype=object)
         self._sample_shape = tuple(metadata["sample_shape"])
-        self._selected: list[str] | None = metadata["selected_by_name"]
-        self._dtype = {"tensor(float)": np.float32, "tensor(double)": np.float64}[self._session.get_inputs()[0].type]
-        self._has_steps = "sample" in [output.name for output in self._session.get_outputs()]
+        self._table = None if metadata["table"] is None else Table(**metadata["table"])
+        self._encoding = metadata["encoding"]
+        self._kept_columns: list[int] = metadata["kept"]
+        self._dtype = np.float64 if self._session.get_inputs()[0].type == "tensor(double)" else np.float32
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._path!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        options = None if self._options is None else values_of_options(self._options)
+        return {**{name: value for name, value in vars(self).items() if name != "_session"}, "_options": options}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if self._options is not None:
+            self._options = options_of_values(self._options)
+        self._session = _session(self._content, self._options)
 
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Replace the adversarial samples of X by x', which corrects the predictions of a classifier on X.
@@ -202,45 +222,84 @@ class OnnxDetector(DecisionsMixin):
             Samples that are not flagged are returned unchanged, bit for bit. If the file contains steps
             of a Pipeline, the array has the shape that these return, and dtype float64.
         """
-        if not self._has_steps:
+        if self._table is None:
             return super().transform(X)
-        results = self._results(self._checked(X), "sample", "reconstruction", "score", "no_defense")
+        self._check_invertible("transform")
+        results = self._results(self._checked(X), "original", "repaired", "score", "no_defense")
         check_repairable(np.isfinite(results["score"]))
         is_flagged = self._thresholds.is_adversarial(results["score"], results["no_defense"])
-        results["sample"][is_flagged] = results["reconstruction"][is_flagged]
-        return results["sample"]
+        results["original"][is_flagged] = results["repaired"][is_flagged]
+        return results["original"]
 
-    def _checked(self, X: Any) -> np.ndarray:
-        if self._selected is not None and column_names(X) is not None:
-            X = self._selected_columns(X, self._selected)
-        check_feature_names(X, getattr(self, "feature_names_in_", None))
+    def reconstruct(self, X: ArrayLike) -> np.ndarray:
+        """Compute x' = AE(x) for every sample, adversarial or not.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples with the same shape as those seen in fit.
+
+        Returns
+        -------
+        reconstruction : ndarray of the shape of X, float32
+            If the file contains steps of a Pipeline, the array has the shape that these return. Where the detector
+            was fitted on rows with missing values, it is float64, with NaN for what is missing.
+
+        Raises
+        ------
+        ValueError
+            If X does not fit, if x' of a sample has NaN or infinity, or if the classifier encodes X, so that x' is no
+            row like those of X.
+        """
+        self._check_invertible("reconstruct")
+        reconstruction = super().reconstruct(X)
+        return reconstruction if self._encoding is None else self._results(self._checked(X), "repaired")["repaired"]
+
+    def _check_invertible(self, method: str) -> None:
+        if self._encoding is not None and not self._encoding["is_invertible"]:
+            raise ValueError(
+                f"{method} of {type(self).__name__} cannot return rows like those of X: the classifier encodes X, and "
+                f"the file has no way back. Use correct(X) for corrected labels."
+            )
+
+    def _kept(self) -> list[int]:
+        return self._kept_columns
+
+    def _checked(self, X: Any) -> Any:
+        """X as an array, or as the inputs of the graph if it has steps."""
+        if self._table is not None:
+            return self._table.read(X, type(self).__name__)
+        names = [*self.feature_names_in_] if hasattr(self, "feature_names_in_") else None
+        if isinstance(X, Mapping):
+            columns = columns_by_place(X, names, None, self.n_features_in_, type(self).__name__)
+            X = np.column_stack([as_numbers(values, str(place)) for place, values in columns.items()])
+        check_feature_names(X, names)
         X = as_samples(X, self._sample_shape, type(self).__name__)
         check_float32_range(X)
         return X
 
-    def _selected_columns(self, X: Any, names: list[str]) -> np.ndarray:
-        """Return the columns that the first step selects by name at their places in fit, and zeros at all others."""
-        missing = [name for name in names if name not in X.columns]
-        if missing:
-            raise ValueError(f"columns are missing: {missing}. The first step of the Pipeline selects {names}.")
-        selected = as_samples(X[names], (len(names),), type(self).__name__)
-        rows = np.zeros((len(selected), self.n_features_in_), selected.dtype)
-        rows[:, [name in names for name in self.feature_names_in_]] = selected
-        return rows
-
-    def _results(self, X: np.ndarray, *names: str) -> dict[str, np.ndarray]:
+    def _results(self, X: Any, *names: str) -> dict[str, np.ndarray]:
         """Compute the named results of all rows, chunk by chunk."""
+        inputs = {"x": X} if isinstance(X, np.ndarray) else X
+        if sum(values.nbytes for values in inputs.values()) <= BYTES_PER_CHUNK:
+            return self._run(inputs, names)
         results: dict[str, np.ndarray] = {}
-        start = 0
-        for rows in chunks(X, BYTES_PER_CHUNK):
-            inputs = {"x": rows.astype(self._dtype, copy=False), "thresholds": self.class_thresholds_}
-            outputs = self._session.run(names, inputs)
-            for name, values in zip(names, outputs, strict=True):
+        n_rows = len(next(iter(inputs.values())))
+        for start, rows in chunks_of(inputs, BYTES_PER_CHUNK):
+            for name, values in self._run(rows, names, start).items():
                 if start == 0:
-                    results[name] = np.empty((len(X), *values.shape[1:]), values.dtype)
-                results[name][start : start + len(rows)] = values
-            start += len(rows)
+                    results[name] = np.empty((n_rows, *values.shape[1:]), values.dtype)
+                results[name][start : start + len(values)] = values
         return results
+
+    def _run(self, inputs: dict[str, np.ndarray], names: tuple[str, ...], start: int = 0) -> dict[str, np.ndarray]:
+        feed = {**inputs, "thresholds": self.class_thresholds_}
+        if self._table is None:
+            feed["x"] = feed["x"].astype(self._dtype, copy=False)
+            return dict(zip(names, self._session.run(names, feed), strict=True))
+        sample, *outputs = self._session.run(("sample", *names), feed)
+        check_rows(sample, None if self._encoding is None else self._encoding["sources"], start)
+        return dict(zip(names, outputs, strict=True))
 
 
 def _session(content: bytes, options: Any = None) -> Any:
@@ -251,9 +310,7 @@ def _session(content: bytes, options: Any = None) -> Any:
     return runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
-def _open(path: str | os.PathLike[str], options: Any) -> Any:
-    with open(path, "rb") as file:
-        content = file.read()
+def _open(path: str | os.PathLike[str], content: bytes, options: Any) -> Any:
     errors = import_extra("onnxruntime.capi.onnxruntime_pybind11_state", EXTRA)
     try:
         return _session(content, options)

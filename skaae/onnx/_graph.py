@@ -13,6 +13,8 @@ import tensorflow as tf
 from sklearn.utils.validation import check_is_fitted
 
 from skaae._classifiers.adapters import FLOOR_TIMES_CLASSES
+from skaae._classifiers.encoding import Encoding
+from skaae._classifiers.frames import FrameColumns
 from skaae._classifiers.unwrapping import all_steps_of, is_same_classifier, steps_of
 from skaae._corrected import CorrectedClassifier
 from skaae._detector import AdversarialAEDetector
@@ -21,11 +23,15 @@ from skaae._scoring.scorer import compare_predictions, reconstruction_graph, sco
 from skaae._training.defense import Defense
 from skaae._utils.extras import import_extra
 from skaae.onnx._assembly import OPSETS, Assembly
-from skaae.onnx._classifiers import classifier_model, computes_in_float64, transformer_model
+from skaae.onnx._classifiers import classifier_model, computes_in_float64
 from skaae.onnx._columns import selected_by_name
 from skaae.onnx._freezing import check_types, frozen
+from skaae.onnx._inputs import Inputs
+from skaae.onnx._missing_values import add_decoding
 from skaae.onnx._thresholds import as_values
 from skaae.onnx._ties import ScoreWithTies
+from skaae.onnx._transformers import transformer_model
+from skaae.onnx._unknown_categories import unknown_categories
 
 PACKAGES = ("skaae", "numpy", "scikit-learn", "keras", "tensorflow", "tf2onnx", "onnx")
 TENSOR_DOUBLE = 11  # onnx.TensorProto.DOUBLE
@@ -59,32 +65,78 @@ def export(estimator: Any, file_format: int) -> Any:
         If the estimator is not fitted.
     """
     steps, detector = _take_apart(estimator)
-    metadata = _metadata(detector, steps, file_format)
-    defense = detector._defense
+    defense, encoding = detector._defense, detector._encoding
+    inputs = _inputs(steps, detector)
+    metadata = _metadata(detector, steps, inputs, file_format)
     is_keras = isinstance(defense.classifier, FrozenKerasModel)
     check_types([defense.autoencoder, *defense.heads.hidden_models, *([defense.classifier.model] if is_keras else [])])
-    n_features = steps[0].n_features_in_ if steps else detector.n_features_in_
-    shape = (n_features,) if steps else defense.sample_shape
     # Keras models round x to float32 anyway. Transformers and other classifiers need it in float64.
-    assembly = Assembly("skaae", {"x": (np.float32 if is_keras and not steps else np.float64, shape)})
+    dtype = np.float32 if is_keras else np.float64
+    assembly = Assembly("skaae", {"x": (dtype, defense.sample_shape)} if inputs is None else inputs.signature())
     outputs = {}
     sample = "x"
-    if steps:
-        sample = assembly.add(transformer_model(steps, n_features), {"x": "x"})["sample"]
+    if inputs is not None:
+        before, columns = _before(steps, encoding)
+        is_frame = not before and isinstance(columns, FrameColumns)
+        unknown = unknown_categories(encoding.classifier, columns) if encoding is not None and is_frame else {}
+        model = transformer_model(before, inputs, columns, encoding is not None, unknown)
+        sample = assembly.add(model, {name: name for name in inputs.signature()})["rows"]
         outputs["sample"] = sample
     add = _add_keras if is_keras else _add_with_classifier
     thresholds = assembly.default_input("thresholds", detector.class_thresholds_)
     outputs |= add(defense, assembly, sample, assembly.cast(sample, np.float32), thresholds)
+    if inputs is not None and _is_invertible(encoding):
+        outputs |= _repaired(detector, assembly, sample, outputs["reconstruction"])
     kinds = _kinds(defense.sample_shape, len(detector.classes_))
     model = assembly.model({name: (tensor, *kinds[name]) for name, tensor in outputs.items()})
     import_extra("onnx", "onnx").helper.set_model_props(model, metadata)
     return model
 
 
-def _kinds(sample_shape: tuple[int, ...], n_classes: int) -> dict[str, tuple[type, tuple[int, ...]]]:
+def _inputs(steps: list[Any], detector: AdversarialAEDetector) -> Inputs | None:
+    """What the file takes, if there are steps before the detector or inside it."""
+    if not steps and detector._encoding is None:
+        return None
+    first = steps[0] if steps else detector
+    before, columns = _before(steps, detector._encoding)
+    inputs = Inputs.of(before, first.n_features_in_, getattr(first, "feature_names_in_", None))
+    return inputs if before or not isinstance(columns, FrameColumns) else inputs.with_categories(columns)
+
+
+def _before(steps: list[Any], encoding: Encoding | None) -> tuple[list[Any], Any]:
+    """The transformers before the classifier, and how missing values and categories behind them are encoded."""
+    if encoding is None:
+        return steps, None
+    inner = [] if encoding.transformers is None else all_steps_of(encoding.transformers)[:-1]
+    return [*steps, *inner], encoding.columns
+
+
+def _is_invertible(encoding: Encoding | None) -> bool:
+    """Whether the file can return rows like those of X, which are numbers."""
+    if encoding is None:
+        return True
+    has_text = isinstance(encoding.columns, FrameColumns) and bool(encoding.columns.categories)
+    return encoding.is_invertible and not has_text
+
+
+def _repaired(detector: AdversarialAEDetector, assembly: Assembly, sample: str, reconstruction: str) -> dict[str, str]:
+    """Rows like those that the detector takes: x, and x' with the values of x where it has to keep them."""
+    kept = np.isin(np.arange(detector._defense.sample_shape[0]), detector._defense.kept)[None]
+    repaired = assembly.cast(reconstruction, np.float64)
+    if kept.any():
+        repaired = assembly.node("Where", assembly.constant(kept), sample, repaired)
+    rows = {"original": sample, "repaired": repaired}
+    if detector._encoding is None:
+        return rows
+    return {name: add_decoding(detector._encoding.columns, assembly, row).matrix() for name, row in rows.items()}
+
+
+def _kinds(sample_shape: tuple[int, ...], n_classes: int) -> dict[str, tuple[type, tuple[int | None, ...]]]:
     """Return the type and shape of each output."""
     return {
         "sample": (np.float64, sample_shape),
+        "original": (np.float64, (None,)),
+        "repaired": (np.float64, (None,)),
         "reconstruction": (np.float32, sample_shape),
         "score": (np.float64, ()),
         "no_defense": (np.int64, ()),
@@ -103,11 +155,6 @@ def _take_apart(estimator: Any) -> tuple[list[Any], AdversarialAEDetector]:
     position = is_detector.index(True)
     check_is_fitted(steps[position])
     detector = getattr(steps[position], "detector_", steps[position])
-    if detector._encoding is not None:
-        raise TypeError(
-            "The classifier encodes X or takes categories or missing values, which cannot be exported yet. Fit the "
-            "transformers alone, then the detector behind them: make_pipeline(transformers, detector)."
-        )
     for step in steps[position + 1 :]:
         _check_is_classifier(step, detector)
     return [inner for step in steps[:position] for inner in all_steps_of(step)], detector
@@ -216,14 +263,29 @@ def _erfc(context: Any, node: Any, name: str, _: Any) -> None:
     context.make_node("Sub", [one, erf], name=name, outputs=node.output)
 
 
+def _is_finite(context: Any, node: Any, name: str, _: Any) -> None:
+    """Write "is finite" as |x| < infinity: two operators, where tf2onnx has four, of which each takes its time."""
+    dtype = np.float64 if context.get_dtype(node.input[0]) == TENSOR_DOUBLE else np.float32
+    infinity = context.make_const(f"{name}/infinity", np.full((), np.inf, dtype)).output[0]
+    size = context.make_node("Abs", [node.input[0]]).output[0]
+    context.remove_node(node.name)
+    context.make_node("Less", [size, infinity], name=name, outputs=node.output)
+
+
 def _log(*_: Any) -> None:
     """Leave Log as it is. tf2onnx 1.17 would round its argument to float32."""
 
 
-HANDLERS: dict[str, tuple[Callable[..., None], list[Any]]] = {"Erfc": (_erfc, []), "Log": (_log, [])}
+HANDLERS: dict[str, tuple[Callable[..., None], list[Any]]] = {
+    "Erfc": (_erfc, []),
+    "IsFinite": (_is_finite, []),
+    "Log": (_log, []),
+}
 
 
-def _metadata(detector: AdversarialAEDetector, steps: list[Any], file_format: int) -> dict[str, str]:
+def _metadata(
+    detector: AdversarialAEDetector, steps: list[Any], inputs: Inputs | None, file_format: int
+) -> dict[str, str]:
     """Return what OnnxDetector needs in addition to the graph, with each value as JSON."""
     classes = np.asarray(detector.classes_)
     if classes.dtype == object and all(isinstance(label, str) for label in classes):
@@ -238,12 +300,24 @@ def _metadata(detector: AdversarialAEDetector, steps: list[Any], file_format: in
         "class_thresholds": [value if np.isfinite(value) else None for value in detector.class_thresholds_.tolist()],
         "classes": classes.tolist(),
         "classes_dtype": detector.classes_.dtype.str,
-        "sample_shape": [first.n_features_in_] if steps else list(detector._defense.sample_shape),
+        "sample_shape": list(detector._defense.sample_shape) if inputs is None else [inputs.n_columns],
         "feature_names": None if names is None else list(names),
-        "selected_by_name": selected_by_name(first),
+        "table": None if inputs is None else inputs.as_values(selected_by_name(first)),
+        "encoding": _encoding_values(steps, detector),
+        "kept": list(detector._defense.kept),
         "label_change_first": detector._defense.score.label_change_first,
         "temperature": detector._defense.score.temperature,
         "hidden_weights": list(detector._defense.score.hidden_weights),
         "versions": {package: version(package) for package in PACKAGES},
     }
     return {name: json.dumps(value) for name, value in values.items()}
+
+
+def _encoding_values(steps: list[Any], detector: AdversarialAEDetector) -> dict[str, Any] | None:
+    """Whether the file can return rows like those of X, and on which columns of X each encoded one depends."""
+    encoding = detector._encoding
+    if encoding is None:
+        return None
+    names = getattr(detector, "feature_names_in_", range(detector.n_features_in_))
+    sources = [[str(names[source]) for source in sorted(column)] for column in encoding.sources]
+    return {"is_invertible": _is_invertible(encoding), "sources": None if steps else sources}

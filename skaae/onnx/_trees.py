@@ -27,6 +27,8 @@ from skaae.onnx._assembly import Assembly
 class Tree(NamedTuple):
     """A tree as arrays with one entry for each node. A row goes left if ``x[feature] <= threshold``.
 
+    A row in which the feature is missing goes left if `missing_left` is set.
+
     `left` and `right` are the indices of the child nodes and are ignored at leaves. `values` has the
     shape (n_nodes, n_targets) for the targets first_target, first_target + 1, ... and is used at
     leaves only.
@@ -38,6 +40,7 @@ class Tree(NamedTuple):
     right: np.ndarray
     is_leaf: np.ndarray
     values: np.ndarray
+    missing_left: np.ndarray
     first_target: int = 0
 
 
@@ -66,13 +69,39 @@ def add_trees(classifier: Any, assembly: Assembly, x: str) -> str | None:
     """
     if _is_forest(classifier):
         return _forest(classifier, assembly, x)
-    if type(classifier) is GradientBoostingClassifier:
-        return _gradient_boosting(classifier, assembly, x)
-    if type(classifier) is HistGradientBoostingClassifier:
-        return _histogram_boosting(classifier, assembly, x)
+    if type(classifier) in RAW_SCORES:
+        return _probabilities(assembly, *_raw_scores(classifier, assembly, x))
     if type(classifier).__name__ == "LGBMClassifier":
-        return _lightgbm(classifier, assembly, x)
+        return _probabilities(assembly, *_lightgbm(classifier, assembly, x))
     return None
+
+
+RAW_SCORES = (GradientBoostingClassifier, HistGradientBoostingClassifier)
+
+
+def add_raw_scores(classifier: Any, assembly: Assembly, x: str) -> str:
+    """Add the decision function of boosting.
+
+    Parameters
+    ----------
+    classifier : GradientBoostingClassifier or HistGradientBoostingClassifier
+        The fitted classifier.
+    assembly : Assembly
+        The graph.
+    x : str
+        Name of the tensor with the rows, float64.
+
+    Returns
+    -------
+    scores : str
+        Name of the tensor, of shape (n_samples, n_classes), or (n_samples, 1) for two classes, float64.
+    """
+    return _raw_scores(classifier, assembly, x)[0]
+
+
+def _raw_scores(classifier: Any, assembly: Assembly, x: str) -> tuple[str, int]:
+    is_histogram = type(classifier) is HistGradientBoostingClassifier
+    return (_histogram_boosting if is_histogram else _gradient_boosting)(classifier, assembly, x)
 
 
 FORESTS = (RandomForestClassifier, ExtraTreesClassifier, DecisionTreeClassifier, ExtraTreeClassifier)
@@ -93,7 +122,7 @@ def _forest(classifier: Any, assembly: Assembly, x: str) -> str:
     return assembly.node("Div", votes, assembly.constant(np.float64(len(trees))))
 
 
-def _gradient_boosting(classifier: GradientBoostingClassifier, assembly: Assembly, x: str) -> str:
+def _gradient_boosting(classifier: GradientBoostingClassifier, assembly: Assembly, x: str) -> tuple[str, int]:
     if classifier.loss != "log_loss" or not (classifier.init_ == "zero" or classifier.init is None):
         raise TypeError("GradientBoostingClassifier can only be exported with loss='log_loss' and init=None or 'zero'.")
     trees = [
@@ -106,7 +135,7 @@ def _gradient_boosting(classifier: GradientBoostingClassifier, assembly: Assembl
     return _boosted(trees, np.broadcast_to(start, (1, n_targets)), assembly, _float32(assembly, x))
 
 
-def _histogram_boosting(classifier: HistGradientBoostingClassifier, assembly: Assembly, x: str) -> str:
+def _histogram_boosting(classifier: HistGradientBoostingClassifier, assembly: Assembly, x: str) -> tuple[str, int]:
     if classifier.is_categorical_ is not None and np.any(classifier.is_categorical_):
         raise TypeError("HistGradientBoostingClassifier cannot be exported with categorical features.")
     trees = [
@@ -117,7 +146,7 @@ def _histogram_boosting(classifier: HistGradientBoostingClassifier, assembly: As
     return _boosted(trees, classifier._baseline_prediction, assembly, x)
 
 
-def _lightgbm(classifier: Any, assembly: Assembly, x: str) -> str:
+def _lightgbm(classifier: Any, assembly: Assembly, x: str) -> tuple[str, int]:
     model = classifier.booster_.dump_model()
     if model["objective"].split()[0] not in ("binary", "multiclass") or model.get("average_output"):
         raise TypeError(f"LGBMClassifier cannot be exported with the objective {model['objective']!r}.")
@@ -133,11 +162,15 @@ def _float32(assembly: Assembly, x: str) -> str:
     return assembly.cast(assembly.cast(x, np.float32), np.float64)
 
 
-def _boosted(trees: list[Tree], start: np.ndarray, assembly: Assembly, x: str) -> str:
-    """Add the sigmoid or softmax of the initial value plus the sum of the trees."""
+def _boosted(trees: list[Tree], start: np.ndarray, assembly: Assembly, x: str) -> tuple[str, int]:
+    """Add the initial value plus the sum of the trees. Returns the name of the tensor, and its number of columns."""
     total = _sum_of_trees(trees, start.shape[1], assembly, x)
-    raw = assembly.node("Add", total, assembly.constant(start.astype(np.float64)))
-    if start.shape[1] > 1:
+    return assembly.node("Add", total, assembly.constant(start.astype(np.float64))), start.shape[1]
+
+
+def _probabilities(assembly: Assembly, raw: str, n_targets: int) -> str:
+    """Add the softmax of raw scores, or the sigmoid of a single one."""
+    if n_targets > 1:
         return assembly.node("Softmax", raw, axis=1)
     second = assembly.node("Sigmoid", raw)
     first = assembly.node("Sub", assembly.constant(np.float64(1)), second)
@@ -145,15 +178,16 @@ def _boosted(trees: list[Tree], start: np.ndarray, assembly: Assembly, x: str) -
 
 
 def _scikit_learn_tree(tree: Any, scale: float = 1.0, target: int = 0) -> Tree:
-    is_leaf = tree.children_left < 0
-    return Tree(
-        tree.feature, tree.threshold, tree.children_left, tree.children_right, is_leaf, scale * tree.value[:, 0], target
-    )
+    is_leaf, values = tree.children_left < 0, scale * tree.value[:, 0]
+    missing_left = tree.missing_go_to_left.astype(bool)
+    children = tree.children_left, tree.children_right
+    return Tree(tree.feature, tree.threshold, *children, is_leaf, values, missing_left, target)
 
 
 def _histogram_tree(nodes: np.ndarray, target: int) -> Tree:
     feature, threshold, left, right = (nodes[name] for name in ("feature_idx", "num_threshold", "left", "right"))
-    return Tree(feature, threshold, left, right, nodes["is_leaf"].astype(bool), nodes["value"][:, None], target)
+    is_leaf, missing_left = (nodes[name].astype(bool) for name in ("is_leaf", "missing_go_to_left"))
+    return Tree(feature, threshold, left, right, is_leaf, nodes["value"][:, None], missing_left, target)
 
 
 def _lightgbm_tree(root: dict[str, Any], target: int) -> Tree:
@@ -161,15 +195,17 @@ def _lightgbm_tree(root: dict[str, Any], target: int) -> Tree:
     nodes, rows = [root], []
     for node in nodes:
         if "leaf_value" in node:
-            rows.append((0, 0.0, 0, 0, True, node["leaf_value"]))
+            rows.append((0, 0.0, 0, 0, True, node["leaf_value"], False))
             continue
         if node["decision_type"] != "<=" or node["missing_type"] == "Zero":
             raise TypeError("LGBMClassifier cannot be exported with categorical splits or with zero_as_missing.")
         left = len(nodes)
+        # LightGBM takes a missing value for 0 where it has seen none.
+        missing_left = node["default_left"] if node["missing_type"] == "NaN" else node["threshold"] >= 0.0
         nodes += [node["left_child"], node["right_child"]]
-        rows.append((node["split_feature"], node["threshold"], left, left + 1, False, 0.0))
-    feature, threshold, lefts, rights, is_leaf, values = (np.array(column) for column in zip(*rows, strict=True))
-    return Tree(feature, threshold, lefts, rights, is_leaf, values[:, None], target)
+        rows.append((node["split_feature"], node["threshold"], left, left + 1, False, 0.0, missing_left))
+    feature, threshold, lefts, rights, is_leaf, values, missing = (np.array(part) for part in zip(*rows, strict=True))
+    return Tree(feature, threshold, lefts, rights, is_leaf, values[:, None], missing.astype(bool), target)
 
 
 def _sum_of_trees(trees: list[Tree], n_targets: int, assembly: Assembly, x: str) -> str:
@@ -193,6 +229,7 @@ def _sum_of_trees(trees: list[Tree], n_targets: int, assembly: Assembly, x: str)
         nodes_featureids=column("feature").astype(int).tolist(),
         nodes_modes=["LEAF" if leaf else "BRANCH_LEQ" for leaf in is_leaf],
         nodes_values_as_tensor=from_array(column("threshold").astype(np.float64), "thresholds"),
+        nodes_missing_value_tracks_true=column("missing_left").astype(int).tolist(),
         nodes_truenodeids=column("left").astype(int).tolist(),
         nodes_falsenodeids=column("right").astype(int).tolist(),
         **_leaf_attributes(trees),

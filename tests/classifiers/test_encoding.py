@@ -27,7 +27,6 @@ from xgboost import XGBClassifier
 
 from skaae import AdversarialAEDetector, CorrectedClassifier, FrozenKerasModel
 from skaae._classifiers.adapters import PredictProbaClassifier
-from skaae.onnx import to_onnx
 from tests.support.models import QUICK
 
 pytestmark = [
@@ -126,8 +125,6 @@ def test_pipelines(name, payments, tmp_path):
     for method in (detector.transform, detector.reconstruct):
         with pytest.raises(ValueError, match=r"cannot be turned back into rows like those of X. Use correct\(X\)"):
             method(X)
-    with pytest.raises(TypeError, match="cannot be exported yet"):
-        to_onnx(detector, tmp_path / "detector.onnx")
 
 
 @pytest.mark.parametrize("name", BOOSTERS)

@@ -13,13 +13,13 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 from xgboost import XGBClassifier
 
 from skaae._classifiers.adapters import PredictProbaClassifier
-from skaae.onnx._classifiers import classifier_model, computes_in_float64, transformer_model
+from skaae.onnx._classifiers import classifier_model, computes_in_float64
 
 KINDS = {
     "naive Bayes": GaussianNB(),
@@ -114,10 +114,3 @@ def test_refused(classifier):
 def test_unknown_classifier():
     with pytest.raises(TypeError, match="classifier=Own cannot be exported to ONNX: "):
         classifier_model(PredictProbaClassifier(Own()), 4)
-
-
-def test_unknown_transformer():
-    X = load_iris().data
-    steps = [StandardScaler().fit(X), FunctionTransformer(np.sinh).fit(X)]
-    with pytest.raises(TypeError, match=r"\['StandardScaler', 'FunctionTransformer'\], cannot be exported to ONNX"):
-        transformer_model(steps, 4)

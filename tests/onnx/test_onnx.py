@@ -1,8 +1,11 @@
 """The file runs in a new process that has neither TensorFlow nor Keras nor scikit-learn."""
 
+import copy
 import json
+import pickle
 import sys
 
+import joblib
 import numpy as np
 import onnx
 import onnxruntime
@@ -56,6 +59,42 @@ def test_new_process_without_tensorflow_and_scikit_learn(iris, detector, path):
         np.testing.assert_array_equal(found[name], wanted[name])
 
 
+FROM_PICKLE = """
+    import sys
+    for name in ("tensorflow", "keras", "sklearn"):
+        sys.modules[name] = None  # as if it were not installed
+    import pickle
+    import numpy as np
+    with open(sys.argv[1], "rb") as file:
+        detector = pickle.load(file)
+    print(detector.threshold_, detector.adversarial_score(np.ones((1, 4))).tolist(), detector)
+"""
+
+
+def test_pickles(path, tmp_path):
+    """A copy holds the file and the threshold: the path may be gone."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    (tmp_path / "moved.onnx").write_bytes(path.read_bytes())
+    loaded = OnnxDetector(tmp_path / "moved.onnx", options)
+    (tmp_path / "moved.onnx").unlink()
+    loaded.threshold_ = 0.25
+    joblib.dump(loaded, tmp_path / "file.joblib")
+    X = np.random.default_rng(0).normal(size=(50, 4))
+    for again in (copy.deepcopy(loaded), pickle.loads(pickle.dumps(loaded)), joblib.load(tmp_path / "file.joblib")):
+        np.testing.assert_array_equal(again.adversarial_score(X), loaded.adversarial_score(X))
+        np.testing.assert_array_equal(again.correct(X).corrected, loaded.correct(X).corrected)
+        assert (again.threshold_, repr(again)) == (0.25, repr(loaded))
+        assert again._session.get_session_options().intra_op_num_threads == 1
+
+
+def test_pickle_in_a_new_process(path, tmp_path):
+    loaded = OnnxDetector(path)
+    (tmp_path / "file.pickle").write_bytes(pickle.dumps(loaded))
+    found = f"{loaded.threshold_} {loaded.adversarial_score(np.ones((1, 4))).tolist()} {loaded}\n"
+    assert run_python(FROM_PICKLE, tmp_path / "file.pickle") == found
+
+
 def test_rows_go_through_in_chunks(path, monkeypatch):
     loaded, sizes = OnnxDetector(path), []
     session = loaded._session
@@ -80,7 +119,7 @@ def test_metadata_is_for_everybody(detector, path):
     found = {name: json.loads(value) for name, value in session.get_modelmeta().custom_metadata_map.items()}
     assert found["classes"] == ["setosa", "versicolor", "virginica"]
     assert found["class_thresholds"] == detector.class_thresholds_.tolist()
-    assert (found["skaae_format"], found["sample_shape"], found["temperature"]) == (2, [4], 0.5)
+    assert (found["skaae_format"], found["sample_shape"], found["temperature"]) == (3, [4], 0.5)
     assert found["versions"]["numpy"] == np.__version__
     outputs = {"score", "reconstruction", "probabilities", "probabilities_reconstructed", "no_defense", "defense"}
     assert {output.name for output in session.get_outputs()} == outputs
@@ -136,11 +175,11 @@ def test_files_that_are_none_of_ours(path, tmp_path):
         OnnxDetector(tmp_path / "half.onnx")
     model = onnx.load(path)
     newer = [prop for prop in model.metadata_props if prop.key == "skaae_format"]
-    newer[0].value = "3"
+    newer[0].value = "4"
     onnx.save(model, tmp_path / "newer.onnx")
-    with pytest.raises(ValueError, match="has format 3, but this version of skaae reads formats up to 2"):
+    with pytest.raises(ValueError, match="has format 4, but this version of skaae reads formats up to 3"):
         OnnxDetector(tmp_path / "newer.onnx")
-    newer[0].value = "2"
+    newer[0].value = "3"
     thresholds = next(prop for prop in model.metadata_props if prop.key == "thresholds")
     model.metadata_props.remove(thresholds)
     onnx.save(model, tmp_path / "stripped.onnx")

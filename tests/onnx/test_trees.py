@@ -4,6 +4,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from lightgbm import LGBMClassifier
+from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.ensemble import (
     ExtraTreesClassifier,
@@ -57,6 +58,22 @@ def test_probabilities_and_labels(kind, name):
     found, wanted = run(classifier, rows), classifier.predict_proba(rows)
     np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-7)
     np.testing.assert_array_equal(found.argmax(axis=1), wanted.argmax(axis=1))
+
+
+@pytest.mark.parametrize(
+    ("kind", "missing_in_fit"),
+    [
+        *((kind, True) for kind in KINDS if "gradient" not in kind),
+        ("histogram boosting", False),
+        ("LightGBM", False),
+    ],
+)
+def test_missing_values(kind, missing_in_fit):
+    X, y = load_iris(return_X_y=True)
+    random = np.random.default_rng(0)
+    rows = np.where(random.random(X.shape) < 0.3, np.nan, X)
+    classifier = clone(KINDS[kind]).fit(rows if missing_in_fit else X, y)
+    np.testing.assert_allclose(run(classifier, rows), classifier.predict_proba(rows), rtol=1e-6, atol=1e-7)
 
 
 def test_equal_votes_and_rows_on_thresholds(cancer):

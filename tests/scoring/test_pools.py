@@ -1,4 +1,5 @@
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -53,3 +54,12 @@ def test_infinite_scores_are_flagged_in_every_class():
     labels = np.array([0, 0, 1, 1])
     assert pools.is_adversarial(np.array([96.0, np.inf, 96.0, np.inf]), labels).tolist() == [True, True, False, True]
     assert not np.isnan(pools.normality(np.array([96.0, np.inf, 96.0, np.inf]), labels)).any()
+
+
+def test_thresholds_are_computed_once_and_not_saved():
+    pools = PooledThresholds((np.arange(99.0), np.arange(99.0) * 10), np.array([0, 1]), offset_of(95))
+    thresholds = pools.of_classes(2)
+    thresholds[0] = -1.0
+    assert pools.of_classes(2).tolist() == [94.0, 940.0]
+    assert pickle.loads(pickle.dumps(pools)).of_classes(2).tolist() == [94.0, 940.0]
+    assert set(pools.__getstate__()) == {"calibration_scores", "pool_of_class", "offset"}
