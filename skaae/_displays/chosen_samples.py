@@ -69,3 +69,15 @@ def check_features(shape: tuple[int, ...], names: Any, deviations: Any) -> None:
             )
     if deviations is not None and not np.min(deviations) > 0:
         raise ValueError("standard_deviations must be positive. Use 1 for a constant feature.")
+
+
+def limits_of_images(images: list[np.ndarray]) -> tuple[float, float]:
+    """Return the values shown as black and white.
+
+    These are 0 and 255 for bytes, 0 and 1 for values in [0, 1], and the smallest and largest otherwise.
+    """
+    if images[0].dtype == np.uint8:
+        return 0.0, 255.0
+    smallest, largest = min(array.min() for array in images), max(array.max() for array in images)
+    in_unit_interval = smallest >= 0 and largest <= 1
+    return (0.0, 1.0) if in_unit_interval or smallest == largest else (float(smallest), float(largest))

@@ -17,6 +17,7 @@ from skaae._displays.chosen_samples import (
     check_numbers,
     checked_image_shape,
     chosen_samples,
+    limits_of_images,
 )
 
 if TYPE_CHECKING:
@@ -308,7 +309,7 @@ class CorrectionDisplay:
         columns = {name: images for name, images in stages.items() if images is not None}
         size = 1.0 + 1.9 * len(columns), 0.4 + 1.95 * len(self.X)
         self.axes_ = grid_of_axes(ax, (len(self.X), len(columns)), size)
-        lowest, highest = _limits([columns[name] for name in columns if name != "reconstruction"])
+        lowest, highest = limits_of_images([columns[name] for name in columns if name != "reconstruction"])
         for axes, (name, images) in zip(self.axes_.T, columns.items(), strict=True):
             axes[0].set_title(name, fontsize="medium")
             for cell, image in zip(axes, images, strict=True):
@@ -381,18 +382,6 @@ class CorrectionDisplay:
 
 def _lines(*texts: str) -> str:
     return "\n".join(filter(None, texts))
-
-
-def _limits(images: list[np.ndarray]) -> tuple[float, float]:
-    """Return the values shown as black and white.
-
-    These are 0 and 255 for bytes, 0 and 1 for values in [0, 1], and the smallest and largest otherwise.
-    """
-    if images[0].dtype == np.uint8:
-        return 0.0, 255.0
-    smallest, largest = min(array.min() for array in images), max(array.max() for array in images)
-    in_unit_interval = smallest >= 0 and largest <= 1
-    return (0.0, 1.0) if in_unit_interval or smallest == largest else (float(smallest), float(largest))
 
 
 def _names_of_features(estimator: Any, detector: Any) -> Any:
