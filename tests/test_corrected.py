@@ -136,6 +136,8 @@ def test_methods_of_the_detector(iris):
     X, y = iris
     corrected = CorrectedClassifier(AdversarialAEDetector(LogisticRegression(max_iter=500), **QUICK)).fit(X, y)
     np.testing.assert_array_equal(corrected.correct(X).corrected, corrected.predict(X))
+    flagged = np.flatnonzero(corrected.correct(X).is_adversarial)
+    assert corrected.explain(X, n_features=1)["row"].tolist() == flagged.tolist()
     np.testing.assert_array_equal(corrected.p_values(X), corrected.detector_.p_values(X))
     np.testing.assert_array_equal(corrected.score_samples(X), corrected.detector_.score_samples(X))
 

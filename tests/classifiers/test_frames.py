@@ -1,5 +1,6 @@
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 
 from skaae._classifiers.frames import FrameColumns, MissingValues, is_raw
@@ -20,6 +21,9 @@ from skaae._classifiers.frames import FrameColumns, MissingValues, is_raw
         (pd.DataFrame({"a": pd.array([1, None], "Int64")}), True),
         (np.array([[np.nan]]), True),
         (np.array([["x"]], dtype=object), True),
+        (pl.LazyFrame({"a": ["x"]}), False),  # each of these three raises an error of its own later
+        (pd.DataFrame([["x", "y"]], columns=["a", "a"]), False),
+        (pd.DataFrame({"a": [1j]}), False),
     ],
 )
 def test_raw_rows(X, raw):

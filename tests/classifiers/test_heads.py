@@ -127,3 +127,26 @@ def test_functions_run_eagerly(iris, iris_model):
         tf.config.run_functions_eagerly(False)
     np.testing.assert_allclose(detector.adversarial_score(iris[0]), expected.adversarial_score(iris[0]), rtol=1e-2)
     np.testing.assert_allclose(logits, attack_target(detector)(iris[0][:5]), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"hidden_layers": {0: 3}}, "hidden_layers needs a Keras classifier. Pass `hidden_models` instead"),
+        (
+            {"hidden_models": [keras.Sequential([keras.Input((4,)), keras.layers.Reshape((2, 2))])]},
+            r"hidden_models\[0\] must return \(n_samples, n_classes\) probabilities, got the shape",
+        ),
+    ],
+)
+def test_hidden_terms_that_do_not_fit_a_forest(iris, iris_forest, parameters, message):
+    with pytest.raises(ValueError, match=message):
+        AdversarialAEDetector(iris_forest, **QUICK, **parameters).fit(iris[0])
+
+
+def test_hidden_layer_of_any_length():
+    layers = keras.layers.LSTM(2, return_sequences=True, name="steps"), keras.layers.GlobalAveragePooling1D()
+    model = keras.Sequential([keras.Input((None, 3)), *layers, keras.layers.Dense(2, activation="softmax")])
+    detector = AdversarialAEDetector(model, **{**QUICK, "autoencoder": None}, hidden_layers={"steps": 3})
+    with pytest.raises(ValueError, match="hidden_layers: layer 'steps' must have outputs of fixed shape"):
+        detector.fit(np.zeros((30, 5, 3)))

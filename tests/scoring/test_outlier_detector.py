@@ -128,3 +128,10 @@ def test_pipeline_of_images_with_an_output(digits_model, digit_images):
     frozen = FrozenKerasModel(digits_model)
     pipeline = make_pipeline(AdversarialAEDetector(frozen, **QUICK), frozen).set_output(transform="pandas")
     assert len(pipeline.fit(X).predict(X)) == len(X)
+
+
+def test_no_report_where_the_threshold_was_given(iris, flowers):
+    detector = AdversarialAEDetector(flowers, threshold=1.0, **QUICK).fit(iris[0])
+    with pytest.raises(AttributeError, match="class_report_ requires calibration rows"):
+        print(detector.class_report_)
+    assert detector.infer_threshold(iris[0]).class_report_["calibration_rows"].sum() == len(iris[0])

@@ -74,3 +74,8 @@ def test_the_percentile_does_not_change_the_rows(cancer, cancer_model):
     ]
     for first, second in zip(*weights, strict=True):
         np.testing.assert_array_equal(first, second)
+
+
+def test_without_calibration_rows_all_rows_do_both():
+    training, calibration = split_by_class(np.array([0, 1, 1]), 0, seed=0)
+    assert training.tolist() == calibration.tolist() == [0, 1, 2]
