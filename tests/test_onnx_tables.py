@@ -49,6 +49,7 @@ TABLE = pd.DataFrame(
 )
 LABELS = (TABLE.amount / 100 + (TABLE.hour < 6) + 1.5 * (TABLE.country == "US") > 0.7).astype(int).to_numpy()
 NUMBERS = TABLE[["amount", "hour"]].astype(float)
+CATEGORIES = TABLE[["amount", "country", "channel"]].astype({"country": "category", "channel": "category"})
 GAPS = TABLE[["amount", "hour", "income"]]
 
 
@@ -105,10 +106,12 @@ KINDS = {
     "XGBoost of a DataFrame": (NUMBERS, XGBClassifier(**boosting)),
     "LightGBM of a DataFrame": (NUMBERS, LGBMClassifier(**boosting, verbose=-1)),
     "missing values": (GAPS, histogram),
+    "categories": (CATEGORIES, HistGradientBoostingClassifier(max_iter=5, categorical_features="from_dtype")),
+    "categories, LightGBM": (CATEGORIES, LGBMClassifier(**boosting, verbose=-1)),
     "missing values, XGBoost": (GAPS, XGBClassifier(**boosting)),
     "missing values, array": (GAPS.to_numpy(), RandomForestClassifier(5, random_state=0)),
 }
-QUICK_KINDS = ("linear", "missing values")
+QUICK_KINDS = ("linear",)
 
 
 def detector_of(X, classifier):
@@ -270,10 +273,7 @@ def test_errors_name_the_step(tmp_path):
     detector = detector_of(TABLE, make_pipeline(columns, LogisticRegression()))
     with pytest.raises(TypeError, match=r"before the classifier, \['ColumnTransformer'\], .*: FunctionTransformer: "):
         to_onnx(detector, tmp_path / "file.onnx")
-    categories = TABLE[["amount", "country"]].astype({"country": "category"})
-    detector = detector_of(categories, HistGradientBoostingClassifier(max_iter=5, categorical_features="from_dtype"))
-    with pytest.raises(
-        TypeError, match=r"classifier=HistGradientBoostingClassifier cannot be exported .*OneHotEncoder"
-    ):
+    detector = detector_of(CATEGORIES, XGBClassifier(**boosting, enable_categorical=True))
+    with pytest.raises(TypeError, match=r"classifier=XGBClassifier cannot be exported .*OneHotEncoder"):
         to_onnx(detector, tmp_path / "file.onnx")
     assert list(tmp_path.iterdir()) == []

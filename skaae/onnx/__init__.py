@@ -53,6 +53,12 @@ def to_onnx(estimator: Any, path: str | os.PathLike[str]) -> None:
     is adversarial if its score exceeds the element "no_defense" of "class_thresholds", where null means
     that rows of this class are never flagged.
 
+    If the detector was fitted on a table with text, the graph has an input for each column that a transformer reads,
+    with the name of the column, strings or float64, and of shape (n_samples, 1). The transformers of the classifier
+    are part of the graph. If there are transformers, or missing values, the output "sample" has the rows that the
+    autoencoder takes. They are infinite where a transformer refuses the row. The outputs "original" and "repaired" are
+    x and x' as `transform` returns them.
+
     Parameters
     ----------
     estimator : AdversarialAEDetector, CorrectedClassifier or Pipeline
@@ -85,10 +91,10 @@ def to_onnx(estimator: Any, path: str | os.PathLike[str]) -> None:
       take exactly the same branches as the classifier, and equal votes give the same label. The sum
       over the trees is rounded to float32 once.
     - XGBoost (converted by onnxmltools) computes in float32, as XGBoost itself does.
-    - Bagging and soft voting take the mean of their members in float64.
-    - All others (converted by skl2onnx) compute in float64, except support vector machines, Stacking
-      and AdaBoost, which compute in float32. A conversion whose probabilities differ by more than 1e-5
-      is refused.
+    - Bagging, soft voting, stacking and calibration combine their members in float64.
+    - All others (converted by skl2onnx) compute in float64, except support vector machines and AdaBoost,
+      which compute in float32. A conversion whose probabilities differ by more than 1e-5 is refused.
+    - Encoders are lookup tables, which they fill themselves. Other transformers compute in float64.
 
     Networks that compute in bfloat16 are refused, because ONNX Runtime lacks the operators.
 
@@ -171,9 +177,11 @@ class OnnxDetector(DecisionsMixin):
     X is processed in chunks of 256 KiB, which bounds the memory needed beyond the results. If the
     detector was exported with the steps of a Pipeline, X contains rows as the first step takes them,
     and `reconstruct` and `transform` return rows as the last step before the detector returns them.
-    The columns of a DataFrame must be those of fit, in the same order. As in scikit-learn, only a
-    ColumnTransformer as the first step takes them in any order, and ignores columns that it drops or
-    does not know.
+    If the transformers of the classifier encode X, both raise an error.
+
+    X may be an array, a DataFrame of pandas or polars, or a dict of columns. The columns of a DataFrame must
+    be those of fit, in the same order. As in scikit-learn, only a ColumnTransformer as the first step takes
+    them in any order, and ignores columns that it drops or does not know.
     """
 
     def __init__(self, path: str | os.PathLike[str], session_options: Any = None) -> None:

@@ -12,9 +12,11 @@ from sklearn.multiclass import OneVsRestClassifier
 
 from skaae._classifiers.adapters import PredictProbaClassifier
 from skaae._classifiers.encoding import DecodingClassifier
-from skaae._classifiers.unwrapping import all_steps_of, last_step_of
+from skaae._classifiers.frames import FrameColumns
+from skaae._classifiers.unwrapping import all_steps_of, last_step_of, unfrozen
 from skaae._utils.extras import import_extra
 from skaae.onnx._assembly import OPSETS, Assembly
+from skaae.onnx._boosting import encode_categories
 from skaae.onnx._columns import by_position
 from skaae.onnx._comparison import N_PROBES, TOLERANCE, largest_difference
 from skaae.onnx._inputs import Inputs
@@ -115,9 +117,10 @@ def _add_classifier(estimator: Any, assembly: Assembly, rows: Rows) -> str:
     *transformers, estimator = all_steps_of(estimator)
     rows = add_transformers(transformers, assembly, rows)
     if isinstance(estimator, DecodingClassifier):
-        return _add_classifier(estimator.estimator, assembly, add_decoding(estimator.columns, assembly, rows.matrix()))
+        return _add_decoding_classifier(estimator, assembly, rows.matrix())
     if (probabilities := add_members(estimator, assembly, rows, _add_classifier)) is not None:
         return probabilities
+    rows = encode_categories(estimator, assembly, rows)
     if rows.has_text:
         raise TypeError(f"{short_name(estimator)}: it takes text. Encode this with a OneHotEncoder in a Pipeline.")
     x = rows.matrix()
@@ -126,6 +129,14 @@ def _add_classifier(estimator: Any, assembly: Assembly, rows: Rows) -> str:
     if type(estimator).__module__.startswith("xgboost"):
         return _add_xgboost(estimator, assembly, x)
     return _add_scikit_learn(estimator, assembly, x)
+
+
+def _add_decoding_classifier(classifier: DecodingClassifier, assembly: Assembly, x: str) -> str:
+    inner, columns = unfrozen(classifier.estimator), classifier.columns
+    rows = add_decoding(columns, assembly, x)
+    if isinstance(columns, FrameColumns) and type(inner).__name__ == "LGBMClassifier":
+        rows = encode_categories(inner, assembly, rows, columns)
+    return _add_classifier(inner, assembly, rows)
 
 
 def _add_xgboost(estimator: Any, assembly: Assembly, x: str) -> str:

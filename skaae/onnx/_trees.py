@@ -9,7 +9,8 @@ votes before it divides them. ONNX rounds the sum over the trees to float32 once
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from sklearn.ensemble import (
 from sklearn.tree import DecisionTreeClassifier, ExtraTreeClassifier
 
 from skaae.onnx._assembly import Assembly
+from skaae.onnx._memberships import Split, add_memberships
 
 
 class Tree(NamedTuple):
@@ -31,7 +33,7 @@ class Tree(NamedTuple):
 
     `left` and `right` are the indices of the child nodes and are ignored at leaves. `values` has the
     shape (n_nodes, n_targets) for the targets first_target, first_target + 1, ... and is used at
-    leaves only.
+    leaves only. `left_codes` has the categories that go left, for the number of each node that compares categories.
     """
 
     feature: np.ndarray
@@ -42,6 +44,7 @@ class Tree(NamedTuple):
     values: np.ndarray
     missing_left: np.ndarray
     first_target: int = 0
+    left_codes: Mapping[int, frozenset[int]] = MappingProxyType({})
 
 
 def add_trees(classifier: Any, assembly: Assembly, x: str) -> str | None:
@@ -65,7 +68,7 @@ def add_trees(classifier: Any, assembly: Assembly, x: str) -> str | None:
     Raises
     ------
     TypeError
-        If the classifier has categorical splits, or a loss whose probabilities cannot be computed.
+        If the classifier has a loss whose probabilities cannot be computed.
     """
     if _is_forest(classifier):
         return _forest(classifier, assembly, x)
@@ -136,12 +139,8 @@ def _gradient_boosting(classifier: GradientBoostingClassifier, assembly: Assembl
 
 
 def _histogram_boosting(classifier: HistGradientBoostingClassifier, assembly: Assembly, x: str) -> tuple[str, int]:
-    if classifier.is_categorical_ is not None and np.any(classifier.is_categorical_):
-        raise TypeError("HistGradientBoostingClassifier cannot be exported with categorical features.")
     trees = [
-        _histogram_tree(predictor.nodes, target)
-        for stage in classifier._predictors
-        for target, predictor in enumerate(stage)
+        _histogram_tree(predictor, target) for stage in classifier._predictors for target, predictor in enumerate(stage)
     ]
     return _boosted(trees, classifier._baseline_prediction, assembly, x)
 
@@ -184,34 +183,49 @@ def _scikit_learn_tree(tree: Any, scale: float = 1.0, target: int = 0) -> Tree:
     return Tree(tree.feature, tree.threshold, *children, is_leaf, values, missing_left, target)
 
 
-def _histogram_tree(nodes: np.ndarray, target: int) -> Tree:
+def _histogram_tree(predictor: Any, target: int) -> Tree:
+    nodes = predictor.nodes
     feature, threshold, left, right = (nodes[name] for name in ("feature_idx", "num_threshold", "left", "right"))
     is_leaf, missing_left = (nodes[name].astype(bool) for name in ("is_leaf", "missing_go_to_left"))
-    return Tree(feature, threshold, left, right, is_leaf, nodes["value"][:, None], missing_left, target)
+    of_categories = np.flatnonzero(nodes["is_categorical"].astype(bool) & ~is_leaf)
+    left_codes = {
+        int(node): _codes(predictor.raw_left_cat_bitsets[nodes["bitset_idx"][node]]) for node in of_categories
+    }
+    return Tree(feature, threshold, left, right, is_leaf, nodes["value"][:, None], missing_left, target, left_codes)
+
+
+def _codes(bitset: np.ndarray) -> frozenset[int]:
+    """The numbers whose bits are set in words of 32 bits."""
+    bits = (bitset[:, None] >> np.arange(32, dtype=np.uint32)) & 1
+    return frozenset(np.flatnonzero(bits.ravel()).tolist())
 
 
 def _lightgbm_tree(root: dict[str, Any], target: int) -> Tree:
     """Convert nested dicts to a Tree. Children are appended to the list of nodes, which gives their indices."""
-    nodes, rows = [root], []
-    for node in nodes:
+    nodes, rows, left_codes = [root], [], {}
+    for number, node in enumerate(nodes):
         if "leaf_value" in node:
             rows.append((0, 0.0, 0, 0, True, node["leaf_value"], False))
             continue
-        if node["decision_type"] != "<=" or node["missing_type"] == "Zero":
-            raise TypeError("LGBMClassifier cannot be exported with categorical splits or with zero_as_missing.")
+        if node["missing_type"] == "Zero":
+            raise TypeError("LGBMClassifier cannot be exported with zero_as_missing.")
         left = len(nodes)
+        if node["decision_type"] == "==":
+            left_codes[number] = frozenset(map(int, node["threshold"].split("||")))
+            node = {**node, "threshold": 0.0, "missing_type": "NaN", "default_left": False}
         # LightGBM takes a missing value for 0 where it has seen none.
         missing_left = node["default_left"] if node["missing_type"] == "NaN" else node["threshold"] >= 0.0
         nodes += [node["left_child"], node["right_child"]]
         rows.append((node["split_feature"], node["threshold"], left, left + 1, False, 0.0, missing_left))
     feature, threshold, lefts, rights, is_leaf, values, missing = (np.array(part) for part in zip(*rows, strict=True))
-    return Tree(feature, threshold, lefts, rights, is_leaf, values[:, None], missing.astype(bool), target)
+    return Tree(feature, threshold, lefts, rights, is_leaf, values[:, None], missing.astype(bool), target, left_codes)
 
 
 def _sum_of_trees(trees: list[Tree], n_targets: int, assembly: Assembly, x: str) -> str:
     """Add the sum over the leaf values, with shape (n_samples, n_targets), float64."""
     from onnx.numpy_helper import from_array
 
+    trees, x = _without_categories(trees, assembly, x)
     node_index = np.concatenate([np.arange(len(tree.feature)) for tree in trees])
     tree_index = np.repeat(np.arange(len(trees)), [len(tree.feature) for tree in trees])
     is_leaf = np.concatenate([tree.is_leaf for tree in trees])
@@ -235,6 +249,27 @@ def _sum_of_trees(trees: list[Tree], n_targets: int, assembly: Assembly, x: str)
         **_leaf_attributes(trees),
     )
     return assembly.cast(total, np.float64)
+
+
+def _without_categories(trees: list[Tree], assembly: Assembly, x: str) -> tuple[list[Tree], str]:
+    """Trees that compare numbers only, and the rows with the columns that these compare."""
+    splits = [
+        {
+            node: Split(int(tree.feature[node]), codes, bool(tree.missing_left[node]))
+            for node, codes in tree.left_codes.items()
+        }
+        for tree in trees
+    ]
+    if not any(splits):
+        return trees, x
+    x, places = add_memberships([split for own in splits for split in own.values()], assembly, x)
+    changed = []
+    for tree, own in zip(trees, splits, strict=True):
+        feature, threshold = tree.feature + len(places), tree.threshold.copy()
+        for node, split in own.items():
+            feature[node], threshold[node] = places[split], 0.5
+        changed.append(tree._replace(feature=feature, threshold=threshold))
+    return changed, x
 
 
 def _leaf_attributes(trees: Iterable[Tree]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from skaae._classifiers.frames import FrameColumns
 from skaae._classifiers.unwrapping import all_steps_of
+from skaae.onnx._boosting import own_encoder
 from skaae.onnx._inputs import chains
 from skaae.onnx._tables import is_missing, n_before_encoder, tables_of, values_of_column
 
@@ -40,7 +41,7 @@ def unknown_categories(classifier: Any, columns: FrameColumns) -> dict[int, Unkn
         For the number of each column of categories.
     """
     names = list(columns.dtypes)
-    readers = list(_readers(classifier, list(range(len(names)))))
+    readers = list(_readers(classifier, list(range(len(names))), columns))
     return {names.index(name): _of_column(readers, names.index(name), columns, name) for name in columns.categories}
 
 
@@ -62,18 +63,22 @@ def _of_column(readers: list[tuple[list[Any], list[int]]], place: int, columns: 
 
 
 def _is_same(row: np.ndarray, instead: np.ndarray) -> bool:
-    return bool(np.isfinite(row).all() and np.array_equal(row, instead))
+    return bool(not np.isinf(row).any() and np.array_equal(row, instead, equal_nan=True))
 
 
-def _readers(classifier: Any, places: list[int]) -> Iterator[tuple[list[Any], list[int]]]:
+def _readers(classifier: Any, places: list[int], columns: FrameColumns) -> Iterator[tuple[list[Any], list[int]]]:
     """The encoders of all members of a classifier, each with the imputers before it and the columns that it takes."""
     *transformers, last = all_steps_of(classifier)
     for steps, chosen in chains(transformers, places) if transformers else ():
         if (n_before := n_before_encoder(steps)) is not None:
             yield steps[: n_before + 1], chosen
+    if not transformers and (found := own_encoder(last, columns)) is not None:
+        yield [found[0]], found[1]
     if not transformers:
         for member in (*getattr(last, "estimators_", ()), *getattr(last, "calibrated_classifiers_", ())):
-            yield from _readers(getattr(member, "estimator", member) if _is_calibrated(member) else member, places)
+            yield from _readers(
+                getattr(member, "estimator", member) if _is_calibrated(member) else member, places, columns
+            )
 
 
 def _is_calibrated(member: Any) -> bool:

@@ -157,11 +157,27 @@ def test_data_frames(iris, flowers, tmp_path):
     loaded = OnnxDetector(tmp_path / "file.onnx")
     assert loaded.feature_names_in_.tolist() == list("abcd")
     np.testing.assert_array_equal(loaded.predict(frame), loaded.predict(iris[0]))
+    columns = {name: frame[name].tolist() for name in "dbca"}
+    np.testing.assert_array_equal(loaded.adversarial_score(columns), loaded.adversarial_score(frame))
+    with pytest.raises(ValueError, match=r"now missing: \['a'\]"):
+        loaded.predict({name: columns[name] for name in "bcd"})
     with pytest.raises(ValueError, match="feature names should match"):
         loaded.predict(frame.rename(columns={"a": "e"}))
     with pytest.raises(ValueError, match=r"order as they were in fit, \['a', 'b', 'c', 'd'\], but X has \['b', 'a', "):
         loaded.predict(frame[["b", "a", "c", "d"]])
     np.testing.assert_array_equal(loaded.predict(frame.set_axis(range(4), axis=1)), loaded.predict(iris[0]))
+
+
+def test_features_that_nobody_can_alter(iris, flowers, tmp_path):
+    """x' has exactly the values of x there, not those of float32."""
+    detector = AdversarialAEDetector(flowers, mutable_features=[0, 2], **{**QUICK, "epochs": 0}).fit(iris[0])
+    to_onnx(detector, tmp_path / "file.onnx")
+    loaded = OnnxDetector(tmp_path / "file.onnx")
+    loaded.threshold_ = detector.threshold_ = 0.0
+    X = iris[0] + 1e-9
+    assert (loaded.predict(X) == -1).any()
+    np.testing.assert_array_equal(loaded.transform(X)[:, [1, 3]], X[:, [1, 3]])
+    np.testing.assert_allclose(loaded.transform(X), detector.transform(X), rtol=1e-5)
 
 
 def test_files_that_are_none_of_ours(path, tmp_path):

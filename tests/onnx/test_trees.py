@@ -94,20 +94,9 @@ def test_what_is_refused():
     X, y = load_iris(return_X_y=True)
     assembly = Assembly("refused", {"x": (np.float64, (4,))})
     assert add_trees(GaussianNB().fit(X, y), assembly, "x") is None
-    categories = np.round(X)
-    with pytest.raises(TypeError, match="categorical"):
-        add_trees(
-            HistGradientBoostingClassifier(max_iter=2, categorical_features=[0]).fit(categories, y), assembly, "x"
-        )
     with pytest.raises(TypeError, match="loss='log_loss'"):
         add_trees(GradientBoostingClassifier(n_estimators=2, loss="exponential").fit(X, y > 0), assembly, "x")
     with pytest.raises(TypeError, match="multiclassova"):
         add_trees(LGBMClassifier(n_estimators=2, objective="multiclassova", verbose=-1).fit(X, y), assembly, "x")
-    with pytest.raises(TypeError, match="categorical splits"):
-        add_trees(
-            LGBMClassifier(n_estimators=5, min_data_per_group=1, verbose=-1).fit(
-                categories, y, categorical_feature=[2]
-            ),
-            assembly,
-            "x",
-        )
+    with pytest.raises(TypeError, match="zero_as_missing"):
+        add_trees(LGBMClassifier(n_estimators=2, zero_as_missing=True, verbose=-1).fit(X, y), assembly, "x")
