@@ -16,6 +16,7 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.pipeline import Pipeline
+from sklearn.utils.metaestimators import available_if
 
 from skaae._classifiers.adapters import REFUSALS, is_fitted
 from skaae._classifiers.encoded_columns import moved_rules, rules_of_transformers
@@ -211,6 +212,11 @@ class DecodingClassifier(ClassifierMixin, BaseEstimator):
         """Probabilities of the classifier."""
         return np.asarray(self.estimator.predict_proba(self.columns.decode(X)))
 
+    @available_if(lambda self: hasattr(self.estimator, "decision_function"))  # type: ignore[untyped-decorator]
+    def decision_function(self, X: np.ndarray) -> np.ndarray:
+        """Values with which a decision threshold of the classifier may be compared."""
+        return np.asarray(self.estimator.decision_function(self.columns.decode(X)))
+
 
 def encoded(classifier: Any, X: Any) -> tuple[Encoding | None, Any]:
     """Find how raw rows are encoded, and the classifier of encoded rows.
@@ -322,6 +328,7 @@ def _on_encoded_rows(classifier: Any, encoding: Encoding, is_step: bool = False)
     classifier = unfrozen(classifier if is_step else without_search(classifier))
     if isinstance(classifier, THRESHOLD_CLASSIFIERS):
         outer = copy.copy(classifier)
+        vars(outer).pop("feature_names_in_", None)  # of raw rows
         outer.estimator_ = _on_encoded_rows(getattr(classifier, "estimator_", classifier.estimator), encoding, is_step)
         return outer
     if encoding.transformers is not None and isinstance(classifier, Pipeline):

@@ -109,6 +109,17 @@ def reconstructed(detector, X):
     return np.asarray(detector._defense.reconstruct(detector._checked(X).astype(np.float32)))
 
 
+@pytest.mark.parametrize("steps", [(), (columns(),)], ids=["encoded here", "behind transformers"])
+def test_a_threshold_of_the_decision_function(payments, steps):
+    """predict of the outer classifier is called, with the rows that the inner one takes."""
+    X, y = payments[0].astype({"country": "category"}), payments[1]
+    inner = make_pipeline(*steps, HistGradientBoostingClassifier(**SMALL_TREES))
+    options = {"threshold": 0.3, "pos_label": "fraud", "response_method": "decision_function"}
+    classifier = FixedThresholdClassifier(inner, **options).fit(X, y)
+    detector = AdversarialAEDetector(FrozenEstimator(classifier), **QUICK).fit(X)
+    np.testing.assert_array_equal(detector.correct(X).no_defense, classifier.predict(X))
+
+
 @pytest.mark.parametrize("name", PIPELINES)
 def test_pipelines(name, payments, tmp_path):
     X, y = payments
