@@ -109,7 +109,10 @@ def _categories_of_fit(booster: Any) -> bool | None:
     except NotFittedError:
         return None
     if isinstance(booster, HistGradientBoostingClassifier):
-        return booster.is_categorical_ is not None and hasattr(booster, "feature_names_in_")
+        if booster.is_categorical_ is None or not hasattr(booster, "feature_names_in_"):
+            return False
+        by_dtype = isinstance(booster.categorical_features, str) and booster.categorical_features == "from_dtype"
+        return True if by_dtype else None  # columns that are named or marked may be of any type
     if hasattr(booster, "get_booster"):  # XGBoost
         return "c" in (booster.get_booster().feature_types or ())
     if hasattr(booster, "booster_"):  # LightGBM

@@ -137,6 +137,14 @@ class TestCategoriesOfPandas:
         detector = AdversarialAEDetector(FrozenEstimator(classifier), surrogate=tiny_surrogate, **QUICK).fit(FRAME)
         np.testing.assert_array_equal(detector.correct(FRAME).no_defense, classifier.predict(FRAME.astype(float)))
 
+    @pytest.mark.parametrize("features", [["code"], [1], [False, True]], ids=["name", "index", "mask"])
+    def test_numbers_that_are_categories_by_name(self, features):
+        """The error said that X has no categories of pandas, which the classifier has never seen."""
+        X = FRAME.astype({"code": int})
+        classifier = HistGradientBoostingClassifier(max_iter=3, categorical_features=features).fit(X, LABELS)
+        detector = AdversarialAEDetector(FrozenEstimator(classifier), surrogate=tiny_surrogate, **QUICK).fit(X)
+        np.testing.assert_array_equal(detector.correct(X).no_defense, classifier.predict(X))
+
     def test_histogram_boosting_works(self):
         assert corrected(HistGradientBoostingClassifier(max_iter=5)).fit(FRAME, LABELS).score(FRAME, LABELS) > 0.8
 
