@@ -139,3 +139,9 @@ class TestReport:
     def test_bad_attacks(self, detector, fresh, attacked, message):
         with pytest.raises(ValueError, match=message):
             defense_report(detector, *fresh[:2], attacked=attacked)
+
+
+def test_infinite_scores_rank_highest():
+    labels = np.array([1, 1, -1, -1])
+    assert detection_auc(Scores(), [[0.1], [0.2], [np.inf], [1e300]], labels) == 1
+    assert detection_auc(Scores(), [[0.1], [np.inf], [0.3], [0.2]], labels) == 0.5

@@ -150,3 +150,9 @@ def test_hidden_layer_of_any_length():
     detector = AdversarialAEDetector(model, **{**QUICK, "autoencoder": None}, hidden_layers={"steps": 3})
     with pytest.raises(ValueError, match="hidden_layers: layer 'steps' must have outputs of fixed shape"):
         detector.fit(np.zeros((30, 5, 3)))
+
+
+def test_projections_fill_the_range_of_glorot(digits_model):
+    (projection,) = draw_projections(digits_model, {"convolution": 5}, seed=0)
+    limit = np.sqrt(6 / (6 * 6 * 8 + 5))
+    assert 0.98 * limit < np.abs(projection).max() <= limit

@@ -92,3 +92,9 @@ def test_logits_in_bfloat16():
     assert FrozenKerasModel(model, from_logits=True).predict_proba(np.ones((2, 4))).dtype == np.float64
     with pytest.raises(ValueError, match="from_logits=True"):
         FrozenKerasModel(model).predict_proba(np.ones((2, 4)))
+
+
+def test_one_probability_made_otherwise_becomes_its_log_odds():
+    probabilities = tf.constant([[0.2], [0.5], [0.9]])
+    logits = tf.function(lambda values: class_logits(values, from_logits=False))(probabilities)
+    np.testing.assert_allclose(tf.nn.softmax(logits)[:, 1], [0.2, 0.5, 0.9], rtol=1e-6)

@@ -67,3 +67,8 @@ def test_op_determinism_is_restored(before):
         assert config.is_op_determinism_enabled() == before
     finally:
         switch[False]()
+
+
+def test_seeds_are_drawn_from_many():
+    state = np.random.RandomState(0)
+    assert len({draw_seed(state) for _ in range(100)}) == 100

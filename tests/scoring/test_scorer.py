@@ -72,3 +72,13 @@ def test_compare_predictions():
     np.testing.assert_allclose(found["score"], np.sum(p * np.log(p / q), axis=1), atol=1e-7)
     np.testing.assert_array_equal(found["no_defense"], logits.argmax(axis=1))
     np.testing.assert_allclose(found["probabilities_reconstructed"], q)
+
+
+def test_a_reconstruction_that_overflows_is_adversarial_though_the_classifier_saturates():
+    saturating = keras.layers.Dense(2, activation="tanh"), keras.layers.Dense(2, activation="softmax")
+    classifier = keras.Sequential([keras.Input((1,)), *saturating])
+    overflowing = keras.Sequential([keras.Input((1,)), keras.layers.Rescaling(1e30), keras.layers.Rescaling(1e30)])
+    rows = np.array([[0.0], [1.0]])
+    detector = AdversarialAEDetector(classifier, autoencoder=overflowing, epochs=0, threshold=1.0).fit(np.zeros((2, 1)))
+    assert np.isfinite(classifier.predict(np.array([[np.inf]]), verbose=0)).all()
+    assert np.isinf(detector.adversarial_score(rows)).tolist() == [False, True]
