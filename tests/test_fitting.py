@@ -123,6 +123,7 @@ class TestCorrectedClassifier:
         alone = LogisticRegression().fit(StandardScaler().fit_transform(X), y, sample_weight=weights)
         np.testing.assert_allclose(corrected.classifier_[-1].coef_, alone.coef_, atol=1e-6)
 
+    @pytest.mark.slow
     def test_a_frozen_classifier_stays(self, iris, detector):
         X, y = iris
         frozen = FrozenEstimator(KNeighborsClassifier().fit(X, y))

@@ -72,6 +72,7 @@ def test_pipeline_around_the_detector(rare, tmp_path):
     np.testing.assert_allclose(OnnxDetector(tmp_path / "detector.onnx").score_samples(X), scores, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_corrected_classifier_resamples_what_the_classifier_is_trained_on(rare):
     X, y = rare
     corrected = CorrectedClassifier(AdversarialAEDetector(oversampled(LogisticRegression()), **QUICK)).fit(X, y)

@@ -203,6 +203,7 @@ def test_no_way_back(path):
             method(TABLE)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names:UserWarning")
 def test_rows_with_missing_values_come_back(tmp_path):
     X = GAPS.to_numpy()
@@ -238,6 +239,7 @@ def test_new_process(detector, path):
     np.testing.assert_allclose(found, detector.adversarial_score(TABLE), rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inner", [False, True])
 def test_steps_before_the_detector(inner, tmp_path):
     """The Pipeline encodes the table, and the detector takes numbers, or encodes what the first step leaves."""

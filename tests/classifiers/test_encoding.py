@@ -109,6 +109,7 @@ def reconstructed(detector, X):
     return np.asarray(detector._defense.reconstruct(detector._checked(X).astype(np.float32)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [(), (columns(),)], ids=["encoded here", "behind transformers"])
 def test_a_threshold_of_the_decision_function(payments, steps):
     """predict of the outer classifier is called, with the rows that the inner one takes."""
@@ -208,6 +209,7 @@ def test_corrected_classifier(name, payments):
     assert corrected.feature_names_in_.tolist() == X.columns.tolist()
 
 
+@pytest.mark.slow
 def test_search_over_the_percentile_trains_once_a_fold(payments, tmp_path):
     X, y = payments
     classifier = FrozenEstimator(clone(PIPELINES["logistic"]).fit(X, y))
@@ -299,6 +301,7 @@ class TestBadInput:
             detector.predict(X.mask(X.median() < X))
 
 
+@pytest.mark.slow
 def test_a_pipeline_inside_an_ensemble_or_a_search(payments):
     X, y = payments
     ensemble = VotingClassifier([("pipeline", PIPELINES["logistic"])], voting="soft").fit(X, y)

@@ -103,6 +103,7 @@ BOOSTERS = {
 
 
 class TestCategoriesOfPandas:
+    @pytest.mark.slow
     @pytest.mark.parametrize("kind", BOOSTERS)
     def test_inside_the_corrected_classifier(self, kind):
         for classifier in (BOOSTERS[kind], make_pipeline(BOOSTERS[kind]), CalibratedClassifierCV(BOOSTERS[kind], cv=2)):
