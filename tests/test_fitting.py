@@ -96,6 +96,7 @@ def test_an_unknown_class_is_an_error_before_training(iris, detector):
     assert not hasattr(detector, "classes_")
 
 
+@pytest.mark.slow
 def test_routing_takes_weights_through_pipelines_and_searches(iris, detector):
     (X, y), weights = iris, 1.0 + np.arange(len(iris[0])) % 3
     alone = clone(detector).fit(X, sample_weight=weights)

@@ -267,6 +267,7 @@ def test_steps_before_the_detector(inner, tmp_path):
     np.testing.assert_array_equal(loaded.correct(TABLE[list(TABLE)[::-1]]).corrected, pipeline.predict(TABLE))
 
 
+@pytest.mark.slow
 def test_errors_name_the_step(tmp_path):
     shout = FunctionTransformer(lambda X: X.apply(lambda column: column.str.upper()), feature_names_out="one-to-one")
     columns = make_column_transformer(

@@ -275,6 +275,7 @@ class TestBadInput:
             detector.fit(payments[0].drop(columns="income"))
         assert vars(detector) == before
 
+    @pytest.mark.slow
     def test_a_category_that_only_the_classifier_knows(self, payments):
         X, y = payments
         classifier = VotingClassifier([("pipeline", PIPELINES["logistic"])], voting="soft").fit(X, y)
@@ -282,6 +283,7 @@ class TestBadInput:
         with pytest.raises(ValueError, match=r"categories that were not there.*in the columns \['country'\]"):
             detector.predict(X)
 
+    @pytest.mark.slow
     def test_text_that_the_classifier_reads(self, payments):
         """It cannot read what stands for an unknown category, so the error has to be ours."""
         X, y = payments[0].assign(size=payments[0].age.astype(str)), payments[1]
@@ -312,6 +314,7 @@ def test_a_pipeline_inside_an_ensemble_or_a_search(payments):
         np.testing.assert_array_equal(detector.correct(X).no_defense, classifier.predict(X))
 
 
+@pytest.mark.slow
 def test_categories_behind_transformers(payments):
     X, y = payments
     columns = make_column_transformer(

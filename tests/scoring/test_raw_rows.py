@@ -64,6 +64,7 @@ class TestNumbers:
         assert (gradient[:, [1, 3]] == 0).all()
         assert (gradient[:, [0, 2]] != 0).any(axis=0).all()
 
+    @pytest.mark.slow
     def test_search_and_clone(self, numeric, iris, tmp_path):
         quick = {"threshold": None, "memory": str(tmp_path), "noise": 0, "virtual_adversarial": 0}
         detector = clone(numeric).set_params(**quick)
