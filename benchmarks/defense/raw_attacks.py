@@ -63,10 +63,10 @@ class Evasion:
             values = network(encoded + (z - start) @ one_hot)
             return tf.concat([-values, values], axis=1) if values.shape[1] == 1 else values
 
-        keras_or_function = foolbox.models.TensorFlowModel(logits, bounds=self.bounds)
+        victim = foolbox.models.TensorFlowModel(logits, bounds=self.bounds)
         tf.random.set_seed(seed)
         attack = foolbox.attacks.LinfPGD(steps=40)
-        _, moved, _ = attack(keras_or_function, tf.constant(start), tf.constant(y), epsilons=SIZE)
+        _, moved, _ = attack(victim, tf.constant(start), tf.constant(y), epsilons=SIZE)
         return self.moved(X, moved.numpy())
 
     def hop_skip_jump(self, model: Pipeline, X: pd.DataFrame, seed: int) -> pd.DataFrame:
