@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -189,14 +190,15 @@ class FrameColumns:
         Categories of the columns that are not numbers.
     numbers : MissingValues
         Fill values of the other columns.
-    with_gaps : frozenset of str
-        Columns of categories with missing values in fit: missing is a category like the others there.
+    gaps : dict of str to object
+        Columns of categories with missing values in fit, and what stood for them there (None, NaN or NA), which is a
+        category like the others to the encoders of scikit-learn.
     """
 
     dtypes: dict[Any, Any]
     categories: dict[Any, Any]
     numbers: MissingValues
-    with_gaps: frozenset[Any] = frozenset()
+    gaps: Mapping[Any, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, X: Any) -> FrameColumns:
@@ -212,8 +214,8 @@ class FrameColumns:
             if not pandas.api.types.is_numeric_dtype(dtype)
         }
         _check_number_of_categories(categories, len(frame))
-        with_gaps = frozenset(name for name in categories if frame[name].isna().any())
-        return cls(dtypes, categories, MissingValues.of(_numbers(frame, dtypes, categories)), with_gaps)
+        gaps = {name: frame[name][frame[name].isna()].iloc[0] for name in categories if frame[name].isna().any()}
+        return cls(dtypes, categories, MissingValues.of(_numbers(frame, dtypes, categories)), gaps)
 
     @property
     def n_encoded(self) -> int:
@@ -237,8 +239,7 @@ class FrameColumns:
         """For each column of categories, whether each row has one, or misses one, unlike the rows of fit."""
         frame = as_pandas(X)
         return {
-            name: (categories.get_indexer(frame[name]) < 0)
-            & (frame[name].notna().to_numpy() | (name not in self.with_gaps))
+            name: (categories.get_indexer(frame[name]) < 0) & (frame[name].notna().to_numpy() | (name not in self.gaps))
             for name, categories in self.categories.items()
             if name in frame.columns
         }
@@ -272,12 +273,14 @@ class FrameColumns:
         """A column of categories from the columns that encode it."""
         pandas, categories = import_extra("pandas", "pandas"), self.categories[name]
         codes, dtype = rows.argmax(axis=1), self.dtypes[name]
-        if name not in self.with_gaps and len(categories):
+        if name not in self.gaps and len(categories):
             codes = np.where(rows[:, -1] > 0.5, len(categories), rows[:, :-1].argmax(axis=1))
         codes = np.where(codes == len(categories), -1, codes)
         values = pandas.Series(pandas.Categorical.from_codes(codes, categories))
-        if name not in self.with_gaps and not isinstance(dtype, pandas.CategoricalDtype):
-            values = values.astype(object).where(codes >= 0, UNKNOWN)
+        if not isinstance(dtype, pandas.CategoricalDtype):
+            values = values.to_numpy(dtype=object)
+            values[codes < 0] = self.gaps.get(name, UNKNOWN)
+            values = pandas.Series(values, dtype=object)  # which keeps None
         return values.astype(dtype)
 
     def rules(self) -> dict[str, Any]:
@@ -288,7 +291,7 @@ class FrameColumns:
         start, rules = self.numbers.n_encoded, self.numbers.rules()
         for name, categories in self.categories.items():
             columns = [*range(start, start + len(categories) + 1)]
-            if name not in self.with_gaps:
+            if name not in self.gaps:
                 rules["kept"].append(columns.pop())
             if len(columns) > 1:
                 rules["groups"].append(columns)

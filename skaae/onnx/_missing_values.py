@@ -157,9 +157,9 @@ def _category(columns: FrameColumns, place: int, values: list[Any], assembly: As
     last: Any = np.nan
     if is_text:
         is_category = str(columns.dtypes[name]) == "category"
-        last = MISSING_TEXT if name in columns.with_gaps or is_category else UNKNOWN
+        last = MISSING_TEXT if name in columns.gaps or is_category else UNKNOWN
     code = assembly.node("ArgMax", group, axis=1, keepdims=0)
-    if name not in columns.with_gaps and values:
+    if name not in columns.gaps and values:
         inner = assembly.node("Gather", group, assembly.constant(np.arange(len(values))), axis=1)
         mark = assembly.node("Gather", group, assembly.constant(np.int64(len(values))), axis=1)
         is_last = assembly.node("Greater", mark, assembly.constant(np.float64(0.5)))

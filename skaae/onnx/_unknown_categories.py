@@ -47,7 +47,7 @@ def unknown_categories(classifier: Any, columns: FrameColumns) -> dict[int, Unkn
 
 def _of_column(readers: list[tuple[list[Any], list[int]]], place: int, columns: FrameColumns, name: Any) -> Unknown:
     """Compare what encoders return for a category with what they return for the one that is decoded instead."""
-    is_known, has_gaps = set(columns.categories[name]), name in columns.with_gaps
+    is_known, has_gaps = set(columns.categories[name]), name in columns.gaps
     known, others = [], False
     for steps, places in readers:
         for number in [number for number, source in enumerate(places) if source == place]:

@@ -102,6 +102,15 @@ def test_what_fit_has_not_seen():
         columns.encode(frame[["a"]])
 
 
+@pytest.mark.parametrize("gap", [None, np.nan, pd.NA], ids=repr)
+def test_missing_text_is_what_it_was(gap):
+    frame = pd.DataFrame({"a": ["x", gap, "y"]}, dtype=object)
+    columns = FrameColumns.of(frame)
+    decoded = columns.decode(columns.encode(frame))["a"].tolist()
+    assert decoded[::2] == ["x", "y"]
+    assert decoded[1] is gap or (np.isnan(decoded[1]) and gap is np.nan)
+
+
 def test_columns_without_any_value():
     X = np.array([[np.nan, 1.0], [np.nan, 3.0]])
     assert MissingValues.of(X).fill.tolist() == [0, 2]
