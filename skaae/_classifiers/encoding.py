@@ -24,6 +24,7 @@ from skaae._classifiers.frames import (
     MOST_NUMBERS,
     FrameColumns,
     MissingValues,
+    as_pandas,
     check_dates,
     has_categories,
     is_raw,
@@ -285,12 +286,26 @@ def _behind_transformers(pipeline: Pipeline, X: Any) -> Encoding:
     n_encoded, last = rows.shape[1], unfrozen(pipeline.steps[-1][1])
     rules = rules_of_transformers(pipeline, n_encoded)
     sources = sources_of_transformers(pipeline, np.shape(X)[1], n_encoded)
-    if not (is_raw(rows) or has_categories(rows)):
+    if not (is_raw(rows) or has_categories(rows) or _would_pass_on_missing_values(pipeline, X)):
         return Encoding(pipeline, None, rules, sources, last)
     columns = columns_of(rows)
     own, moved = columns.rules(), moved_rules(rules, columns.places)
     rules = {name: [*own[name], *moved.get(name, ())] for name in own}
     return Encoding(pipeline, columns, rules, [sources[column] for column in columns.sources], last)
+
+
+def _would_pass_on_missing_values(pipeline: Pipeline, X: Any) -> bool:
+    """Whether later rows may reach the classifier with missing values, which it takes, unlike those of fit."""
+    if not (hasattr(X, "columns") and allows_missing(pipeline.steps[-1][1])):
+        return False
+    row = as_pandas(X)[:1]
+    numbers = [name for name in row.columns if row[name].dtype.kind in "iuf"]
+    row = row.astype(dict.fromkeys(numbers, np.float64))
+    row[numbers] = np.nan
+    try:
+        return bool(np.isnan(dense(transformed(pipeline, row))).any())
+    except (AttributeError, TypeError, *REFUSALS):
+        return False
 
 
 def columns_of(X: Any) -> Columns:

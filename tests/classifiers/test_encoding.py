@@ -1,7 +1,5 @@
 """Rows with text, categories, booleans and missing values, as their owners have them."""
 
-import re
-
 import joblib
 import numpy as np
 import pandas as pd
@@ -157,8 +155,8 @@ def test_boosters_with_categories_of_their_own(name, payments, tmp_path):
     unknown = X.assign(country=pd.Categorical(["XX"] * len(X)), income=np.nan)
     try:
         labels = classifier.predict(unknown)
-    except ValueError as error:  # so do later versions of XGBoost
-        with pytest.raises(ValueError, match=re.escape(str(error).splitlines()[-1])):
+    except ValueError:  # so do later versions of XGBoost
+        with pytest.raises(ValueError, match="Found a category not in the training set"):
             detector.correct(unknown)
     else:
         np.testing.assert_array_equal(detector.correct(unknown).no_defense, labels)
@@ -185,6 +183,16 @@ def test_missing_values_alone(payments, X, tmp_path):
     new_gaps = np.full((5, 3), np.nan) if X == "numbers with gaps" else frame[NUMBERS][:5] * np.nan
     np.testing.assert_array_equal(detector.correct(new_gaps).no_defense, classifier.predict(new_gaps))
     np.testing.assert_array_equal(np.isnan(detector.reconstruct(rows)), np.isnan(rows))
+
+
+def test_missing_values_that_fit_has_not_seen(payments, tmp_path):
+    """They reach the trees, as they do without the detector; an imputer leaves none to be encoded."""
+    X, y = payments
+    known, classifier = X.dropna(), PIPELINES["missing values reach the trees"].fit(X, y)
+    detector = AdversarialAEDetector(classifier, **QUICK).fit(known)
+    check(detector, classifier, X, tmp_path)
+    imputed = make_pipeline(columns(categories=ORDINAL), HistGradientBoostingClassifier(**SMALL_TREES)).fit(X, y)
+    assert AdversarialAEDetector(imputed, **QUICK).fit(known)._encoding.columns is None
 
 
 def test_imputer_before_a_network(payments):
