@@ -150,8 +150,8 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, ExplanationMixin,
         Seeds initial weights, order of rows, projections and calibration rows. With an int, each fit
         gives the same detector. No global random state is changed.
     verbose : int, default=0
-        1 shows a progress bar in a terminal or notebook, and one line per epoch elsewhere. 2 always
-        shows one line per epoch.
+        1 shows the epoch, the loss and the time left: in one line that is drawn again in a terminal
+        or notebook, in one line per epoch elsewhere. 2 shows the lines of Keras.
 
     Attributes
     ----------

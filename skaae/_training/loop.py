@@ -18,7 +18,7 @@ from skaae._divergence import AdversarialScore
 from skaae._keras.devices import memory_errors
 from skaae._keras.models import only_tensor
 from skaae._training.batches import can_be_resident, checked_batch, preprocessed, shuffled_batches, shuffled_orders
-from skaae._training.callbacks import sets_learning_rate, verbosity
+from skaae._training.callbacks import ProgressLine, sets_learning_rate, verbosity
 from skaae._training.perturbations import Perturbation
 from skaae._training.whole_epochs import whole_epochs
 
@@ -251,6 +251,7 @@ def train(
     n_steps = len(X) // options.batch_size if full_only else math.ceil(len(X) / options.batch_size)
     steps_at_once = _steps_per_execution(options, n_steps)
     resident = full_only and steps_at_once == n_steps and not options.preprocess and can_be_resident(arrays)
+    verbose = verbosity(int(options.verbose))
     decay_steps = None if sets_learning_rate(options.callbacks) else n_steps * epochs
     model = TrainingModel(autoencoder, heads, objective, perturbation, seed, weighted=weights is not None)
     model.compile(
@@ -268,8 +269,8 @@ def train(
             epochs=epochs,
             steps_per_epoch=1 if resident else n_steps,
             shuffle=False,  # the batches are shuffled already
-            callbacks=copy.deepcopy(list(options.callbacks or ())),
-            verbose=verbosity(int(options.verbose)),
+            callbacks=[*copy.deepcopy(list(options.callbacks or ())), *([ProgressLine()] if verbose == 1 else [])],
+            verbose=2 * (verbose == 2),
         ).history
     _check_convergence(autoencoder, history)
     return {name: [float(value) for value in values] for name, values in history.items()}
@@ -323,12 +324,12 @@ def make_optimizer(
 
 
 def _steps_per_execution(options: TrainingOptions, n_steps: int) -> int:
-    """All steps of an epoch, or 1 where callbacks or the progress bar need each batch.
+    """All steps of an epoch, or 1 where callbacks need each batch.
 
     It is 1 with several devices too, where the loop of TensorFlow fails.
     """
     several = tf.distribute.get_strategy().num_replicas_in_sync > 1
-    return 1 if options.callbacks or options.verbose or several else n_steps
+    return 1 if options.callbacks or several else n_steps
 
 
 def _over_several_workers() -> bool:

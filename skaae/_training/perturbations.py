@@ -12,18 +12,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
 
 from skaae._data.rows import Rows, Statistics
+from skaae._training.ascents import Ascent
 
 # Rows, targets -> divergence of each row.
 Divergence = Callable[[tf.Tensor, Sequence[tf.Tensor]], tf.Tensor]
-# Share of the coordinates of a sample that a sparse step changes.
-SPARSE_SHARE = 0.05
 # The divergence has no gradient at x itself, so an ascent starts at a noisy copy of x.
 LEAST_NOISE = 0.01
+# Against M and against M(AE(x)).
+ASCENTS = Ascent.in_drawn_directions, Ascent.to_full_size
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,12 +112,13 @@ class Perturbation:
         noise = max(self.noise, LEAST_NOISE) if self.virtual_adversarial else self.noise
         moved = x + noise * self.scale * tf.random.stateless_normal(tf.shape(x), seeds[0])
         if self.virtual_adversarial and any(self.shares):
-            moved = self._ascend_in_shares(moved, targets, (against_classifier, against_defense), seeds[1:])
+            moved = self._ascend_in_shares(x, moved, targets, (against_classifier, against_defense), seeds[1:])
         return moved if self.bounds is None else tf.clip_by_value(moved, *self.bounds)
 
     def _ascend_in_shares(
         self,
         x: tf.Tensor,
+        noisy: tf.Tensor,
         targets: Sequence[tf.Tensor],
         divergences: Sequence[Divergence],
         seeds: Sequence[tf.Tensor],
@@ -123,79 +126,25 @@ class Perturbation:
         """Perturb the first rows against M, and the next against M(AE(x)). Batches are shuffled already."""
         n_rows = tf.shape(x)[0]
         first, second = (tf.cast(tf.round(share * tf.cast(n_rows, tf.float32)), tf.int32) for share in self.shares)
-        sizes = [first, tf.minimum(second, n_rows - first)]
-        *parts, untouched = tf.split(x, [*sizes, -1])
-        chosen = zip(*(tf.split(target, [*sizes, -1]) for target in targets), strict=True)
-        ascents = list(zip(self.shares, divergences, chosen, strict=False))
-        radius, kind = map(_joined, zip(*map(self._draw, parts, seeds), strict=True))
-        moved = _joined(parts)
-        for _ in range(self.steps):
-            gradients = [
-                _gradient(divergence, rows, logits)
-                for rows, (share, divergence, logits) in zip(tf.split(moved, sizes), ascents, strict=True)
-                if share > 0
-            ]
-            # Directions are computed for all shares together: most of the time is spent on starting operations.
-            gradient = _joined(gradients) * self.scale
-            directions = [direction(gradient) for direction in DIRECTIONS]
-            moved += radius / self.steps * self.scale * select(kind, directions)
-        return _joined([moved, untouched])
-
-    def _draw(self, x: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Draw the size of the perturbation of each row, and which direction it takes."""
-        seeds = tf.unstack(tf.random.split(seed, 2))
-        per_row = tf.concat([tf.shape(x)[:1], tf.ones(len(x.shape) - 1, tf.int32)], axis=0)
-        radius = self.virtual_adversarial * tf.random.stateless_uniform(per_row, seeds[0])
-        return radius, tf.random.stateless_uniform(per_row, seeds[1], maxval=len(DIRECTIONS), dtype=tf.int32)
+        sizes = [first, tf.minimum(second, n_rows - first), -1]
+        parts = tf.split(noisy, sizes)
+        starts = parts[0], tf.split(x, sizes)[1]  # the second has a random start instead of noise
+        chosen = zip(*(tf.split(target, sizes) for target in targets), strict=True)
+        ascents = zip(ASCENTS, self.shares, divergences, starts, chosen, seeds, strict=False)
+        for place, (ascend, share, divergence, start, logits, seed) in enumerate(ascents):
+            if share > 0:
+                gradient = partial(_gradient, divergence, logits, self.scale)
+                ascent = Ascent(gradient, self.scale, self.virtual_adversarial, self.steps, self.bounds)
+                parts[place] = ascend(ascent, start, seed)
+        return tf.concat(parts, axis=0)
 
 
-def _joined(parts: Sequence[tf.Tensor]) -> tf.Tensor:
-    return tf.concat(parts, axis=0)
-
-
-def _gradient(divergence: Divergence, x: tf.Tensor, targets: Sequence[tf.Tensor]) -> tf.Tensor:
+def _gradient(divergence: Divergence, targets: Sequence[tf.Tensor], scale: np.ndarray, x: tf.Tensor) -> tf.Tensor:
+    """Gradient of the divergence at x, for coordinates in units of `scale`."""
     with tf.GradientTape() as tape:
         tape.watch(x)
         value = tf.reduce_sum(divergence(x, targets))
-    return tape.gradient(value, x)
-
-
-def select(kind: tf.Tensor, choices: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Select for each row the tensor at position `kind` of the list."""
-    chosen = choices[0]
-    for place, choice in enumerate(choices[1:], start=1):
-        chosen = tf.where(kind == place, choice, chosen)
-    return chosen
-
-
-def sign_direction(gradient: tf.Tensor) -> tf.Tensor:
-    """Change every coordinate by 1: the steepest ascent under the maximum norm."""
-    return tf.sign(gradient)
-
-
-def gradient_direction(gradient: tf.Tensor) -> tf.Tensor:
-    """Follow the gradient, with a root mean square of 1: the steepest ascent under the Euclidean norm."""
-    return unit_root_mean_square(gradient)
-
-
-def sparse_direction(gradient: tf.Tensor) -> tf.Tensor:
-    """Change only the few steepest coordinates, with a root mean square of 1, as under the L1 norm."""
-    flat = tf.reshape(tf.abs(gradient), (tf.shape(gradient)[0], -1))
-    n_moved = max(1, round(SPARSE_SHARE * int(np.prod(gradient.shape[1:]))))
-    least = tf.math.top_k(flat, n_moved).values[:, -1]
-    steepest = tf.abs(gradient) >= tf.reshape(least, (-1, *(1 for _ in gradient.shape[1:])))
-    return unit_root_mean_square(tf.where(steepest, tf.sign(gradient), 0.0))
-
-
-DIRECTIONS = (sign_direction, gradient_direction, sparse_direction)
-
-
-def unit_root_mean_square(values: tf.Tensor) -> tf.Tensor:
-    """Divide each sample by its root mean square. A sample of zeros stays as it is."""
-    axes = list(range(1, len(values.shape)))
-    # Divide by the maximum first: the squares of small gradients vanish in float32.
-    values = tf.math.divide_no_nan(values, tf.reduce_max(tf.abs(values), axis=axes, keepdims=True))
-    return tf.math.divide_no_nan(values, tf.sqrt(tf.reduce_mean(tf.square(values), axis=axes, keepdims=True)))
+    return tape.gradient(value, x) * scale
 
 
 def unit_of_perturbation(X: Rows, images: bool | None = None) -> np.ndarray:

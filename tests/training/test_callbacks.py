@@ -136,9 +136,16 @@ class TestStandardOutput:
         if isinstance(output, Tee):
             assert output.getvalue().count("loss: ") == (4 if verbose else 0)
 
-    def test_a_terminal_gets_a_bar(self, monkeypatch):
+    def test_a_terminal_gets_one_line_that_is_drawn_again(self, iris, classifier, monkeypatch, capsys):
         monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-        assert [verbosity(verbose) for verbose in (0, 1, 2)] == [0, 1, 2]
+        fit(classifier, iris[0], verbose=1)
+        shown = capsys.readouterr().out
+        assert shown.count("\r") == 4
+        assert shown.count("\n") == 1
+        *before, last = shown.strip().split("\r")
+        assert all("left" in line for line in before[1:])
+        assert last.startswith("Epoch 4/4 - loss: ")
+        assert "left" not in last
 
 
 @pytest.mark.slow

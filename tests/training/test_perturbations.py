@@ -5,15 +5,10 @@ import tensorflow as tf
 from skaae import AdversarialAEDetector
 from skaae._divergence import AdversarialScore
 from skaae._training.perturbations import (
-    DIRECTIONS,
     LEAST_NOISE,
     Perturbation,
     bounds_of_perturbation,
-    gradient_direction,
-    sign_direction,
-    sparse_direction,
     unit_of_perturbation,
-    unit_root_mean_square,
 )
 from tests.support.models import PUBLISHED, QUICK
 
@@ -59,7 +54,7 @@ class TestPerturbation:
             ]
         )
         assert 0.28 < found.max() <= 0.3 + 3 * LEAST_NOISE
-        assert found.mean() == pytest.approx(0.15, abs=0.02)
+        assert found.mean() == pytest.approx(0.2, abs=0.02), "large sizes are more frequent"
 
     def test_several_steps_go_no_further_than_one(self):
         options = {"virtual_adversarial": 0.3, "shares": (1.0, 0.0)}
@@ -95,6 +90,12 @@ class TestPerturbation:
         assert root_mean_square(moved - ROWS)[36:].max() < 3 * LEAST_NOISE
         assert np.median(root_mean_square(moved - ROWS)[:36]) > 0.05
 
+    def test_full_size_against_the_defense(self):
+        """From the clean row, without noise, up to the size and not beyond."""
+        moved = perturb(virtual_adversarial=0.3, noise=5.0, shares=(0.0, 1.0), scale=np.float32(2), steps=3)
+        assert np.abs(moved - ROWS).max() == pytest.approx(0.6, abs=1e-6)
+        assert np.mean(np.isclose(np.abs(moved - ROWS), 0.6)) > 0.8
+
     @pytest.mark.parametrize("n_rows", [1, 3, 5])
     def test_shares_of_a_small_batch(self, n_rows):
         """Half of 3 rows is rounded to 2, twice; and no row at all may be left over, or moved."""
@@ -119,27 +120,6 @@ class TestPerturbation:
 
     def test_a_batch_of_one_row(self):
         assert perturb(ROWS[:1], virtual_adversarial=0.3, noise=0.1).shape == (1, 6)
-
-
-class TestDirections:
-    gradient = tf.constant(np.random.default_rng(0).normal(size=(5, 10, 10, 1)), tf.float32)
-
-    @pytest.mark.parametrize("direction", DIRECTIONS)
-    def test_root_mean_square_is_1_also_of_tiny_gradients(self, direction):
-        for scale in (1.0, 1e-30):
-            np.testing.assert_allclose(root_mean_square(direction(self.gradient * scale).numpy()), 1, rtol=1e-5)
-
-    @pytest.mark.parametrize("direction", DIRECTIONS)
-    def test_no_gradient_no_move(self, direction):
-        np.testing.assert_array_equal(direction(tf.zeros((2, 4))), 0)
-
-    def test_which_coordinates_move(self):
-        assert np.all(np.abs(sign_direction(self.gradient)) == 1)
-        np.testing.assert_allclose(gradient_direction(self.gradient), unit_root_mean_square(self.gradient))
-        moved = sparse_direction(self.gradient).numpy().reshape(5, -1)
-        steepest = np.argsort(-np.abs(self.gradient.numpy().reshape(5, -1)), axis=1)[:, :5]
-        assert (np.count_nonzero(moved, axis=1) == 5).all()
-        assert (np.take_along_axis(moved, steepest, axis=1) != 0).all()
 
 
 class TestUnit:
