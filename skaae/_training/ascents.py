@@ -80,7 +80,6 @@ class Ascent:
         Parameters
         ----------
         x : tf.Tensor of shape (n_samples, ...), float32
-            The clean rows.
         seed : tf.Tensor of shape (2,), int32
 
         Returns

@@ -112,13 +112,12 @@ class Perturbation:
         noise = max(self.noise, LEAST_NOISE) if self.virtual_adversarial else self.noise
         moved = x + noise * self.scale * tf.random.stateless_normal(tf.shape(x), seeds[0])
         if self.virtual_adversarial and any(self.shares):
-            moved = self._ascend_in_shares(x, moved, targets, (against_classifier, against_defense), seeds[1:])
+            moved = self._ascend_in_shares(moved, targets, (against_classifier, against_defense), seeds[1:])
         return moved if self.bounds is None else tf.clip_by_value(moved, *self.bounds)
 
     def _ascend_in_shares(
         self,
         x: tf.Tensor,
-        noisy: tf.Tensor,
         targets: Sequence[tf.Tensor],
         divergences: Sequence[Divergence],
         seeds: Sequence[tf.Tensor],
@@ -127,15 +126,14 @@ class Perturbation:
         n_rows = tf.shape(x)[0]
         first, second = (tf.cast(tf.round(share * tf.cast(n_rows, tf.float32)), tf.int32) for share in self.shares)
         sizes = [first, tf.minimum(second, n_rows - first), -1]
-        parts = tf.split(noisy, sizes)
-        starts = parts[0], tf.split(x, sizes)[1]  # the second has a random start instead of noise
+        parts = tf.split(x, sizes)
         chosen = zip(*(tf.split(target, sizes) for target in targets), strict=True)
-        ascents = zip(ASCENTS, self.shares, divergences, starts, chosen, seeds, strict=False)
-        for place, (ascend, share, divergence, start, logits, seed) in enumerate(ascents):
+        ascents = zip(ASCENTS, self.shares, divergences, chosen, seeds, strict=False)
+        for place, (ascend, share, divergence, logits, seed) in enumerate(ascents):
             if share > 0:
                 gradient = partial(_gradient, divergence, logits, self.scale)
                 ascent = Ascent(gradient, self.scale, self.virtual_adversarial, self.steps, self.bounds)
-                parts[place] = ascend(ascent, start, seed)
+                parts[place] = ascend(ascent, parts[place], seed)
         return tf.concat(parts, axis=0)
 
 

@@ -91,10 +91,11 @@ class TestPerturbation:
         assert np.median(root_mean_square(moved - ROWS)[:36]) > 0.05
 
     def test_full_size_against_the_defense(self):
-        """From the clean row, without noise, up to the size and not beyond."""
-        moved = perturb(virtual_adversarial=0.3, noise=5.0, shares=(0.0, 1.0), scale=np.float32(2), steps=3)
-        assert np.abs(moved - ROWS).max() == pytest.approx(0.6, abs=1e-6)
-        assert np.mean(np.isclose(np.abs(moved - ROWS), 0.6)) > 0.8
+        """Up to the size from the noisy row, and not beyond."""
+        moved = perturb(virtual_adversarial=0.3, shares=(0.0, 1.0), scale=np.float32(2), steps=3)
+        sizes, noise = np.abs(moved - ROWS), 2 * 5 * LEAST_NOISE
+        assert sizes.max() <= 0.6 + noise
+        assert np.mean(sizes > 0.6 - noise) > 0.8
 
     @pytest.mark.parametrize("n_rows", [1, 3, 5])
     def test_shares_of_a_small_batch(self, n_rows):
