@@ -15,10 +15,11 @@ from sklearn.ensemble import RandomForestClassifier
 
 MODULES = {
     **{name: f"benchmarks.common.{name}" for name in ("data", "peers")},
-    **{name: f"benchmarks.defense.{name}" for name in ("adaptive", "attacks", "commands", "corruptions", "defense")},
+    **{name: f"benchmarks.defense.{name}" for name in ("adaptive", "attacks", "checks", "commands", "defense")},
+    **{name: f"benchmarks.defense.{name}" for name in ("adversarial_training", "auto_pgd", "corruptions", "decision")},
     **{name: f"benchmarks.defense.{name}" for name in ("hop_skip_jump", "judging", "ledger", "methods", "report")},
-    **{name: f"benchmarks.defense.{name}" for name in ("raw_attacks", "raw_tables", "sections", "square")},
-    **{name: f"benchmarks.defense.{name}" for name in ("tables", "trees", "victims")},
+    **{name: f"benchmarks.defense.{name}" for name in ("limit", "raw_attacks", "raw_tables", "sections", "square")},
+    **{name: f"benchmarks.defense.{name}" for name in ("strong", "tables", "trees", "victims")},
     **{f"speed_{name}": f"benchmarks.speed.{name}" for name in ("report", "targets")},
     **{name: f"benchmarks.deployment.{name}" for name in ("deployment", "load")},
 }
@@ -257,7 +258,7 @@ def test_the_budget_grows_until_no_row_is_right(bench, split, monkeypatch):
         yield {"attack": "joint", "size": sizes[0], "corrected": 1.0}
 
     monkeypatch.setattr(bench.adaptive, "pgd", falling)
-    defense = bench.adaptive.Defense(None, None, split, 0)
+    defense = bench.checks.Defense(None, None, split, 0)
     lines = list(bench.adaptive.growing_budget(defense))
     sizes = [line["size"] for line in lines[::2]]
     assert sizes == sorted(sizes)
@@ -275,9 +276,9 @@ def test_adaptive_runs_the_checks_asked_for_that_are_not_done(bench, split, resu
 
         return lines
 
-    monkeypatch.setattr(bench.adaptive, "load", lambda name, seed: split)
+    monkeypatch.setattr(bench.checks, "load", lambda name, seed: split)
     monkeypatch.setattr(bench.victims, "network", lambda name, split, seed: None)
-    monkeypatch.setattr(bench.adaptive, "trained", lambda model, split, seed: None)
+    monkeypatch.setattr(bench.checks, "trained", lambda model, split, seed: None)
     monkeypatch.setattr(bench.adaptive, "CHECKS", {name: check(name) for name in ("PGD", "transfer", "more steps")})
     bench.adaptive.run_set("some", 0, ["PGD"])
     bench.adaptive.run_set("some", 0, ["PGD", "transfer"])
