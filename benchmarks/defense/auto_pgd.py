@@ -20,6 +20,7 @@ STEPS = 100
 # AutoAttack's number of wrong classes that the targeted attack tries.
 TARGETS = 9
 Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+Predict = Callable[[np.ndarray], np.ndarray]
 
 
 def cross_entropy(one_hot: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
@@ -38,9 +39,13 @@ def logits_ratio(one_hot: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 
 
 class Victim(TensorFlowV2Classifier):
-    """A network for ART, with a loss for each row, compiled with its gradient."""
+    """A network for ART, with a loss for each row, compiled with its gradient.
 
-    def __init__(self, network: Callable, loss: Loss, split: Split) -> None:
+    ART attacks the rows whose prediction is right, and returns the moved row where it is wrong then. So `predict` is
+    what is judged, which need not be the network that has the gradient.
+    """
+
+    def __init__(self, network: Callable, loss: Loss, split: Split, predict: Predict) -> None:
         shape, n_classes = split.X_test.shape[1:], int(split.y_train.max()) + 1
         super().__init__(network, n_classes, shape, loss_object=loss, clip_values=split.bounds)
         signature = [tf.TensorSpec([None, n_classes]), tf.TensorSpec([None, *shape])]
@@ -56,7 +61,11 @@ class Victim(TensorFlowV2Classifier):
                 total = tf.reduce_sum(losses(y, x))
             return tape.gradient(total, x)
 
-        self._losses, self._gradients = losses, gradients
+        self._losses, self._gradients, self._judged = losses, gradients, predict
+
+    def predict(self, x: np.ndarray, **_) -> np.ndarray:
+        # ART refuses probabilities, because its own losses need logits.
+        return np.log(self._judged(x.astype(np.float32)) + 1e-30)
 
     def compute_loss(self, x: np.ndarray, y: np.ndarray, reduction: str = "none", **_) -> np.ndarray:
         return self._losses(y.astype(np.float32), x.astype(np.float32)).numpy()
@@ -78,6 +87,8 @@ class AutoPGD:
     split : Split
     size : float
         Largest change of a feature.
+    predict : callable
+        Rows -> probabilities of what is judged.
     targeted : bool, default=False
         Whether each call attacks toward another wrong class, from the most probable one on.
     """
@@ -86,12 +97,13 @@ class AutoPGD:
     loss: Loss
     split: Split
     size: float
+    predict: Predict
     targeted: bool = False
 
     def __post_init__(self) -> None:
         self._calls = 0
         self._attack = AutoProjectedGradientDescent(
-            Victim(self.network, self.loss, self.split),
+            Victim(self.network, self.loss, self.split, self.predict),
             eps=self.size,
             # The first step of AutoAttack
             eps_step=2 * self.size,

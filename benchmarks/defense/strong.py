@@ -24,7 +24,7 @@ from benchmarks.defense import attacks, auto_pgd, decision, square
 from benchmarks.defense.checks import KNOWING_RESTARTS, Check, Defense, run_checks, trained, trained_on
 from benchmarks.defense.commands import for_each_set, parsed, parser_of
 from benchmarks.defense.ledger import Ledger
-from skaae import attack_target
+from skaae import AdversarialAEDetector, attack_target
 
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
 LEDGER = Ledger.named("strong")
@@ -58,14 +58,24 @@ def auto_attack(defense: Defense, size: float) -> Found:
     """AutoPGD on the cross-entropy, on DLR and, with more than two classes, toward single wrong classes."""
     n_targets = auto_pgd.n_targets(defense.split)
     for target, through in TARGETS.items():
-        network = attack_target(defense.detector, through)
-        made = partial(auto_pgd.AutoPGD, network, split=defense.split, size=size)
-        cross_entropy = made(loss=auto_pgd.cross_entropy)
-        yield f"AutoPGD cross-entropy, {target}", defense.surviving(cross_entropy, KNOWING_RESTARTS)
+        made = partial(auto_pgd_on, defense.detector, through, defense, size)
+        yield f"AutoPGD cross-entropy, {target}", defense.surviving(made(), KNOWING_RESTARTS)
         yield f"AutoPGD DLR, {target}", defense.surviving(made(loss=auto_pgd.logits_ratio), KNOWING_RESTARTS)
         if n_targets > 1:
-            targeted = made(loss=auto_pgd.cross_entropy, targeted=True)
-            yield f"AutoPGD targeted, {target}", defense.surviving(targeted, n_targets)
+            yield f"AutoPGD targeted, {target}", defense.surviving(made(targeted=True), n_targets)
+
+
+def auto_pgd_on(
+    attacked: AdversarialAEDetector,
+    through: str,
+    defense: Defense,
+    size: float,
+    loss: auto_pgd.Loss = auto_pgd.cross_entropy,
+    targeted: bool = False,
+) -> auto_pgd.AutoPGD:
+    """AutoPGD with the gradient of one detector, judged by what the defense predicts after `correct`."""
+    network, predict = attack_target(attacked, through), defense.detector._corrected_probabilities
+    return auto_pgd.AutoPGD(network, loss, defense.split, size, predict, targeted)
 
 
 def without_gradients(defense: Defense, size: float) -> Found:
@@ -88,11 +98,10 @@ def questioned(defense: Defense) -> dict[str, Callable[[np.ndarray], np.ndarray]
     return {**{name: probabilities(through) for name, through in TARGETS.items()}, "corrected": deployed}
 
 
-def transfer(defense: Defense, size: float, second: Defense) -> Found:
-    """The attacks of PGD and AutoPGD on a second detector, of another seed."""
+def transfer(defense: Defense, size: float, second: AdversarialAEDetector) -> Found:
+    """AutoPGD on a second detector, of another seed."""
     for target, through in TARGETS.items():
-        network = attack_target(second.detector, through)
-        attack = auto_pgd.AutoPGD(network, auto_pgd.cross_entropy, defense.split, size)
+        attack = auto_pgd_on(second, through, defense, size)
         yield f"transfer, {target}", defense.surviving(attack, KNOWING_RESTARTS)
 
 
@@ -116,8 +125,7 @@ def compared(find: Callable[[Defense, float], Found], defense: Defense) -> Itera
 
 def compared_with_transfer(defense: Defense) -> Iterator[dict]:
     """The same for attacks on a second detector, which is trained once for all sizes."""
-    detector = trained(defense.model, defense.split, defense.seed + OTHER_SEED)
-    second = Defense(defense.model, detector, defense.split, defense.seed)
+    second = trained(defense.model, defense.split, defense.seed + OTHER_SEED)
     return compared(partial(transfer, second=second), defense)
 
 
@@ -125,8 +133,7 @@ def growing_size(defense: Defense) -> Iterator[dict]:
     """Attacks of growing size, up to the first under which no row is right; what is lost stays lost."""
     alive = np.arange(defense.n_rows)
     for size in defense.growing_sizes:
-        targets = [attack_target(defense.detector, through) for through in TARGETS.values()]
-        tried = [auto_pgd.AutoPGD(network, auto_pgd.cross_entropy, defense.split, size) for network in targets]
+        tried = [auto_pgd_on(defense.detector, through, defense, size) for through in TARGETS.values()]
         tried.append(decision.attack(defense.detector, defense.split, size, DIRECTIONS["orthogonal"]))
         for attack in tried:
             if len(alive):
