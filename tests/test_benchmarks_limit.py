@@ -173,6 +173,7 @@ def test_attacks_on_the_decision_stay_within_their_size(bench, defense, quick, n
     assert after < before
 
 
+@pytest.mark.slow
 def test_strong_runs_the_checks_that_are_not_done(bench, defense, quick, results, monkeypatch):
     trained = []
     monkeypatch.setattr(bench.strong, "DIRECTIONS", {"orthogonal": bench.strong.DIRECTIONS["orthogonal"]})
