@@ -102,4 +102,4 @@ def run_checks(
         seconds = time.perf_counter() - start
         ledger.write([{**keys, "check": check, "rows": defense.n_rows, **line} for line in lines])
         shown = pd.DataFrame(lines).round(3).to_string()
-        print(f"\n{', '.join(map(str, keys.values()))}: {check} ({seconds:.0f} s)\n{shown}", flush=True)
+        print(f"\n{keys['set']}, seed {keys['seed']}: {check} ({seconds:.0f} s)\n{shown}", flush=True)

@@ -77,7 +77,7 @@ def under_pgd(net: keras.Model, split: Split, size: float) -> float:
     """Accuracy under PGD with the steps and restarts that skaae is attacked with."""
     pgd = foolbox.attacks.LinfPGD(steps=KNOWING_STEPS, rel_stepsize=2.5 / KNOWING_STEPS)
     attack = partial(attacks.run, pgd, net, split, size=size)
-    n_rows = min(N_ROWS, KNOWING_IMAGES) if split.is_image else N_ROWS
+    n_rows = min(N_ROWS, KNOWING_IMAGES if split.is_image else N_ROWS, len(split.X_test))
     return attacks.surviving(attack, split, n_rows, KNOWING_RESTARTS, partial(is_right, net)).mean()
 
 
