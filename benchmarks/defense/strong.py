@@ -30,7 +30,7 @@ logging.getLogger("tensorflow").setLevel(logging.ERROR)
 LEDGER = Ledger.named("strong")
 TOGETHER = "all, with PGD"
 TARGETS = {"composite": "defense", "joint": "both"}
-# Questions of Square to each row; fewer where one costs more. AutoAttack has 5,000, which take half an hour a table.
+# Questions of Square to each row: fewer than the 5,000 of AutoAttack, and fewer where each costs more.
 QUESTIONS = {"table": 2000, "image": 1000}
 OTHER_SEED = 1000
 DIRECTIONS = {
