@@ -7,7 +7,8 @@ BENCH := .venv-bench/bin
 DOCS := .venv-docs/bin
 
 .PHONY: test test-slow test-lowest demo docs format clean
-.PHONY: bench-data bench-defense bench-peers bench-trees bench-tables bench-corruptions bench-adaptive bench-promise
+.PHONY: bench-data bench-defense bench-peers bench-trees bench-tables bench-corruptions bench-adaptive bench-limit
+.PHONY: bench-strong bench-promise
 .PHONY: bench-speed bench-gpu bench-dask bench-facade bench-deployment
 
 # Two processes share the cores: more threads in each would wait for one another
@@ -44,9 +45,9 @@ bench-defense: .venv-bench/ready
 	$(BENCH)/python -m benchmarks.defense.defense $(SETS)
 	$(BENCH)/python -m benchmarks.defense.report
 
-# The same, for tree ensembles, raw tables with a rare class, natural corruptions of images, and attacks that rule out
-# masked gradients
-bench-trees bench-tables bench-corruptions bench-adaptive: .venv-bench/ready
+# The same, for tree ensembles, raw tables with a rare class, natural corruptions of images, attacks that rule out
+# masked gradients, networks trained adversarially with labels, and AutoPGD, Square and attacks on the decision
+bench-trees bench-tables bench-corruptions bench-adaptive bench-limit bench-strong: .venv-bench/ready
 	$(BENCH)/python -m benchmarks.defense.$(@:bench-%=%) $(SETS)
 	$(BENCH)/python -m benchmarks.defense.report
 

@@ -26,6 +26,7 @@ settings.register_profile("thorough", settings.get_profile("repeatable"), derand
 def pytest_configure(config):
     # With -n this process only hands out the tests: the workers make the fixtures, whose imports take seconds.
     if not config.getoption("numprocesses", None):
-        config.pluginmanager.import_plugin("tests.support.fixtures")
+        for name in ("fixtures", "benchmarks"):
+            config.pluginmanager.import_plugin(f"tests.support.{name}")
     settings.load_profile(config.getoption("--hypothesis-profile") or "repeatable")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # "retracing", once for each of many small fits

@@ -1,57 +1,14 @@
 """The benchmark's code, on rows made up here: nothing is fetched, and no result of the repository is touched."""
 
-import importlib
 import os
 import subprocess
 import sys
-import warnings
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.ensemble import RandomForestClassifier
-
-MODULES = {
-    **{name: f"benchmarks.common.{name}" for name in ("data", "peers")},
-    **{name: f"benchmarks.defense.{name}" for name in ("adaptive", "attacks", "commands", "corruptions", "defense")},
-    **{name: f"benchmarks.defense.{name}" for name in ("hop_skip_jump", "judging", "ledger", "methods", "report")},
-    **{name: f"benchmarks.defense.{name}" for name in ("raw_attacks", "raw_tables", "sections", "square")},
-    **{name: f"benchmarks.defense.{name}" for name in ("tables", "trees", "victims")},
-    **{f"speed_{name}": f"benchmarks.speed.{name}" for name in ("report", "targets")},
-    **{name: f"benchmarks.deployment.{name}" for name in ("deployment", "load")},
-}
-
-
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory):
-    """The modules of the benchmark, with an empty cache; none stays behind."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SKAAE_BENCHMARK_CACHE", str(tmp_path_factory.mktemp("cache")))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # foolbox imports deprecated names of SciPy
-            modules = {name: importlib.import_module(module) for name, module in MODULES.items()}
-        yield SimpleNamespace(**modules)
-        for module in MODULES.values():
-            sys.modules.pop(module)
-
-
-@pytest.fixture
-def results(bench, tmp_path, monkeypatch):
-    """An empty folder for results."""
-    monkeypatch.setattr(bench.ledger, "FOLDER", tmp_path)
-    for module in (bench.defense, bench.trees, bench.tables, bench.corruptions, bench.adaptive, bench.report):
-        monkeypatch.setattr(module, "LEDGER", bench.ledger.Ledger.named(module.__name__.rpartition(".")[2]))
-    return tmp_path
-
-
-@pytest.fixture(scope="module")
-def split(bench):
-    """Two classes, told apart by the sign of the first feature."""
-    X = np.random.default_rng(0).normal(size=(260, 4)).astype(np.float32)
-    y = (X[:, 0] > 0).astype(int)
-    return bench.data.Split(X[:160], y[:160], X[160:220], X[220:], y[220:], (-8.0, 8.0))
 
 
 class Sign:
@@ -257,7 +214,7 @@ def test_the_budget_grows_until_no_row_is_right(bench, split, monkeypatch):
         yield {"attack": "joint", "size": sizes[0], "corrected": 1.0}
 
     monkeypatch.setattr(bench.adaptive, "pgd", falling)
-    defense = bench.adaptive.Defense(None, None, split, 0)
+    defense = bench.checks.Defense(None, None, split, 0)
     lines = list(bench.adaptive.growing_budget(defense))
     sizes = [line["size"] for line in lines[::2]]
     assert sizes == sorted(sizes)
@@ -275,9 +232,9 @@ def test_adaptive_runs_the_checks_asked_for_that_are_not_done(bench, split, resu
 
         return lines
 
-    monkeypatch.setattr(bench.adaptive, "load", lambda name, seed: split)
+    monkeypatch.setattr(bench.checks, "load", lambda name, seed: split)
     monkeypatch.setattr(bench.victims, "network", lambda name, split, seed: None)
-    monkeypatch.setattr(bench.adaptive, "trained", lambda model, split, seed: None)
+    monkeypatch.setattr(bench.checks, "trained", lambda model, split, seed: None)
     monkeypatch.setattr(bench.adaptive, "CHECKS", {name: check(name) for name in ("PGD", "transfer", "more steps")})
     bench.adaptive.run_set("some", 0, ["PGD"])
     bench.adaptive.run_set("some", 0, ["PGD", "transfer"])

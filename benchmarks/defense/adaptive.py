@@ -13,54 +13,32 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import logging
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import keras
 import numpy as np
-import pandas as pd
 import tensorflow as tf
 
-from benchmarks.common.data import IMAGES, TABLES, Split, load
-from benchmarks.defense import attacks, square, victims
+from benchmarks.common.data import IMAGES, TABLES
+from benchmarks.defense import attacks, square
+from benchmarks.defense.checks import (
+    KNOWING_RESTARTS,
+    KNOWING_STEPS,
+    Check,
+    Defense,
+    run_checks,
+    trained,
+    trained_on,
+)
 from benchmarks.defense.commands import for_each_set, parsed, parser_of
-from benchmarks.defense.defense import KNOWING_RESTARTS, KNOWING_STEPS
 from benchmarks.defense.ledger import Ledger
-from benchmarks.defense.methods import PERCENTILE
-from skaae import AdversarialAEDetector, FrozenKerasModel, attack_target
+from skaae import attack_target
 
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
 LEDGER = Ledger.named("adaptive")
-N_ROWS = {"table": 300, "image": 100}
 MORE_STEPS = 4 * KNOWING_STEPS
 OTHER_SEED = 1000
-# Budgets grow from a quarter of the unaware attack's, two of them to a doubling.
-GROWTH = 2**0.5
-SMALLEST = 0.25
-
-
-@dataclass
-class Defense:
-    """A trained detector and the rows that it is attacked on."""
-
-    model: keras.Model
-    detector: AdversarialAEDetector
-    split: Split
-    seed: int
-
-    @property
-    def n_rows(self) -> int:
-        return min(N_ROWS[attacks.kind(self.split)], len(self.split.X_test))
-
-    @property
-    def sizes(self) -> tuple[float, ...]:
-        return attacks.KNOWING_SIZES[attacks.kind(self.split)]
-
-    def is_right(self, X: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Whether the corrected label of each row is its class."""
-        return self.detector.correct(X).corrected == y
 
 
 def main() -> None:
@@ -72,28 +50,7 @@ def main() -> None:
 
 def run_set(name: str, seed: int, checks: Sequence[str]) -> None:
     """Run those checks on one set that have no results yet."""
-    wanted = [check for check in checks if not LEDGER.done(set=name, seed=seed, check=check)]
-    if not wanted:
-        return
-    split = load(name, seed)
-    model = victims.network(name, split, seed)
-    defense = Defense(model, trained(model, split, seed), split, seed)
-    for check in wanted:
-        keras.utils.set_random_seed(seed)
-        start = time.perf_counter()
-        lines = list(CHECKS[check](defense))
-        seconds = time.perf_counter() - start
-        LEDGER.write([{"set": name, "seed": seed, "check": check, "rows": defense.n_rows, **line} for line in lines])
-        print(
-            f"\n{name}, seed {seed}: {check} ({seconds:.0f} s)\n{pd.DataFrame(lines).round(3).to_string()}", flush=True
-        )
-
-
-def trained(model: keras.Model, split: Split, seed: int) -> AdversarialAEDetector:
-    """The detector that the benchmark of the defense has under the name of skaae."""
-    classifier = FrozenKerasModel(model, from_logits=True)
-    detector = AdversarialAEDetector(classifier, threshold=1.0, random_state=seed).fit(split.X_train)
-    return detector.infer_threshold(split.X_calibration, PERCENTILE)
+    run_checks(LEDGER, {"set": name, "seed": seed}, CHECKS, checks, partial(trained_on, name, seed))
 
 
 def pgd(
@@ -138,18 +95,14 @@ def without_gradients(defense: Defense) -> Iterator[dict]:
 
 def growing_budget(defense: Defense) -> Iterator[dict]:
     """PGD of growing size, up to the first under which no row is right."""
-    whole = max(defense.sizes)
-    lowest, highest = defense.split.bounds
-    size = SMALLEST * whole
-    while size < (highest - lowest) * GROWTH:
+    for size in defense.growing_sizes:
         lines = list(pgd(defense, restarts=1, sizes=(size,)))
         yield from lines
         if min(line["corrected"] for line in lines) == 0:
             return
-        size *= GROWTH
 
 
-CHECKS: dict[str, Callable[[Defense], Iterator[dict]]] = {
+CHECKS: dict[str, Check] = {
     "PGD": pgd,
     "more steps": more_steps,
     "without gradients": without_gradients,

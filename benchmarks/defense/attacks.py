@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import foolbox
 import keras
@@ -12,6 +13,9 @@ from foolbox import attacks
 
 from benchmarks.common.data import CACHE, Split
 
+# Attacked rows of the test set by their numbers; and whether attacked rows, given their classes, are classified right.
+RowAttack = Callable[[np.ndarray], np.ndarray]
+Judge = Callable[[np.ndarray, np.ndarray], np.ndarray]
 # Largest perturbation, in standard deviations of the features of a table or of the range of an image.
 SIZE = {"table": 0.3, "image": 0.2}
 KNOWING_SIZES = {"table": (0.15, 0.3), "image": (0.1, 0.2)}
@@ -95,35 +99,39 @@ def knowing(
     size: float,
     steps: int,
     restarts: int,
-    is_right: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    is_right: Judge,
 ) -> dict[str, float]:
-    """Accuracy under the composite and under the joint attack, a row being lost if one restart loses it.
+    """Accuracy under the composite and under the joint attack, a row being lost if one restart loses it."""
+    found = right_under_knowing(model, autoencoder, split, n_rows, size, steps, restarts, is_right)
+    return {name: right.mean() for name, right in found.items()}
 
-    `is_right` gets attacked rows and their classes.
-    """
+
+def right_under_knowing(
+    model: keras.Model,
+    autoencoder: keras.Model,
+    split: Split,
+    n_rows: int,
+    size: float,
+    steps: int,
+    restarts: int,
+    is_right: Judge,
+) -> dict[str, np.ndarray]:
+    """Whether each row stays right under the composite and under the joint attack."""
     step = {"steps": steps, "rel_stepsize": 2.5 / steps}
     targets = {
         "composite": (attacks.LinfPGD(**step), defended(model, autoencoder)),
         "joint": (JointPGD(**step), both(model, autoencoder)),
     }
     return {
-        name: _surviving(attack, target, split, n_rows, size, restarts, is_right)
+        name: surviving(partial(run, attack, target, split, size=size), split, n_rows, restarts, is_right)
         for name, (attack, target) in targets.items()
     }
 
 
-def _surviving(
-    attack: attacks.Attack,
-    target: keras.Model,
-    split: Split,
-    n_rows: int,
-    size: float,
-    restarts: int,
-    is_right: Callable[[np.ndarray, np.ndarray], np.ndarray],
-) -> float:
-    """Share of the rows that no restart loses; what is lost is not attacked again."""
+def surviving(attack: RowAttack, split: Split, n_rows: int, restarts: int, is_right: Judge) -> np.ndarray:
+    """Whether no restart loses each of the first test rows; what is lost is not attacked again."""
     rows = np.arange(n_rows)
     for _ in range(restarts):
         if len(rows):
-            rows = rows[is_right(run(attack, target, split, rows, size), split.y_test[rows])]
-    return len(rows) / n_rows
+            rows = rows[is_right(attack(rows), split.y_test[rows])]
+    return np.isin(np.arange(n_rows), rows)

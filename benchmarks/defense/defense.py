@@ -22,6 +22,7 @@ import pandas as pd
 
 from benchmarks.common.data import IMAGES, TABLES, UnavailableError, load
 from benchmarks.defense import attacks, victims
+from benchmarks.defense.checks import KNOWING_RESTARTS, KNOWING_STEPS
 from benchmarks.defense.commands import for_each_set, parsed, parser_of
 from benchmarks.defense.judging import Predictions, judge_unaware, thresholds_of
 from benchmarks.defense.ledger import Ledger
@@ -33,7 +34,6 @@ LEDGER = Ledger.named("defense")
 N_ROWS = 300
 # Attacks that know the defense take most of the time.
 KNOWING_IMAGES = 100
-KNOWING_STEPS, KNOWING_RESTARTS = 100, 5
 
 
 def main() -> None:

@@ -9,7 +9,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from benchmarks.defense.ledger import Ledger
-from benchmarks.defense.sections import markdown, sections, with_spread
+from benchmarks.defense.sections import markdown, sections
+from benchmarks.defense.summaries import limit_section, lines_of, summary, with_limit
 
 LEDGER = Ledger.named("defense")
 
@@ -28,43 +29,11 @@ training rows, and thresholds at 5 % false alarms set on the same held-out rows.
   a row counts as wrong if any of 5 restarts makes it wrong. The size is half of that of the unaware attack, or the
   whole.
 - **seconds**: time of the fit.
+
+The methods called "labels" are no defense of M, but networks of their own, trained adversarially with labels: the limit
+(see below). Their knowing attack is PGD on the network itself; under unaware attacks they get the rows that were made
+for M.
 """
-
-
-def summary(results: pd.DataFrame) -> pd.DataFrame:
-    """A line for each set and method."""
-    lines = lines_of(results)
-    shown = with_spread(lines.groupby(["set", "method"], sort=False))
-    shown["seconds"] = lines["seconds"].groupby(["set", "method"], sort=False).mean().map("{:.0f}".format)
-    return shown
-
-
-def lines_of(results: pd.DataFrame) -> pd.DataFrame:
-    """A line for each set, method and seed."""
-    groups = results.groupby(["set", "method", "seed"], sort=False)
-    lines = {key: _line(rows) for key, rows in groups}
-    return pd.DataFrame(lines.values(), index=pd.MultiIndex.from_tuples(lines, names=["set", "method", "seed"]))
-
-
-def _line(rows: pd.DataFrame) -> dict[str, float]:
-    rows = rows.set_index("attack")
-    clean, knowing = rows.loc["clean"], rows[rows.index.str.startswith("knowing")]
-    unaware = rows.drop(index=["clean", *knowing.index])
-    found = {
-        "clean": clean["corrected"],
-        "M": clean["without"],
-        "false alarms": clean["flagged"],
-        "unaware": unaware["corrected"].mean(),
-        "without": unaware["without"].mean(),
-        "reconstructed": unaware["reconstructed"].mean(),
-        "AUC": unaware["auc"].mean(),
-    }
-    sizes = knowing.index.str.split().str[-1]
-    worst = knowing["corrected"].groupby(sizes).min()
-    found |= {
-        f"knowing, {which}": worst[size] for which, size in zip(("half", "whole"), sorted(worst.index), strict=False)
-    }
-    return {**found, "seconds": clean["seconds"]}
 
 
 def picture(results: pd.DataFrame) -> plt.Figure:
@@ -81,9 +50,10 @@ def picture(results: pd.DataFrame) -> plt.Figure:
 
 
 def main() -> None:
-    results = LEDGER.lines()
-    table = markdown(summary(results))
-    page = [HEAD, table, "![Accuracy under unaware attacks, by data set and method](defense.png)\n", *sections()]
+    results, limit = LEDGER.lines(), Ledger.named("limit").lines()
+    table = markdown(summary(with_limit(results, limit)))
+    shown = "![Accuracy under unaware attacks, by data set and method](defense.png)\n"
+    page = [HEAD, table, shown, *limit_section(results, limit), *sections()]
     LEDGER.path.with_suffix(".md").write_text("\n".join(page))
     picture(results).savefig(LEDGER.path.with_suffix(".png"), dpi=110)
     print(table)

@@ -41,6 +41,17 @@ the same rows: PGD, which is the knowing attack of the first table; PGD with 4 t
 a detector with another seed; and Square, which needs no gradient. If gradients were masked, Square or the transfer
 would succeed where PGD fails. The last column is the smallest size of a growing attack at which no row is right.
 """
+STRONG = """## Attacks of AutoAttack's strength, and on the decision
+
+From `strong.csv`. **PGD** is the share of rows that the knowing attack of the first table leaves right, on M(AE(x)) and
+on both. The next columns show what is left of these rows if other attacks follow, each with 5 restarts: AutoPGD (ART)
+on the cross-entropy, on the difference of logits ratio (DLR), and toward each of up to 9 wrong classes; PGD on the
+decision of `correct`, which misleads M while it keeps S(x) below the threshold, by a penalty or by orthogonal
+directions (Bryniarski et al. 2021); Square (ART), which needs no gradient; and AutoPGD transferred from a detector with
+another seed. If gradients were masked, the last two would take many rows that PGD leaves. The last column is the
+smallest size tried at which no row is right.
+"""
+SINGLE = "The share of rows that each attack leaves right by itself:\n"
 PROMISE = """## False alarms that the threshold promises
 
 From `promise.csv`. The table shows the false alarms on fresh rows for three nominal rates, as the mean with the
@@ -56,6 +67,7 @@ def sections() -> Iterator[str]:
         "tables": tables,
         "corruptions": corruptions,
         "adaptive": adaptive,
+        "strong": strong,
         "promise": promise,
     }
     for name, make in makers.items():
@@ -86,6 +98,13 @@ def adaptive(results: pd.DataFrame) -> Iterator[str]:
     yield markdown(adaptive_table(results))
     budget_picture(results).savefig(Ledger.named("budget").path.with_suffix(".png"), dpi=110)
     yield "![Accuracy against the size of the attack](budget.png)\n"
+
+
+def strong(results: pd.DataFrame) -> Iterator[str]:
+    yield STRONG
+    yield markdown(strong_table(results))
+    yield SINGLE
+    yield markdown(single_attacks(results))
 
 
 def promise(results: pd.DataFrame) -> Iterator[str]:
@@ -161,13 +180,37 @@ def adaptive_table(results: pd.DataFrame) -> pd.DataFrame:
     fixed = results[results["check"] != "growing budget"]
     worst = fixed.groupby(["set", "size", "check", "seed"], sort=False)["corrected"].min()
     table = with_spread(worst.unstack("check")[fixed["check"].unique()].groupby(["set", "size"], sort=False))
-    fallen = first_without_survivors(results).map("{:.2f}".format).replace("nan", "none tried")
+    return with_last_size(table, results, "growing budget")
+
+
+def with_last_size(table: pd.DataFrame, results: pd.DataFrame, check: str) -> pd.DataFrame:
+    """The table with a column for the size at which this check leaves no row right."""
+    fallen = first_without_survivors(results, check).map("{:.2f}".format).replace("nan", "none tried")
     return table.assign(**{"no row is right at": fallen.reindex(table.index, level="set").fillna("")})
 
 
-def first_without_survivors(results: pd.DataFrame) -> pd.Series:
-    """The smallest size of the growing budget that leaves no row right, the mean over the seeds."""
-    budget = results[results["check"] == "growing budget"]
+def strong_table(results: pd.DataFrame) -> pd.DataFrame:
+    """A line for each set and size: what PGD leaves right, and what each check leaves of that."""
+    keys = ["set", "size", "seed"]
+    pgd = results[results["attack"] == "PGD"].drop_duplicates(keys).set_index(keys)["corrected"]
+    left = results[results["attack"] == "all, with PGD"]
+    table = left.set_index([*keys, "check"])["corrected"].unstack("check")[left["check"].unique()]
+    table.columns = [f"then {check}" for check in table]
+    table.insert(0, "PGD", pgd)
+    return with_last_size(with_spread(table.groupby(["set", "size"], sort=False)), results, "growing size")
+
+
+def single_attacks(results: pd.DataFrame) -> pd.DataFrame:
+    """A line for each attack, a column for each set and size."""
+    single = results[~results["check"].eq("growing size") & ~results["attack"].isin(["PGD", "all, with PGD"])]
+    means = single.groupby(["attack", "set", "size"], sort=False)["corrected"].mean().unstack(["set", "size"])
+    means.columns = [f"{name} {size:g}" for name, size in means]
+    return means.map("{:.3f}".format).replace({"nan": "", r"\b0\.": "."}, regex=True)
+
+
+def first_without_survivors(results: pd.DataFrame, check: str = "growing budget") -> pd.Series:
+    """The smallest size of a growing attack that leaves no row right, the mean over the seeds."""
+    budget = results[results["check"] == check]
     worst = budget.groupby(["set", "seed", "size"], sort=False)["corrected"].min().reset_index()
     fallen = worst["size"].where(worst["corrected"] == 0)
     return fallen.groupby([worst["set"], worst["seed"]], sort=False).min().groupby("set", sort=False).mean()

@@ -21,11 +21,16 @@ FIRST_SHARE = 0.5
 
 
 def attack(
-    predict: Callable[[np.ndarray], np.ndarray], split: Split, n_rows: int, size: float, seed: int
+    predict: Callable[[np.ndarray], np.ndarray],
+    split: Split,
+    n_rows: int,
+    size: float,
+    seed: int,
+    iterations: int | None = None,
 ) -> np.ndarray:
     """The first rows of the test set, moved by at most `size` in each feature.
 
-    `predict` gives probabilities.
+    `predict` gives probabilities. Without a number of iterations there are `ITERATIONS`.
     """
     X, shape = split.X_test[:n_rows], split.X_test.shape[1:]
     images = X if split.is_image else as_images(X)
@@ -36,7 +41,8 @@ def attack(
         channels_first=False,
         clip_values=split.bounds,
     )
-    search = SquareAttack(victim, eps=size, max_iter=ITERATIONS, p_init=FIRST_SHARE, batch_size=n_rows, verbose=False)
+    options = {"max_iter": iterations or ITERATIONS, "p_init": FIRST_SHARE, "batch_size": n_rows, "verbose": False}
+    search = SquareAttack(victim, eps=size, **options)
     np.random.seed(seed)
     found = search.generate(images, split.y_test[:n_rows])
     return found if split.is_image else as_rows(found, *shape)
