@@ -90,15 +90,18 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, ExplanationMixin,
         Standard deviation of the Gaussian noise on the training rows, in units of the standard
         deviation of each feature of X. For sequences the unit is that of each channel, for images
         the range of their values. Perturbed images stay in that range, and rows in [0, 1] if X does.
-    virtual_adversarial : float, default=0.3
-        Largest virtual adversarial perturbation of the training rows [2]_, in the same units, as a
-        root mean square over the features: that which changes the prediction most.
-    virtual_adversarial_shares : tuple of two float, default=(0.55, 0.2)
-        Shares of the rows of a batch that are perturbed against M and against M(AE(x)). The others
+    virtual_adversarial : float or None, default=None
+        Size of the virtual adversarial perturbations of the training rows [2]_, in the same units:
+        about that of the attacks that you expect. Larger ones cost accuracy on clean rows. None: 0.3,
+        and 0.2 for images.
+    virtual_adversarial_shares : tuple of two float, default=(0.6, 0.15)
+        Shares of the rows of a batch that are perturbed against M, in drawn directions up to the size,
+        and against M(AE(x)), to the whole size in steps of the sign of the gradient [3]_. The others
         only get noise. The first share protects against attacks that do not know the defense, the
-        second against attacks that do.
-    virtual_adversarial_steps : int, default=2
-        Number of gradient steps of a perturbation.
+        second against attacks that do; it costs protection against the others, and time.
+    virtual_adversarial_steps : int or None, default=None
+        Number of gradient steps of a perturbation against M(AE(x)), each of which costs two thirds of
+        a training step on these rows. Against M there are at most two. None: 5, and 3 for images.
     label_change_first : bool, default=True
         Whether rows for which x' has another label score above all others: 1000 plus the logarithm
         of the odds, given by M(x'), of the new label against the old one. The others score S(x).
@@ -194,6 +197,8 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, ExplanationMixin,
        Prediction Distributions", arXiv:2002.09364, 2020.
     .. [2] T. Miyato, S. Maeda, M. Koyama and S. Ishii, "Virtual Adversarial Training",
        arXiv:1704.03976, 2017.
+    .. [3] A. Madry, A. Makelov, L. Schmidt, D. Tsipras and A. Vladu, "Towards Deep Learning Models
+       Resistant to Adversarial Attacks", arXiv:1706.06083, 2018.
 
     Examples
     --------
@@ -227,9 +232,9 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, ExplanationMixin,
         reconstruction_weight: float | None = None,
         loss: Callable[[Any, Any], Any] | None = None,
         noise: float = 0.1,
-        virtual_adversarial: float = 0.3,
-        virtual_adversarial_shares: tuple[float, float] = (0.55, 0.2),
-        virtual_adversarial_steps: int = 2,
+        virtual_adversarial: float | None = None,
+        virtual_adversarial_shares: tuple[float, float] = (0.6, 0.15),
+        virtual_adversarial_steps: int | None = None,
         label_change_first: bool = True,
         optimizer: str | type | keras.optimizers.Optimizer = "adam",
         learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 1e-3,

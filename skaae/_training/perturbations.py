@@ -24,6 +24,10 @@ from skaae._training.ascents import Ascent
 Divergence = Callable[[tf.Tensor, Sequence[tf.Tensor]], tf.Tensor]
 # The divergence has no gradient at x itself, so an ascent starts at a noisy copy of x.
 LEAST_NOISE = 0.01
+# In units of the standard deviation of a feature, or of the range of an image.
+DEFAULT_SIZE = {"row": 0.3, "image": 0.2}
+DEFAULT_STEPS = {"row": 5, "image": 3}
+MOST_STEPS_AGAINST_M = 2
 # Against M and against M(AE(x)).
 ASCENTS = Ascent.in_drawn_directions, Ascent.to_full_size
 
@@ -41,33 +45,37 @@ class Perturbation:
     noise : float, default=0.0
         Standard deviation of the Gaussian noise on every row. An ascent uses at least 0.01.
     virtual_adversarial : float, default=0.0
-        Largest root mean square of the ascent, over the coordinates of a sample.
-    shares : tuple of two float, default=(0.55, 0.2)
+        Size of the ascents: the largest against M, and that of all against M(AE(x)).
+    shares : tuple of two float, default=(0.6, 0.15)
         Shares of the rows that are perturbed against M, and against M(AE(x)).
-    steps : int, default=2
-        Number of gradient steps of an ascent.
+    steps : int, default=5
+        Number of gradient steps against M(AE(x)). Against M there are at most 2, which suffice for a fixed network.
     """
 
     scale: np.ndarray
     bounds: tuple[float, float] | None
     noise: float = 0.0
     virtual_adversarial: float = 0.0
-    shares: tuple[float, float] = (0.55, 0.2)
-    steps: int = 2
+    shares: tuple[float, float] = (0.6, 0.15)
+    steps: int = 5
 
     @classmethod
     def of_rows(
         cls,
         X: Rows,
         noise: float,
-        virtual_adversarial: float,
+        virtual_adversarial: float | None,
         shares: Sequence[float],
-        steps: int,
+        steps: int | None,
         kept: Sequence[int] = (),
         images: bool | None = None,
     ) -> Perturbation:
-        """Perturbation with the scale and the bounds of the training rows X, but for the columns that are kept."""
+        """Perturbation with the scale and the bounds of the training rows X, but for the columns that are kept.
+
+        With None, size and steps are `DEFAULT_SIZE` and `DEFAULT_STEPS`.
+        """
         first, second = map(float, shares)
+        kind = "image" if (len(X.shape) > 3 if images is None else images) else "row"
         scale = unit_of_perturbation(X, images)
         if len(kept):
             scale[list(kept)] = 0.0
@@ -75,9 +83,9 @@ class Perturbation:
             scale,
             bounds_of_perturbation(X, images),
             noise=float(noise),
-            virtual_adversarial=float(virtual_adversarial),
+            virtual_adversarial=float(DEFAULT_SIZE[kind] if virtual_adversarial is None else virtual_adversarial),
             shares=(first, second),
-            steps=steps,
+            steps=DEFAULT_STEPS[kind] if steps is None else steps,
         )
 
     def __bool__(self) -> bool:
@@ -132,7 +140,8 @@ class Perturbation:
         for place, (ascend, share, divergence, logits, seed) in enumerate(ascents):
             if share > 0:
                 gradient = partial(_gradient, divergence, logits, self.scale)
-                ascent = Ascent(gradient, self.scale, self.virtual_adversarial, self.steps, self.bounds)
+                steps = self.steps if place else min(self.steps, MOST_STEPS_AGAINST_M)
+                ascent = Ascent(gradient, self.scale, self.virtual_adversarial, steps, self.bounds)
                 parts[place] = ascend(ascent, parts[place], seed)
         return tf.concat(parts, axis=0)
 
