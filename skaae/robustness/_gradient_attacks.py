@@ -1,0 +1,146 @@
+"""Attacks that follow a gradient, from foolbox and ART, on displacements of rows."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from skaae._utils.extras import import_extra
+from skaae.robustness._arena import Arena, Logits
+from skaae.robustness._budgets import radius
+from skaae.robustness._efforts import Effort
+
+Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+EXTRA = "attacks"
+
+
+def foolbox() -> Any:
+    """Import foolbox, which uses deprecated names of SciPy."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return import_extra("foolbox", EXTRA)
+
+
+def art(module: str) -> Any:
+    """Import a module of ART, which warns that there is no PyTorch."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import_extra("art", EXTRA)
+        return import_extra(f"art.{module}", EXTRA)
+
+
+def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Cross-entropy of each row."""
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+
+
+def joint(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Sum of the cross-entropies of M(x) and of M(AE(x)), which stand side by side."""
+    return tf.add_n([cross_entropy(labels, part) for part in tf.split(logits, 2, axis=1)])
+
+
+def attack_with_foolbox(
+    attack: Any, logits: Logits, arena: Arena, epsilon: float | None, loss: Loss | None = None
+) -> np.ndarray:
+    """Run an attack of foolbox, with an objective of its own if one is given."""
+    bound = max(arena.moves.bound, epsilon or 0.0)
+    # Left to itself, foolbox asks for a GPU in a way that TensorFlow warns about.
+    device = tf.device("/GPU:0" if tf.config.list_logical_devices("GPU") else "/CPU:0")
+    victim = foolbox().TensorFlowModel(logits, bounds=(-bound, bound), device=device)
+    if loss is not None:
+        attack.get_loss_fn = lambda model, labels: _foolbox_loss(model, labels, loss)
+    labels = tf.constant(arena.labels.astype(np.int64))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of rows that M gets wrong already, and of old names of NumPy
+        found = attack(victim, tf.constant(arena.start()), labels, epsilons=epsilon)[0 if epsilon is None else 1]
+    return np.asarray(found.numpy(), dtype=np.float32)
+
+
+def _foolbox_loss(model: Any, labels: Any, loss: Loss) -> Callable[[Any], Any]:
+    return lambda inputs: type(inputs)(tf.reduce_sum(loss(labels.raw, model(inputs).raw)))
+
+
+def fast_gradient(arena: Arena, through: str, size: float, seed: int, effort: Effort) -> np.ndarray:
+    """One step."""
+    return attack_with_foolbox(foolbox().attacks.FGSM(), arena.logits(through), arena, size)
+
+
+def projected_gradient(arena: Arena, through: str, size: float, seed: int, effort: Effort) -> np.ndarray:
+    """PGD in the box, on the sum of two cross-entropies where it goes through both networks."""
+    attack = foolbox().attacks.LinfPGD(steps=effort.steps, rel_stepsize=2.5 / effort.steps)
+    return attack_with_foolbox(attack, arena.logits(through), arena, size, joint if through == "both" else None)
+
+
+def projected_gradient_l2(arena: Arena, through: str, size: float, seed: int, effort: Effort) -> np.ndarray:
+    """PGD in the ball."""
+    attack = foolbox().attacks.L2PGD(steps=effort.steps, rel_stepsize=2.5 / effort.steps)
+    limit = radius(size, "l2", arena.moves.n_moving)
+    return attack_with_foolbox(attack, arena.logits(through), arena, limit, joint if through == "both" else None)
+
+
+def sparse_descent(arena: Arena, through: str, size: float, seed: int, effort: Effort) -> np.ndarray:
+    """SLIDE, which moves few values far."""
+    attack = foolbox().attacks.SparseL1DescentAttack(steps=effort.steps)
+    return attack_with_foolbox(attack, arena.logits(through), arena, radius(size, "l1", arena.moves.n_moving))
+
+
+def carlini_wagner(arena: Arena, through: str, size: float, seed: int, effort: Effort) -> np.ndarray:
+    """The smallest displacement that Carlini and Wagner's attack finds."""
+    rounds, steps = effort.search
+    attack = foolbox().attacks.L2CarliniWagnerAttack(binary_search_steps=rounds, steps=steps, stepsize=0.05)
+    return attack_with_foolbox(attack, arena.logits(through), arena, None)
+
+
+def deep_fool(arena: Arena, through: str, size: float, seed: int, effort: Effort) -> np.ndarray:
+    """The smallest displacement that DeepFool finds."""
+    return attack_with_foolbox(foolbox().attacks.L2DeepFoolAttack(), arena.logits(through), arena, None)
+
+
+class BatchLoss:
+    """The cross-entropy as ART's AutoPGD asks for it: of each row, or their mean."""
+
+    reduction = "mean"
+
+    def __call__(self, y_true: tf.Tensor, y_pred: tf.Tensor, *args: Any, **options: Any) -> tf.Tensor:
+        """Compare one-hot labels with logits."""
+        losses = tf.nn.softmax_cross_entropy_with_logits(tf.cast(y_true, y_pred.dtype), y_pred)
+        return losses if self.reduction == "none" else tf.reduce_mean(losses)
+
+
+def auto_gradient(arena: Arena, through: str, size: float, seed: int, effort: Effort) -> np.ndarray:
+    """AutoPGD of ART, which chooses its own steps."""
+    logits, spacing = arena.logits(through), 4 * size
+    every = np.arange(len(arena), dtype=np.float32)[:, None]
+
+    def numbered(rows: Any, training: bool = False) -> tf.Tensor:
+        # ART asks about some of the rows only. Their numbers ride along in the last column.
+        rows = tf.convert_to_tensor(rows, tf.float32)
+        numbers = tf.clip_by_value(tf.cast(tf.round(rows[:, -1] / spacing), tf.int32), 0, len(arena) - 1)
+        z = tf.tensor_scatter_nd_update(tf.zeros((len(arena), rows.shape[1] - 1)), numbers[:, None], rows[:, :-1])
+        return tf.gather(logits(z), numbers)
+
+    victim = art("estimators.classification").TensorFlowV2Classifier(
+        numbered,
+        nb_classes=len(arena.target.classes),
+        input_shape=(arena.moves.n_moving + 1,),
+        loss_object=BatchLoss(),
+        clip_values=(-1e9, 1e9),
+    )
+    attack = art("attacks.evasion").AutoProjectedGradientDescent(
+        victim,
+        eps=size,
+        eps_step=size / 4,
+        max_iter=effort.steps,
+        nb_random_init=effort.restarts,
+        batch_size=len(arena),
+        verbose=False,
+    )
+    start = np.hstack([arena.start(), every * spacing]).astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = attack.generate(start, arena.labels)
+    return np.clip(found[:, :-1], -size, size).astype(np.float32)
