@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,8 +44,8 @@ class Moves:
         Constraints with relations: rows that would violate them are not moved.
     unit_name : {"std", "range"}
         What the unit is, for the report.
-    as_given : callable
-        Turns a DataFrame of pandas into one of the kind that the user passed.
+    as_given : callable or None, default=None
+        Turns a DataFrame of pandas into one of the kind that the user passed. None: that is one of pandas.
     """
 
     X: Any
@@ -56,7 +57,7 @@ class Moves:
     columns: list[Any] | None
     relations: FeatureConstraints | None
     unit_name: str
-    as_given: Any = staticmethod(lambda X: X)
+    as_given: Callable[[Any], Any] | None = None
 
     def __len__(self) -> int:
         return len(self.base)
@@ -92,7 +93,7 @@ class Moves:
         rows = self._with_values(self.values(z))
         if self.relations is not None:
             rows = self._without_violations(rows, z)
-        return self.as_given(rows)
+        return rows if self.as_given is None else self.as_given(rows)
 
     def distance(self, z: np.ndarray) -> np.ndarray:
         """Displacements that remain in range: what the rows are really moved by."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -57,7 +58,7 @@ class Campaign:
         try:
             self.run_attacks()
             for attack in self.battery:
-                if attack.name in ("PGD Linf", "composite PGD", "joint PGD"):
+                if attack.name in ("PGD Linf", "composite PGD"):
                     self._grow(attack)
         except KeyboardInterrupt:
             self.stopped = "interrupted"
@@ -153,7 +154,7 @@ class Campaign:
             for outcome in outcomes:
                 limit = radius(outcome.size, attack.norm, arena.moves.n_moving)
                 self._judge(outcome, left, arena, inside(z, limit, attack.norm))
-        for smaller, larger in zip(outcomes, outcomes[1:], strict=False):
+        for smaller, larger in pairwise(outcomes):
             _keep_losses(smaller, larger, chunk)
         for outcome in outcomes:
             outcome.tried[chunk] = True

@@ -137,9 +137,9 @@ def _false_alarms(findings: Findings) -> tuple[str, str]:
     if significant:
         worst = max(significant, key=lambda label: significant[label])
         return FAIL, (
-            f"Of the clean rows that are classified as {worst}, {rates[worst]:.1%} are flagged, significantly more than "
-            f"the promised {promised:.1%}. If the classifier was trained on the rows that set the threshold, set it anew "
-            f"with other rows: infer_threshold."
+            f"Of the clean rows that are classified as {worst}, {rates[worst]:.1%} are flagged, significantly more "
+            f"than the promised {promised:.1%}. If the classifier was trained on the rows that set the threshold, set "
+            f"it anew with other rows: infer_threshold."
         )
     return PASS, f"No class has significantly more false alarms than the promised {promised:.1%}."
 

@@ -45,8 +45,8 @@ KNOWN = {
     "knowing": "attackers who know the defense too",
 }
 LIMITS = (
-    "These figures are upper bounds. They hold against the attacks that are listed here, at these sizes, on these rows. "
-    "A row counts as lost if one attack, in one of its random starts, made its final answer wrong. Not tried were: "
+    "These figures are upper bounds. They hold against the attacks that are listed here, at these sizes, on these "
+    "rows. A row counts as lost if one attack, in one of its random starts, made its final answer wrong. Not tried: "
     "attacks that search for longer, attacks written for this model, features outside the given range, changes of "
     "categories, several queries that probe the threshold, and poisoned training data."
 )

@@ -62,9 +62,10 @@ class Outcome:
 
     def begin(self, attacker: str, attack: str, kind: str, norm: str, size: float) -> Outcome:
         """The outcome of an attack that has not begun. Rows that were wrong before stay wrong."""
-        parts = [part.copy() for part in (self.right, self.undefended, self.flagged, self.undetected)]
-        tried = ~(self.right | self.undefended)
-        return Outcome(attacker, attack, kind, norm, size, tried, *parts)
+        right, undefended = self.right.copy(), self.undefended.copy()
+        flagged, undetected = self.flagged.copy(), self.undetected.copy()
+        tried = ~(right | undefended)
+        return Outcome(attacker, attack, kind, norm, size, tried, right, undefended, flagged, undetected)
 
     def add(self, rows: np.ndarray, verdict: Verdict, labels: np.ndarray) -> None:
         """Judge some of the rows; what one restart has lost stays lost."""

@@ -41,9 +41,9 @@ class RobustnessReport:
           at most this size, by attackers who know at most so much;
         - ``accuracy``: share of the rows whose final answer no restart made wrong, with the bounds ``accuracy_low``
           and ``accuracy_high`` of a 95 % interval;
-        - with a defense, ``accuracy_without_defense``: the same for the classifier alone; ``flagged``: share of the rows
-          that are flagged (in the worst case: of the rows whose wrong answer is flagged); and ``undetected``: share of
-          wrong answers without an alarm;
+        - with a defense, ``accuracy_without_defense``: the same for the classifier alone; ``flagged``: share of the
+          rows that are flagged (in the worst case: wrong and flagged); and ``undetected``: share of wrong answers
+          without an alarm;
         - ``recall_worst_class`` and, for up to 20 classes, the recall of each;
         - ``rows`` that were attacked, and ``seconds``.
     check_list : list of Check

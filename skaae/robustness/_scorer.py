@@ -22,7 +22,7 @@ from skaae.robustness._efforts import EFFORTS
 from skaae.robustness._evaluation import _chosen_rows, _mutable_features, _positions
 from skaae.robustness._gradient_attacks import art, foolbox
 from skaae.robustness._judging import Outcome
-from skaae.robustness._target import Target, _network_of, _surrogate_of, read_rows, target_of
+from skaae.robustness._target import Target, read_rows, target_of
 
 
 def robust_accuracy_scorer(

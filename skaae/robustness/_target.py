@@ -1,4 +1,4 @@
-"""What is attacked and how its answers are judged: a detector, a classifier around it, a Pipeline, or a bare classifier."""
+"""What is attacked and how its answers are judged: a detector, alone or in another estimator, or a bare classifier."""
 
 from __future__ import annotations
 
