@@ -71,7 +71,8 @@ class Campaign:
             self._run_attack(attack)
 
     def _run_attack(self, attack: Attack) -> None:
-        sizes = self.sizes[-1:] if attack.more > 1 else self.sizes
+        is_search = attack.kind == "gradient-free" and not self.effort.searches_all_sizes
+        sizes = self.sizes[-1:] if attack.more > 1 or is_search else self.sizes
         if attack.is_minimal:
             self._run_minimal(attack)
             return

@@ -27,6 +27,8 @@ class Effort:
         Largest number of evaluations of an iteration of HopSkipJump.
     jump_rows : int
         Rows that HopSkipJump attacks: it takes them one after the other.
+    searches_all_sizes : bool
+        Whether gradient-free attacks are made at each size, or at the largest only.
     """
 
     n_samples: int
@@ -37,10 +39,11 @@ class Effort:
     jumps: int
     evaluations: int
     jump_rows: int
+    searches_all_sizes: bool = True
 
 
 EFFORTS = {
-    "fast": Effort(300, 20, 1, (3, 50), 150, 3, 100, 30),
+    "fast": Effort(300, 20, 1, (3, 50), 100, 3, 100, 30, searches_all_sizes=False),
     "standard": Effort(500, 50, 3, (4, 100), 500, 5, 200, 60),
     "thorough": Effort(1000, 100, 5, (5, 200), 2000, 10, 500, 300),
 }

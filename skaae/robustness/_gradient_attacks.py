@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,18 @@ def art(module: str) -> Any:
         warnings.simplefilter("ignore")
         import_extra("art", EXTRA)
         return import_extra(f"art.{module}", EXTRA)
+
+
+@contextmanager
+def quiet_tensorflow() -> Iterator[None]:
+    """Without the messages that ART makes TensorFlow print, about graphs for batches of other lengths."""
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
@@ -140,7 +154,7 @@ def auto_gradient(arena: Arena, through: str, size: float, seed: int, effort: Ef
         verbose=False,
     )
     start = np.hstack([arena.start(), every * spacing]).astype(np.float32)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), quiet_tensorflow():
         warnings.simplefilter("ignore")
         found = attack.generate(start, arena.labels)
     return np.clip(found[:, :-1], -size, size).astype(np.float32)
