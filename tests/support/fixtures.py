@@ -10,6 +10,10 @@ from sklearn.preprocessing import StandardScaler
 
 from skaae import AdversarialAEDetector, FrozenKerasModel
 from skaae._training import surrogate
+from skaae.robustness import evaluate_robustness
+from skaae.robustness._arena import Arena
+from skaae.robustness._budgets import moves_of
+from skaae.robustness._target import target_of
 from tests.support.models import QUICK, train_classifier
 
 
@@ -99,3 +103,30 @@ def digits_detector():
     classifier = LogisticRegression(max_iter=200).fit(X[:400], y[:400])
     detector = AdversarialAEDetector(FrozenEstimator(classifier), **QUICK, threshold_percentile=60).fit(X[400:800])
     return detector, X[800:900], y[800:900].to_numpy()
+
+
+# Reports on them, for all tests of what is made of a report.
+
+CHOSEN_ATTACKS = ["noise", "FGSM", "PGD Linf", "DeepFool L2", "composite PGD"]
+
+
+@pytest.fixture(scope="session")
+def bare_report(iris, iris_model):
+    """Of a classifier without a defense."""
+    return evaluate_robustness(iris_model, *iris, attacks=CHOSEN_ATTACKS, sizes=[0.2, 0.5], random_state=0)
+
+
+@pytest.fixture(scope="session")
+def defended_report(iris, strict_detector):
+    """Of a detector, on flowers with names."""
+    X, y = iris
+    names = strict_detector.classes_[y]
+    return evaluate_robustness(strict_detector, X, names, attacks=CHOSEN_ATTACKS, sizes=[0.2, 0.5], random_state=0)
+
+
+@pytest.fixture(scope="session")
+def iris_arena(iris, strict_detector):
+    """Thirty flowers and what is attacked on them."""
+    X, y = iris[0][::5], iris[1][::5]
+    target = target_of(strict_detector, X)
+    return Arena.of(target, moves_of(X, None, None, False), y, 0.5)
