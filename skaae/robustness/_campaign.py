@@ -67,8 +67,11 @@ class Campaign:
 
     def run_attacks(self) -> None:
         """Run the attacks of the battery."""
-        for attack in self.battery:
-            self._run_attack(attack)
+        try:
+            for attack in self.battery:
+                self._run_attack(attack)
+        finally:  # leave out attacks that were stopped before their first rows were done
+            self.outcomes[:] = [item for item in self.outcomes if item is self.clean or item.seconds > 0]
 
     def _run_attack(self, attack: Attack) -> None:
         is_search = attack.kind == "gradient-free" and not self.effort.searches_all_sizes
@@ -82,7 +85,6 @@ class Campaign:
             self.outcomes.append(before)
             self._attack(before, attack, size, self._rows(attack))
             self.clock.step(f"{attack.name} {size:g}")
-        self._drop_untouched()
 
     def _begin(self, before: Outcome, attack: Attack, size: float) -> Outcome:
         kind = attack.kind
@@ -136,12 +138,8 @@ class Campaign:
             before = self._begin(before, attack, size)
             outcomes.append(before)
         self.outcomes.extend(outcomes)
-        rows = self._rows(attack)
-        try:
-            for chunk in chunks(rows, SLOW_ROWS_AT_ONCE if attack.is_slow else ROWS_AT_ONCE):
-                self._find_smallest(attack, chunk, outcomes)
-        finally:
-            self._drop_untouched()
+        for chunk in chunks(self._rows(attack), SLOW_ROWS_AT_ONCE if attack.is_slow else ROWS_AT_ONCE):
+            self._find_smallest(attack, chunk, outcomes)
         self.clock.step(attack.name)
 
     def _find_smallest(self, attack: Attack, chunk: np.ndarray, outcomes: list[Outcome]) -> None:
@@ -161,11 +159,6 @@ class Campaign:
             outcome.tried[chunk] = True
             outcome.seconds += (time.perf_counter() - start) / len(outcomes)
 
-    def _drop_untouched(self) -> None:
-        """Leave out attacks that were stopped before their first rows were done."""
-        begun = [item for item in self.outcomes if item is self.clean or item.seconds > 0]
-        self.outcomes[:] = begun
-
     def _grow(self, attack: Attack) -> None:
         """Double the size until no row is left, or the range of the features ends."""
         attack = replace(attack, name=attack.name + GROWING)
@@ -173,8 +166,8 @@ class Campaign:
         for _ in range(MOST_DOUBLINGS):
             size = 2 * size
             before = self._begin(before, attack, size)
-            self.growing.append(before)
             self._attack(before, attack, size, np.arange(len(self.arena)), restarts=1)
+            self.growing.append(before)
             if not before.right.any() or size > self.arena.moves.bound:
                 break
         self.clock.step(attack.name)

@@ -113,9 +113,9 @@ def evaluate_robustness(
     >>> from skaae.robustness import evaluate_robustness
     >>> X, y = load_iris(return_X_y=True)
     >>> model = LogisticRegression(max_iter=1000).fit(X[::2], y[::2])
-    >>> report = evaluate_robustness(model, X[1::2], y[1::2], attacks=["FGSM", "PGD Linf"], random_state=0)
+    >>> report = evaluate_robustness(model, X[1::2], y[1::2], attacks=["noise", "FGSM"], random_state=0)
     >>> report.frame["attack"].unique().tolist()
-    ['clean', 'FGSM', 'PGD Linf', 'worst case']
+    ['clean', 'noise', 'FGSM', 'worst case']
     >>> bool(report.accuracy("unaware", 0.3) < report.accuracy())
     True
     """

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from skaae.robustness._battery import ATTACKERS, CLEAN, WORST
 from skaae.robustness._checks import FAIL, PASS, SKIP, WARN
 from skaae.robustness._svg import chart
-
-if TYPE_CHECKING:
-    from skaae.robustness._report import RobustnessReport
 
 STYLE = """
 .skaae-report { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; }
@@ -52,7 +49,7 @@ LIMITS = (
 )
 
 
-def page(report: RobustnessReport) -> str:
+def page(report: Any) -> str:
     """The report as a page of its own.
 
     Parameters
@@ -71,12 +68,12 @@ def page(report: RobustnessReport) -> str:
     )
 
 
-def fragment(report: RobustnessReport) -> str:
+def fragment(report: Any) -> str:
     """The report as a part of a page, for notebooks."""
     return f'<style>{STYLE}</style><div class="skaae-report">{"".join(_parts(report))}</div>'
 
 
-def _parts(report: RobustnessReport) -> Iterator[str]:
+def _parts(report: Any) -> Iterator[str]:
     yield f"<h1>Robustness of {escape(str(report.settings['estimator']))}</h1>"
     yield f"<p>{_verdict(report)}</p><div class='cards'>{''.join(_cards(report))}</div>"
     curves = report.curves()
@@ -98,7 +95,7 @@ def _parts(report: RobustnessReport) -> Iterator[str]:
     yield _folded("Settings", f"<table>{settings}</table>")
 
 
-def _verdict(report: RobustnessReport) -> str:
+def _verdict(report: Any) -> str:
     counts = {status: sum(check.status == status for check in report.check_list) for status in (FAIL, WARN, PASS)}
     said = f"{counts[PASS]} checks passed, {counts[WARN]} warn, {counts[FAIL]} failed."
     if report.stopped:
@@ -106,7 +103,7 @@ def _verdict(report: RobustnessReport) -> str:
     return f"{escape(str(report.settings['rows']))}. {said}"
 
 
-def _cards(report: RobustnessReport) -> Iterator[str]:
+def _cards(report: Any) -> Iterator[str]:
     for attacker in ATTACKERS:
         lines = report._worst(attacker)
         if not len(lines):
@@ -120,7 +117,7 @@ def _cards(report: RobustnessReport) -> Iterator[str]:
         )
 
 
-def _checks(report: RobustnessReport) -> str:
+def _checks(report: Any) -> str:
     order = {FAIL: 0, WARN: 1, PASS: 2, SKIP: 3}
     rows = "".join(
         f'<tr><td><span class="status {check.status}">{check.status}</span></td>'
@@ -134,7 +131,7 @@ def _checks(report: RobustnessReport) -> str:
     )
 
 
-def _details(report: RobustnessReport, attacker: str) -> str:
+def _details(report: Any, attacker: str) -> str:
     lines = report.frame[report.frame["attacker"] == attacker]
     if not len(lines):
         return ""

@@ -62,7 +62,7 @@ def robust_accuracy_scorer(
     >>> from sklearn.model_selection import GridSearchCV
     >>> from skaae.robustness import robust_accuracy_scorer
     >>> X, y = load_iris(return_X_y=True)
-    >>> scorer = robust_accuracy_scorer(["PGD Linf"], size=0.2)
+    >>> scorer = robust_accuracy_scorer(["FGSM"], size=0.2)
     >>> search = GridSearchCV(LogisticRegression(max_iter=1000), {"C": [0.01, 1.0]}, scoring=scorer, cv=2)
     >>> bool(search.fit(X, y).best_score_ > 0.5)
     True

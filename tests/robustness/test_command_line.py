@@ -27,12 +27,12 @@ def run(files, *options, model="model.joblib", data="data.csv"):
 
 
 def test_report_and_exit_codes(files, capsys):
-    quick = ["--attacks", "PGD Linf", "--n-samples", 100]
+    quick = ["--attacks", "FGSM", "--n-samples", 100]
     code = run(files, *quick, "--sizes", 0.1, "--html", files / "report.html", "--csv", files / "attacks.csv")
     assert code == PASSED
     assert "RobustnessReport of Pipeline" in capsys.readouterr().out
     assert "<svg" in (files / "report.html").read_text()
-    assert set(pd.read_csv(files / "attacks.csv")["attack"]) >= {"clean", "PGD Linf"}
+    assert set(pd.read_csv(files / "attacks.csv")["attack"]) >= {"clean", "FGSM"}
     assert run(files, *quick, "--sizes", 2) == FAILED
 
 

@@ -3,7 +3,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-VOID = {"meta", "br", "line", "circle", "polyline"}
+VOID = {"meta", "br"}
 
 
 class Tags(HTMLParser):
@@ -17,6 +17,9 @@ class Tags(HTMLParser):
         self.seen.append(tag)
         if tag not in VOID:
             self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.seen.append(tag)
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag

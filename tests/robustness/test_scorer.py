@@ -10,12 +10,13 @@ from tests.support.models import QUICK
 
 
 def test_score_is_that_of_the_report(iris, iris_model):
-    scorer = robust_accuracy_scorer(["PGD Linf"], size=0.5)
-    report = evaluate_robustness(iris_model, *iris, attacks=["PGD Linf"], sizes=0.5, random_state=0)
-    assert scorer(iris_model, *iris) == pytest.approx(report.accuracy("unaware"), abs=0.02)
+    scorer = robust_accuracy_scorer(["FGSM"], size=0.5)
+    report = evaluate_robustness(iris_model, *iris, attacks=["FGSM"], sizes=0.5, random_state=0)
+    assert scorer(iris_model, *iris) == report.accuracy("unaware")
     assert scorer(iris_model, *iris) == scorer(iris_model, *iris)
 
 
+@pytest.mark.slow
 def test_attacks_on_the_classifier_are_made_once(iris, tmp_path):
     X, y = iris
     model = FrozenEstimator(LogisticRegression().fit(X, y))
@@ -27,11 +28,12 @@ def test_attacks_on_the_classifier_are_made_once(iris, tmp_path):
     assert len(list(tmp_path.rglob("output.pkl"))) == 1
 
 
+@pytest.mark.slow
 def test_search(iris):
     X, y = iris
     detector = AdversarialAEDetector(FrozenEstimator(LogisticRegression().fit(X, y)), **QUICK)
     scorer = robust_accuracy_scorer(["FGSM"], size=0.5)
-    grid = {"detector__threshold_percentile": [50, 95]}
+    grid = {"detector__threshold_percentile": [50, 80]}
     search = GridSearchCV(CorrectedClassifier(detector), grid, scoring=scorer, cv=2, refit=False).fit(X, y)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
