@@ -14,6 +14,8 @@ from skaae.robustness._target import Target, Verdict
 
 Logits = Callable[[tf.Tensor], tf.Tensor]
 Oracle = Callable[[np.ndarray], np.ndarray]
+# Parts of a `Front` that all rows share.
+SHARED = ("unit", "whole")
 # Numbers in the slopes of the encoded rows.
 MOST_NUMBERS = 2**27
 
@@ -119,7 +121,7 @@ class Front:
 
     def take(self, rows: np.ndarray) -> Front:
         """The same for some of the rows."""
-        parts = {name: part if name in ("unit", "whole") else part[rows] for name, part in self.parts.items()}
+        parts = {name: part if name in SHARED else part[rows] for name, part in self.parts.items()}
         return Front(parts, self.shape, self.compiled)
 
     def logits(self, target: Target, through: str) -> Logits:
@@ -128,7 +130,7 @@ class Front:
             self.compiled[through] = self._compile(target, through)
         function = self.compiled[through]
         parts = {name: tf.constant(part) for name, part in self.parts.items()}
-        return lambda z: function(z, parts)
+        return lambda z: function(tf.cast(z, tf.float32), parts)
 
     def _compile(self, target: Target, through: str) -> Any:
         names = ["classifier", "defense"] if through == "both" else [through]
@@ -136,7 +138,7 @@ class Front:
         columns = None if places is None or target.encode is not None else one_hot(places, shape[0])
 
         def logits(z: tf.Tensor, parts: dict[str, tf.Tensor]) -> tf.Tensor:
-            delta = displaced(tf.cast(z, tf.float32), parts)
+            delta = displaced(z, parts)
             if target.encode is not None:
                 x = parts["encoded"] + tf.einsum("nd,nde->ne", delta, parts["slopes"])
             elif columns is not None:
@@ -145,7 +147,13 @@ class Front:
                 x = tf.reshape(parts["base"] + delta, (-1, *shape))
             return tf.concat([tf.cast(network(x), tf.float32) for network in networks], axis=1)
 
-        return tf.function(logits, autograph=False, reduce_retracing=True)
+        # Of any number of rows: else TensorFlow would make a graph for each.
+        rows = tf.TensorSpec((None, self.parts["base"].shape[1]), tf.float32)
+        parts = {
+            name: tf.TensorSpec(part.shape if name in SHARED else (None, *part.shape[1:]), part.dtype)
+            for name, part in self.parts.items()
+        }
+        return tf.function(logits, input_signature=[rows, parts], autograph=False)
 
 
 def one_hot(places: list[int], n_columns: int) -> tf.Tensor:

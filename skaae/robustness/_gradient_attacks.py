@@ -105,7 +105,9 @@ def sparse_descent(arena: Arena, through: str, size: float, seed: int, effort: E
 def carlini_wagner(arena: Arena, through: str, size: float, seed: int, effort: Effort) -> np.ndarray:
     """The smallest displacement that Carlini and Wagner's attack finds."""
     rounds, steps = effort.search
-    attack = foolbox().attacks.L2CarliniWagnerAttack(binary_search_steps=rounds, steps=steps, stepsize=0.05)
+    attack = foolbox().attacks.L2CarliniWagnerAttack(
+        binary_search_steps=rounds, steps=steps, stepsize=0.05, initial_const=0.1
+    )
     return attack_with_foolbox(attack, arena.logits(through), arena, None)
 
 

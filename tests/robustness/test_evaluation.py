@@ -74,6 +74,7 @@ def test_raw_columns_and_constraints(loans):
     assert one.accuracy("unaware") > both.accuracy("unaware")
 
 
+@pytest.mark.slow
 def test_mutable_features_of_the_detector(loans):
     X, y = loans
     model = pipeline(LogisticRegression()).fit(X, y)

@@ -30,6 +30,7 @@ def test_detector(iris, strict_detector):
     assert target.probabilities["corrected"](X).argmax(axis=1).shape == (150,)
 
 
+@pytest.mark.slow
 def test_detector_with_a_surrogate(iris, iris_forest, short_distillation):
     detector = AdversarialAEDetector(iris_forest, **QUICK).fit(iris[0])
     target = target_of(detector, iris[0])
@@ -39,6 +40,7 @@ def test_detector_with_a_surrogate(iris, iris_forest, short_distillation):
     assert again.networks["classifier"](iris[0]).shape == (150, 3)
 
 
+@pytest.mark.slow
 def test_corrected_classifier_in_a_pipeline_in_a_search(iris):
     X, y = iris
     detector = AdversarialAEDetector(LogisticRegression(), **QUICK)

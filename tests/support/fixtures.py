@@ -1,5 +1,7 @@
 """Real data and real classifiers, trained once a session."""
 
+from dataclasses import replace
+
 import keras
 import pytest
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
@@ -13,8 +15,9 @@ from skaae._training import surrogate
 from skaae.robustness import evaluate_robustness
 from skaae.robustness._arena import Arena
 from skaae.robustness._budgets import moves_of
+from skaae.robustness._efforts import DEFAULT, EFFORTS
 from skaae.robustness._target import target_of
-from tests.support.models import QUICK, train_classifier
+from tests.support.models import QUICK, tiny_autoencoder, train_classifier
 
 
 @pytest.fixture
@@ -111,7 +114,15 @@ CHOSEN_ATTACKS = ["noise", "FGSM", "PGD Linf", "DeepFool L2", "composite PGD"]
 
 
 @pytest.fixture(scope="session")
-def bare_report(iris, iris_model):
+def short_attacks():
+    """Ten steps and one start, where the strength of the attacks is not what tests are about."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(EFFORTS, DEFAULT, replace(EFFORTS["fast"], steps=10))
+        yield
+
+
+@pytest.fixture(scope="session")
+def bare_report(iris, iris_model, short_attacks):
     """Of a classifier without a defense."""
     return evaluate_robustness(iris_model, *iris, attacks=CHOSEN_ATTACKS, sizes=[0.2, 0.5], random_state=0)
 
@@ -119,11 +130,13 @@ def bare_report(iris, iris_model):
 @pytest.fixture(scope="session")
 def trained_detector(iris, flowers):
     """It repairs most of what it flags."""
-    return AdversarialAEDetector(flowers, epochs=30, random_state=0).fit(iris[0])
+    return AdversarialAEDetector(
+        flowers, autoencoder=tiny_autoencoder, learning_rate=2e-2, epochs=150, random_state=0
+    ).fit(iris[0])
 
 
 @pytest.fixture(scope="session")
-def defended_report(iris, trained_detector):
+def defended_report(iris, trained_detector, short_attacks):
     """Of a detector, on flowers with names."""
     X, y = iris
     names = trained_detector.classes_[y]
