@@ -11,7 +11,8 @@ from skaae.robustness._checks import FAIL, PASS, SKIP, WARN
 from skaae.robustness._svg import chart
 
 STYLE = """
-.skaae-report { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; }
+.skaae-report { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; }
+.skaae-report a { color: inherit; }
 .skaae-report h1 { font-size: 1.5rem; margin: 0 0 .25rem; }
 .skaae-report h2 { font-size: 1.1rem; margin: 1.5rem 0 .5rem; }
 .skaae-report .cards { display: flex; flex-wrap: wrap; gap: .75rem; margin: 1rem 0; }

@@ -170,7 +170,8 @@ def target_of(estimator: Any, X: Any, seed: int = 0) -> Target:
     detector = holder.detector_ if isinstance(holder, CorrectedClassifier) else holder
     check_is_fitted(detector)
     name = " in ".join(dict.fromkeys([type(holder).__name__, type(estimator).__name__]))
-    return _defended_target(name, estimator, detector, steps[:place], steps[place + 1 :])
+    is_encoded = place > 0 or detector._encoding is not None or hasattr(X, "columns")
+    return _defended_target(name, estimator, detector, steps[:place], steps[place + 1 :], is_encoded)
 
 
 def _through(steps: list[Any]) -> Steps:
@@ -183,10 +184,9 @@ def _through(steps: list[Any]) -> Steps:
 
 
 def _defended_target(
-    name: str, estimator: Any, detector: AdversarialAEDetector, before: list[Any], after: list[Any]
+    name: str, estimator: Any, detector: AdversarialAEDetector, before: list[Any], after: list[Any], is_encoded: bool
 ) -> Target:
     prefix = _through(before)
-    is_plain = not before and detector._encoding is None
     judge: Callable[[Any], Verdict] = _judge_of_detector(detector, prefix)
     probabilities: dict[str, Callable[[Any], np.ndarray]] = {
         "classifier": lambda X: detector._results(detector._checked(prefix(X)), "probabilities")["probabilities"],
@@ -207,7 +207,7 @@ def _defended_target(
         judge,
         probabilities,
         networks,
-        None if is_plain else lambda X: detector.encode(prefix(X)),
+        (lambda X: detector.encode(prefix(X))) if is_encoded else None,
         own_gradient=detector.surrogate_ is None,
         images=detector._defense.images or len(detector._defense.sample_shape) == 3,
         detector=detector,

@@ -1,5 +1,6 @@
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
@@ -28,6 +29,13 @@ def test_detector(iris, strict_detector):
     assert (labels["defense"] == found.defense).all()
     assert (labels["corrected"] == found.corrected).mean() > 0.99, "the decision itself, in float32"
     assert target.probabilities["corrected"](X).argmax(axis=1).shape == (150,)
+
+
+def test_frame_of_numbers(iris, iris_model):
+    X = pd.DataFrame(iris[0], columns=list("abcd"))
+    target = target_of(AdversarialAEDetector(iris_model, **QUICK).fit(X), X)
+    assert target.encode(X) == pytest.approx(iris[0])
+    assert target.judge(X).predicted.shape == (150,)
 
 
 @pytest.mark.slow
