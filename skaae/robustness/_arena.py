@@ -13,6 +13,7 @@ from skaae.robustness._budgets import Moves
 from skaae.robustness._target import Target, Verdict
 
 Logits = Callable[[tf.Tensor], tf.Tensor]
+Gradient = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 Oracle = Callable[[np.ndarray], np.ndarray]
 # Parts of a `Front` that all rows share.
 SHARED = ("unit", "whole")
@@ -65,6 +66,13 @@ class Arena:
         side.
         """
         return self.front.logits(self.target, through)
+
+    def gradient(self, through: str) -> Gradient:
+        """A function from displacements of all rows to the loss and its gradient, in one call.
+
+        The loss is the sum of the cross-entropies of all rows, and of both networks where it goes through both.
+        """
+        return self.front.gradient(self.target, through, self.labels)
 
     def oracle(self, which: str, rows: np.ndarray | None = None) -> Oracle:
         """A function from displacements to probabilities, of the "classifier" or "corrected"."""
@@ -126,11 +134,46 @@ class Front:
 
     def logits(self, target: Target, through: str) -> Logits:
         """The function from displacements of the rows to logits."""
+        function, parts = self._compiled(target, through), self._tensors()
+        return lambda z: function(tf.cast(z, tf.float32), parts)
+
+    def gradient(self, target: Target, through: str, labels: np.ndarray) -> Gradient:
+        """The function from displacements of the rows to the loss and its gradient."""
+        name = f"gradient {through}"
+        if name not in self.compiled:
+            self.compiled[name] = self._compile_gradient(self._compiled(target, through), through)
+        function, parts, classes = self.compiled[name], self._tensors(), tf.constant(labels.astype(np.int64))
+        return lambda z: function(tf.cast(z, tf.float32), parts, classes)
+
+    def _tensors(self) -> dict[str, tf.Tensor]:
+        return {name: tf.constant(part) for name, part in self.parts.items()}
+
+    def _compiled(self, target: Target, through: str) -> Any:
         if through not in self.compiled:
             self.compiled[through] = self._compile(target, through)
-        function = self.compiled[through]
-        parts = {name: tf.constant(part) for name, part in self.parts.items()}
-        return lambda z: function(tf.cast(z, tf.float32), parts)
+        return self.compiled[through]
+
+    def _compile_gradient(self, function: Any, through: str) -> Any:
+        def loss_and_gradient(
+            z: tf.Tensor, parts: dict[str, tf.Tensor], labels: tf.Tensor
+        ) -> tuple[tf.Tensor, tf.Tensor]:
+            with tf.GradientTape() as tape:
+                tape.watch(z)
+                loss = tf.reduce_sum(cross_entropy(labels, function(z, parts), through))
+            gradient = tape.gradient(loss, z)
+            return loss, tf.zeros_like(z) if gradient is None else gradient
+
+        signature = [*self._signature(), tf.TensorSpec((None,), tf.int64)]
+        return tf.function(loss_and_gradient, input_signature=signature, autograph=False)
+
+    def _signature(self) -> list[Any]:
+        """Of any number of rows: else TensorFlow would make a graph for each."""
+        rows = tf.TensorSpec((None, self.parts["base"].shape[1]), tf.float32)
+        parts = {
+            name: tf.TensorSpec(part.shape if name in SHARED else (None, *part.shape[1:]), part.dtype)
+            for name, part in self.parts.items()
+        }
+        return [rows, parts]
 
     def _compile(self, target: Target, through: str) -> Any:
         names = ["classifier", "defense"] if through == "both" else [through]
@@ -147,13 +190,13 @@ class Front:
                 x = tf.reshape(parts["base"] + delta, (-1, *shape))
             return tf.concat([tf.cast(network(x), tf.float32) for network in networks], axis=1)
 
-        # Of any number of rows: else TensorFlow would make a graph for each.
-        rows = tf.TensorSpec((None, self.parts["base"].shape[1]), tf.float32)
-        parts = {
-            name: tf.TensorSpec(part.shape if name in SHARED else (None, *part.shape[1:]), part.dtype)
-            for name, part in self.parts.items()
-        }
-        return tf.function(logits, input_signature=[rows, parts], autograph=False)
+        return tf.function(logits, input_signature=self._signature(), autograph=False)
+
+
+def cross_entropy(labels: tf.Tensor, logits: tf.Tensor, through: str) -> tf.Tensor:
+    """Cross-entropy of each row; through "both", the sum of those of M(x) and of M(AE(x)), which stand side by side."""
+    parts = tf.split(logits, 2, axis=1) if through == "both" else [logits]
+    return tf.add_n([tf.nn.sparse_softmax_cross_entropy_with_logits(labels, part) for part in parts])
 
 
 def one_hot(places: list[int], n_columns: int) -> tf.Tensor:

@@ -228,9 +228,12 @@ def _findings(campaign: Campaign, everything: Verdict, seed: int) -> Findings:
     through = ["classifier"] if target.detector is None else ["classifier", "defense", "both"]
     without: dict[str, float] = {}
     planted: dict[str, float] = {}
-    if campaign.stopped is None:
-        without = {name: share_without_gradient(arena, name) for name in through}
-        planted = {name: share_of_planted_found(arena, name, campaign.sizes[-1], seed) for name in through}
+    try:
+        for name in through if campaign.stopped is None else ():
+            without[name] = share_without_gradient(arena, name)
+            planted[name] = share_of_planted_found(arena, name, campaign.sizes[-1], seed)
+    except KeyboardInterrupt:
+        campaign.stopped = "interrupted"
     return Findings(
         campaign.outcomes,
         campaign.growing,

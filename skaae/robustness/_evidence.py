@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from skaae._keras.seeds import temporary_seed
 from skaae.robustness._arena import Arena
-from skaae.robustness._gradient_attacks import attack_with_foolbox, cross_entropy, foolbox, joint
+from skaae.robustness._gradient_attacks import attack_with_foolbox, foolbox
 
 # Corners of the box of which the best is planted, and points near the row that must stay on its side.
 CORNERS, NEAR, NEARNESS = 20, 20, 0.5
@@ -32,14 +32,7 @@ def share_without_gradient(arena: Arena, through: str) -> float:
     share : float
     """
     arena = arena.take(np.arange(min(len(arena), ROWS)))
-    logits, loss = arena.logits(through), joint if through == "both" else cross_entropy
-    z = tf.constant(arena.start())
-    with tf.GradientTape() as tape:
-        tape.watch(z)
-        value = tf.reduce_sum(loss(tf.constant(arena.labels.astype(np.int64)), logits(z)))
-    gradient = tape.gradient(value, z)
-    if gradient is None:
-        return 1.0
+    gradient = arena.gradient(through)(tf.constant(arena.start()))[1]
     found = np.asarray(gradient)
     return float(1 - (np.isfinite(found).all(axis=1) & (found != 0).any(axis=1)).mean())
 

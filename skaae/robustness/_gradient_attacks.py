@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,11 +12,10 @@ import numpy as np
 import tensorflow as tf
 
 from skaae._utils.extras import import_extra
-from skaae.robustness._arena import Arena, Logits
+from skaae.robustness._arena import Arena, Gradient, Logits
 from skaae.robustness._budgets import radius
 from skaae.robustness._efforts import Effort
 
-Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 EXTRA = "attacks"
 
 
@@ -47,26 +46,16 @@ def quiet_tensorflow() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """Cross-entropy of each row."""
-    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-
-
-def joint(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """Sum of the cross-entropies of M(x) and of M(AE(x)), which stand side by side."""
-    return tf.add_n([cross_entropy(labels, part) for part in tf.split(logits, 2, axis=1)])
-
-
 def attack_with_foolbox(
-    attack: Any, logits: Logits, arena: Arena, epsilon: float | None, loss: Loss | None = None
+    attack: Any, logits: Logits, arena: Arena, epsilon: float | None, gradient: Gradient | None = None
 ) -> np.ndarray:
-    """Run an attack of foolbox, with an objective of its own if one is given."""
+    """Run an attack of foolbox, which gets the gradient of its loss from a compiled function if there is one."""
     bound = max(arena.moves.bound, epsilon or 0.0)
     # Left to itself, foolbox asks for a GPU in a way that TensorFlow warns about.
     device = tf.device("/GPU:0" if tf.config.list_logical_devices("GPU") else "/CPU:0")
     victim = foolbox().TensorFlowModel(logits, bounds=(-bound, bound), device=device)
-    if loss is not None:
-        attack.get_loss_fn = lambda model, labels: _foolbox_loss(model, labels, loss)
+    if gradient is not None:
+        attack.value_and_grad = lambda _loss, x: tuple(type(x)(found) for found in gradient(x.raw))
     labels = tf.constant(arena.labels.astype(np.int64))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of rows that M gets wrong already, and of old names of NumPy
@@ -74,32 +63,31 @@ def attack_with_foolbox(
     return np.asarray(found.numpy(), dtype=np.float32)
 
 
-def _foolbox_loss(model: Any, labels: Any, loss: Loss) -> Callable[[Any], Any]:
-    return lambda inputs: type(inputs)(tf.reduce_sum(loss(labels.raw, model(inputs).raw)))
+def _descend(attack: Any, arena: Arena, through: str, epsilon: float) -> np.ndarray:
+    return attack_with_foolbox(attack, arena.logits(through), arena, epsilon, arena.gradient(through))
 
 
 def fast_gradient(arena: Arena, through: str, size: float, seed: int, effort: Effort) -> np.ndarray:
     """One step."""
-    return attack_with_foolbox(foolbox().attacks.FGSM(), arena.logits(through), arena, size)
+    return _descend(foolbox().attacks.FGSM(), arena, through, size)
 
 
 def projected_gradient(arena: Arena, through: str, size: float, seed: int, effort: Effort) -> np.ndarray:
-    """PGD in the box, on the sum of two cross-entropies where it goes through both networks."""
+    """PGD in the box."""
     attack = foolbox().attacks.LinfPGD(steps=effort.steps, rel_stepsize=2.5 / effort.steps)
-    return attack_with_foolbox(attack, arena.logits(through), arena, size, joint if through == "both" else None)
+    return _descend(attack, arena, through, size)
 
 
 def projected_gradient_l2(arena: Arena, through: str, size: float, seed: int, effort: Effort) -> np.ndarray:
     """PGD in the ball."""
     attack = foolbox().attacks.L2PGD(steps=effort.steps, rel_stepsize=2.5 / effort.steps)
-    limit = radius(size, "l2", arena.moves.n_moving)
-    return attack_with_foolbox(attack, arena.logits(through), arena, limit, joint if through == "both" else None)
+    return _descend(attack, arena, through, radius(size, "l2", arena.moves.n_moving))
 
 
 def sparse_descent(arena: Arena, through: str, size: float, seed: int, effort: Effort) -> np.ndarray:
     """SLIDE, which moves few values far."""
     attack = foolbox().attacks.SparseL1DescentAttack(steps=effort.steps)
-    return attack_with_foolbox(attack, arena.logits(through), arena, radius(size, "l1", arena.moves.n_moving))
+    return _descend(attack, arena, through, radius(size, "l1", arena.moves.n_moving))
 
 
 def carlini_wagner(arena: Arena, through: str, size: float, seed: int, effort: Effort) -> np.ndarray:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +12,7 @@ from xgboost import XGBClassifier
 
 from skaae import AdversarialAEDetector, CorrectedClassifier, FeatureConstraints
 from skaae.robustness import evaluate_robustness
+from skaae.robustness._efforts import EFFORTS
 from tests.support.models import QUICK
 
 
@@ -111,11 +114,24 @@ def test_corrected_forest_in_a_pipeline(cancer):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", ["standard", "thorough"])
-def test_larger_presets(iris, strict_detector, preset):
+def test_larger_presets(iris, strict_detector, preset, monkeypatch):
     X, y = iris[0], strict_detector.classes_[iris[1]]
+    quick = {
+        "steps": 5,
+        "restarts": 2,
+        "search": (2, 20),
+        "questions": 20,
+        "jumps": 1,
+        "evaluations": 20,
+        "jump_rows": 3,
+    }
+    monkeypatch.setitem(EFFORTS, preset, replace(EFFORTS[preset], **quick))
     report = evaluate_robustness(strict_detector, X, y, attacks=preset, n_samples=30, random_state=0)
     assert report.stopped is None
     assert {"AutoPGD Linf", "Carlini-Wagner L2", "Square on the decision"} <= set(report.frame["attack"])
+    if preset == "thorough":
+        rows = report.frame.set_index("attack")["rows"]
+        assert (rows["HopSkipJump on the decision"] < 30).all(), "it takes them one after the other"
 
 
 @pytest.mark.slow
