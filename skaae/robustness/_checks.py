@@ -149,7 +149,8 @@ def _gradients(findings: Findings) -> tuple[str, str]:
         return SKIP, "Gradients were not looked at."
     share = max(findings.without_gradient.values())
     status = FAIL if share > 0.5 else WARN if share > LARGE else PASS
-    return status, f"The loss has no gradient on {share:.1%} of the rows, where attacks that follow it stand still."
+    of_what = "" if findings.own_gradient else " of the surrogate"
+    return status, f"The loss{of_what} has no gradient on {share:.1%} of the rows, where attacks stand still."
 
 
 def _gradient_free(findings: Findings) -> tuple[str, str]:
