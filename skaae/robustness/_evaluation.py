@@ -148,7 +148,7 @@ def evaluate_robustness(
         settings={
             "estimator": target.name,
             "attacks": attacks if isinstance(attacks, str) else "chosen",
-            "rows": f"{len(rows)} of {len(positions)}, drawn with the shares of the classes",
+            "rows": f"{len(rows)} of {len(positions)}",
             "classes": len(target.classes),
             "features that move": moves.n_moving,
             "unit of sizes": "standard deviations" if moves.unit_name == "std" else "range",

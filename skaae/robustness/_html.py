@@ -15,13 +15,15 @@ STYLE = """
 .skaae-report a { color: inherit; }
 .skaae-report h1 { font-size: 1.5rem; margin: 0 0 .25rem; }
 .skaae-report h2 { font-size: 1.1rem; margin: 1.5rem 0 .5rem; }
-.skaae-report .cards { display: flex; flex-wrap: wrap; gap: .75rem; margin: 1rem 0; }
-.skaae-report .card { border: 1px solid #8886; border-radius: .5rem; padding: .6rem .9rem; min-width: 11rem; }
+.skaae-report .cards { display: grid; gap: .75rem; margin: 1rem 0; }
+.skaae-report .cards { grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); }
+.skaae-report .card { border: 1px solid #8886; border-radius: .5rem; padding: .6rem .9rem; }
 .skaae-report .card b { display: block; font-size: 1.6rem; line-height: 1.3; }
 .skaae-report .scroll { overflow-x: auto; }
 .skaae-report table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100%; }
 .skaae-report th, .skaae-report td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid #8884; }
-.skaae-report td.number, .skaae-report th.number { text-align: right; white-space: nowrap; }
+.skaae-report td.number, .skaae-report th.number { text-align: right; }
+.skaae-report details td, .skaae-report details th { white-space: nowrap; }
 .skaae-report .status { font-weight: 600; border-radius: .25rem; padding: 0 .4rem; color: #fff; }
 .skaae-report .PASS { background: #00664b; } .skaae-report .FAIL { background: #a8321c; }
 .skaae-report .WARN { background: #7a5600; } .skaae-report .SKIP { background: #5a5a5a; }
@@ -30,7 +32,7 @@ STYLE = """
 .skaae-report svg text { fill: currentColor; font: 13px system-ui, sans-serif; }
 .skaae-report svg .grid { stroke: currentColor; stroke-opacity: .2; }
 .skaae-report svg .curve { fill: none; stroke-width: 2.5; }
-.skaae-report svg .curve.unaware { stroke: #0072b2; } .skaae-report svg .dot.unaware { fill: #0072b2; }
+.skaae-report svg .curve.unaware { stroke: #2b8cc9; } .skaae-report svg .dot.unaware { fill: #2b8cc9; }
 .skaae-report svg .curve.knowing { stroke: #d55e00; } .skaae-report svg .dot.knowing { fill: #d55e00; }
 @media print { .skaae-report details > * { display: block; } .skaae-report { max-width: none; } }
 @media print { .skaae-report tr, .skaae-report svg { break-inside: avoid; } }
@@ -101,7 +103,7 @@ def _verdict(report: Any) -> str:
     said = f"{counts[PASS]} checks passed, {counts[WARN]} warn, {counts[FAIL]} failed."
     if report.stopped:
         said += f" <strong>The evaluation ended early ({escape(report.stopped)}).</strong>"
-    return f"{escape(str(report.settings['rows']))}. {said}"
+    return f"Attacked: {escape(str(report.settings['rows']))} rows. {said}"
 
 
 def _cards(report: Any) -> Iterator[str]:
@@ -111,7 +113,8 @@ def _cards(report: Any) -> Iterator[str]:
             continue
         line = lines.iloc[-1]
         size = "" if attacker == "none" else f", size {line['size']:g}"
-        alone = f"<br>without defense {line['accuracy_without_defense']:.1%}" if report.has_defense else ""
+        is_told = report.has_defense and attacker != "knowing"
+        alone = f"<br>without the defense {line['accuracy_without_defense']:.1%}" if is_told else ""
         yield (
             f'<div class="card">{KNOWN[attacker]}{size}<b>{line["accuracy"]:.1%}</b>'
             f"95 % interval {line['accuracy_low']:.1%} to {line['accuracy_high']:.1%}{alone}</div>"
@@ -147,20 +150,21 @@ def _folded(title: str, content: str) -> str:
 def _table(frame: Any) -> str:
     is_number = {name: frame[name].dtype.kind in "fiu" for name in frame.columns}
     head = "".join(
-        f'<th class="{"number" if is_number[name] else ""}">{escape(str(name).replace("_", " "))}</th>'
+        f'<th class="{"number" if is_number[name] else "text"}">{escape(str(name).replace("_", " "))}</th>'
         for name in frame.columns
     )
     body = "".join(
         "<tr>"
-        + "".join(_cell(value, is_number[name]) for name, value in zip(frame.columns, line, strict=True))
+        + "".join(_cell(value, is_number[name], name) for name, value in zip(frame.columns, line, strict=True))
         + "</tr>"
         for line in frame.itertuples(index=False)
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _cell(value: Any, is_number: bool) -> str:
+def _cell(value: Any, is_number: bool, name: str) -> str:
     if not is_number:
         return f"<td>{escape(str(value))}</td>"
-    shown = "" if value != value else f"{value:.3g}" if isinstance(value, float) else f"{value}"
+    is_share = isinstance(value, float) and name not in ("size", "seconds")
+    shown = "" if value != value else f"{value:.3f}" if is_share else f"{value:g}"
     return f'<td class="number">{shown}</td>'

@@ -149,20 +149,19 @@ class RobustnessReport:
         -------
         curves : dict of {str: tuple of two ndarray}
         """
-        columns = {"": "accuracy"}
-        if self.has_defense:
-            columns[", no defense"] = "accuracy_without_defense"
         found = {}
         for attacker in STYLES:
             worst = self._worst(attacker)
             if len(worst):
                 lines = import_extra("pandas", "pandas").concat([self._worst("none"), worst])
-                for suffix, column in columns.items():
-                    found[attacker + suffix] = lines["size"].to_numpy(), lines[column].to_numpy()
+                found[attacker] = lines["size"].to_numpy(), lines["accuracy"].to_numpy()
+                if attacker == "unaware" and self.has_defense:
+                    alone = lines["accuracy_without_defense"].to_numpy()
+                    found[f"{attacker}, no defense"] = lines["size"].to_numpy(), alone
         return found
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the accuracy in the worst case against the size, for each attacker, with and without the defense.
+        """Draw the accuracy in the worst case against the size, for each attacker, and without the defense.
 
         Parameters
         ----------

@@ -8,6 +8,7 @@ from html import escape
 import numpy as np
 
 WIDTH, HEIGHT = 560, 300
+LEGEND = 14
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 14, 46
 TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -41,7 +42,7 @@ def chart(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], xlabel: str) -> s
     for place, (name, (sizes, accuracies)) in enumerate(curves.items()):
         parts.extend(_curve(name, sizes / longest, accuracies, place))
     return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT + 22 * len(curves)}" role="img" xmlns="http://www.w3.org/2000/svg">'
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT + LEGEND + 22 * len(curves)}" role="img" xmlns="http://www.w3.org/2000/svg">'
         f"<title>Accuracy against size. {escape(said)}</title>{''.join(parts)}</svg>"
     )
 
@@ -72,6 +73,6 @@ def _curve(name: str, shares: np.ndarray, accuracies: np.ndarray, place: int) ->
     yield f'<polyline {style} points="{points}"/>'
     for share, accuracy in known:
         yield f'<circle class="dot {escape(attacker)}" cx="{_x(share):.1f}" cy="{_y(accuracy):.1f}" r="3.5"/>'
-    y = HEIGHT + 22 * place + 8
+    y = HEIGHT + LEGEND + 22 * place
     yield f'<line {style} x1="{LEFT}" x2="{LEFT + 34}" y1="{y}" y2="{y}"/>'
     yield f'<text x="{LEFT + 42}" y="{y + 4}">{escape(name)}</text>'

@@ -1,3 +1,4 @@
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -180,3 +181,22 @@ def test_invalid_rows_and_labels(iris, iris_model):
         evaluate_robustness(iris_model, np.where(X > 2, np.nan, X), y)
     with pytest.raises(TypeError, match="regressor"):
         evaluate_robustness(LinearRegression().fit(X, y), X, y)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="Windows has no timer that interrupts")
+def test_interruption_returns_what_was_finished(iris, iris_model):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 8)
+    try:
+        report = evaluate_robustness(iris_model, *iris, attacks="thorough", random_state=0)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert report.stopped == "interrupted"
+    assert report.frame["attack"].iloc[0] == "clean"
+    assert "HopSkipJump L2" in report.not_tried
+    assert "SKIP" in set(report.checks["status"])

@@ -1,8 +1,14 @@
 import re
+import shutil
+import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 
+import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 VOID = {"meta", "br"}
 
 
@@ -61,9 +67,26 @@ def test_part_for_notebooks(defended_report):
 
 
 def test_report_without_attacks_has_no_picture(bare_report):
-    from dataclasses import replace
-
     clean = replace(bare_report, frame=bare_report.frame.iloc[:1], stopped="interrupted")
     html = clean.to_html()
     assert "<svg" not in html
     assert "ended early (interrupted)" in html
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="there is no Chromium")
+def test_in_a_browser(page, tmp_path):
+    (tmp_path / "report.html").write_text(page)
+    options = [
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--window-size=1100,900",
+        "--virtual-time-budget=1000",
+    ]
+    command = [BROWSER, *options, f"--screenshot={tmp_path / 'page.png'}", (tmp_path / "report.html").as_uri()]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    pixels = plt.imread(tmp_path / "page.png")
+    assert pixels.shape[:2] == (900, 1100)
+    blue = np.abs(pixels[..., :3] - np.array([0x2B, 0x8C, 0xC9]) / 255).max(axis=-1) < 0.05
+    assert blue.sum() > 200, "the curve of unaware attackers"

@@ -26,7 +26,7 @@ def test_checks(defended_report):
 
 def test_curves_start_at_clean_rows(defended_report):
     curves = defended_report.curves()
-    assert list(curves) == ["unaware", "unaware, no defense", "knowing", "knowing, no defense"]
+    assert list(curves) == ["unaware", "unaware, no defense", "knowing"]
     sizes, accuracies = curves["knowing"]
     assert sizes.tolist() == [0, 0.2, 0.5]
     assert accuracies[0] == defended_report.accuracy()
