@@ -6,7 +6,7 @@ from pathlib import Path
 
 ORDER = (
     *("quickstart", "random_forest", "scikeras_search", "grid_search"),
-    "fraud",
+    *("robustness_report", "fraud"),
     *("hidden_layers", "natural_corruptions", "knowing_attacks"),
     *("onnx_export", "serve", "two_workers"),
 )

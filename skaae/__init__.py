@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import skaae.alibi as alibi
     import skaae.metrics as metrics
     import skaae.onnx as onnx
+    import skaae.robustness as robustness
     from skaae._attack_target import attack_target as attack_target
     from skaae._constraints import FeatureConstraints as FeatureConstraints
     from skaae._corrected import CorrectedClassifier as CorrectedClassifier
@@ -33,7 +34,7 @@ _MODULES = {
     "FrozenKerasModel": "skaae._frozen_keras_model",
     "TRUSTED_TYPES": "skaae._persistence",
 }
-_SUBMODULES = ("alibi", "metrics", "onnx")
+_SUBMODULES = ("alibi", "metrics", "onnx", "robustness")
 __all__ = [
     "TRUSTED_TYPES",
     "AdversarialAEDetector",
@@ -49,6 +50,7 @@ __all__ = [
     "attack_target",
     "metrics",
     "onnx",
+    "robustness",
 ]
 
 

@@ -18,6 +18,7 @@ PRINTED = {
     "monitor": r"(?s)^attack .*True +False.*^drift .*True +True.*^flagged after recalibration: 0.0",
     "perturbed_training": r"^True$",
     "pipelines": r"^True$",
+    "robustness": r"^under attack +0\.[3-7]",
     "quickstart": r"^under attack, corrected +(1\.0|0\.[7-9])",
     "tables": r"^True$",
     "threshold": r"(?s)^false alarms on fresh rows  0\.(09|1[01]).*from 2000 rows: mean 0\.(09|10).*^\{'threshold_perc",

@@ -45,6 +45,16 @@ def test_random_forest(tmp_path):
 
 
 @slow
+def test_robustness_report(tmp_path):
+    shown = run("-W", "ignore", ROOT / "examples" / "robustness_report.py", folder=tmp_path)
+    bare, defended = map(float, re.search(r"under attack: ([\d.]+) as it is, ([\d.]+) defended", shown).groups())
+    assert defended > bare
+    assert len(re.findall(r"^(?:PASS|WARN|FAIL|SKIP) SKA", shown, re.M)) == 20
+    assert (tmp_path / "output" / "robustness_report.png").stat().st_size > 5_000
+    assert "<svg" in (tmp_path / "output" / "after.html").read_text()
+
+
+@slow
 def test_fraud(tmp_path):
     shown = run("-W", "ignore", ROOT / "examples" / "fraud.py", folder=tmp_path)
     undefended, corrected = map(float, re.search(r"under attack: ([\d.]+) .*, ([\d.]+) corrected", shown).groups())

@@ -29,6 +29,7 @@ ORDER = [
     "_displays",
     "alibi",
     "onnx",
+    "robustness",
     "__init__",
 ]
 # What a pickle, a joblib file or a skops file names: to rename one is to make older files unreadable.
@@ -65,8 +66,8 @@ OTHER_SAVED_CLASSES = {
     "skaae._scoring.pools.SharedThreshold",
     "skaae._training.defense.Defense",
 }
-# Seen in every test of a detector, and of the file's.
-WITHOUT_TEST = {"skaae._scoring.decisions"}
+# Seen in every test of a detector, and of the file's; and of the command line.
+WITHOUT_TEST = {"skaae._scoring.decisions", "skaae.robustness.__main__"}
 
 
 def name_of(path):

@@ -1,5 +1,7 @@
 """Real data and real classifiers, trained once a session."""
 
+from dataclasses import replace
+
 import keras
 import pytest
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
@@ -10,7 +12,12 @@ from sklearn.preprocessing import StandardScaler
 
 from skaae import AdversarialAEDetector, FrozenKerasModel
 from skaae._training import surrogate
-from tests.support.models import QUICK, train_classifier
+from skaae.robustness import evaluate_robustness
+from skaae.robustness._arena import Arena
+from skaae.robustness._budgets import moves_of
+from skaae.robustness._efforts import DEFAULT, EFFORTS
+from skaae.robustness._target import target_of
+from tests.support.models import QUICK, tiny_autoencoder, train_classifier
 
 
 @pytest.fixture
@@ -99,3 +106,46 @@ def digits_detector():
     classifier = LogisticRegression(max_iter=200).fit(X[:400], y[:400])
     detector = AdversarialAEDetector(FrozenEstimator(classifier), **QUICK, threshold_percentile=60).fit(X[400:800])
     return detector, X[800:900], y[800:900].to_numpy()
+
+
+# Reports on them, for all tests of what is made of a report.
+
+CHOSEN_ATTACKS = ["noise", "FGSM", "PGD Linf", "DeepFool L2", "composite PGD"]
+
+
+@pytest.fixture(scope="session")
+def short_attacks():
+    """Ten steps and one start, where the strength of the attacks is not what tests are about."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(EFFORTS, DEFAULT, replace(EFFORTS["fast"], steps=10))
+        yield
+
+
+@pytest.fixture(scope="session")
+def bare_report(iris, iris_model, short_attacks):
+    """Of a classifier without a defense."""
+    return evaluate_robustness(iris_model, *iris, attacks=CHOSEN_ATTACKS, sizes=[0.2, 0.5], random_state=0)
+
+
+@pytest.fixture(scope="session")
+def trained_detector(iris, flowers):
+    """It repairs most of what it flags."""
+    return AdversarialAEDetector(
+        flowers, autoencoder=tiny_autoencoder, learning_rate=2e-2, epochs=150, random_state=0
+    ).fit(iris[0])
+
+
+@pytest.fixture(scope="session")
+def defended_report(iris, trained_detector, short_attacks):
+    """Of a detector, on flowers with names."""
+    X, y = iris
+    names = trained_detector.classes_[y]
+    return evaluate_robustness(trained_detector, X, names, attacks=CHOSEN_ATTACKS, sizes=[0.2, 0.5], random_state=0)
+
+
+@pytest.fixture(scope="session")
+def iris_arena(iris, trained_detector):
+    """Thirty flowers and what is attacked on them."""
+    X, y = iris[0][::5], iris[1][::5]
+    target = target_of(trained_detector, X)
+    return Arena.of(target, moves_of(X, None, None, False), y, 0.5)

@@ -20,6 +20,7 @@ from skaae import (
 from skaae.alibi import AdversarialAE
 from skaae.metrics import TruePositiveRateAt, corrected_accuracy, defense_report, detection_auc
 from skaae.onnx import OnnxDetector, to_onnx
+from skaae.robustness import RobustnessReport, evaluate_robustness, robust_accuracy_scorer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,6 +54,15 @@ def judge(detector: AdversarialAEDetector, X: np.ndarray, y: np.ndarray, attacke
     print(skaae.__version__, defense_report(detector, X, y, attacked={"pgd": attacked}))
     scores = detection_auc(detector, X, y), TruePositiveRateAt(0.05)(detector, X, y), corrected_accuracy(detector, X, y)
     return max(scores)
+
+
+def attack(model: object, X: np.ndarray, y: np.ndarray) -> bool:
+    report = evaluate_robustness(model, X, y, attacks="fast", sizes=[0.1, 0.3], n_samples=100, random_state=0)
+    assert_type(report, RobustnessReport)
+    assert_type(report.to_html("report.html"), str)
+    print(report.frame, report.checks, report.plot().get_xlabel(), report.accuracy("unaware", 0.3))
+    assert_type(robust_accuracy_scorer(["PGD Linf"], 0.3)(model, X, y), float)
+    return report.passed()
 
 
 def draw(detector: AdversarialAEDetector, X: np.ndarray, y: np.ndarray, ax: "Axes") -> None:

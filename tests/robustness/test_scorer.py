@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+
+from skaae import AdversarialAEDetector, CorrectedClassifier
+from skaae.robustness import evaluate_robustness, robust_accuracy_scorer
+from tests.support.models import QUICK
+
+
+def test_score_is_that_of_the_report(iris, iris_model):
+    scorer = robust_accuracy_scorer(["FGSM"], size=0.5)
+    report = evaluate_robustness(iris_model, *iris, attacks=["FGSM"], sizes=0.5, random_state=0)
+    assert scorer(iris_model, *iris) == report.accuracy("unaware")
+    assert scorer(iris_model, *iris) == scorer(iris_model, *iris)
+
+
+@pytest.mark.slow
+def test_attacks_on_the_classifier_are_made_once(iris, tmp_path):
+    X, y = iris
+    model = FrozenEstimator(LogisticRegression().fit(X, y))
+    scorer = robust_accuracy_scorer(["PGD Linf", "composite PGD"], size=0.5, memory=tmp_path)
+    without = robust_accuracy_scorer(["PGD Linf", "composite PGD"], size=0.5)
+    for percentile in (80, 90):
+        detector = AdversarialAEDetector(model, **QUICK, threshold_percentile=percentile).fit(X)
+        assert scorer(detector, X, y) == without(detector, X, y)
+    assert len(list(tmp_path.rglob("output.pkl"))) == 1
+
+
+@pytest.mark.slow
+def test_search(iris):
+    X, y = iris
+    detector = AdversarialAEDetector(FrozenEstimator(LogisticRegression().fit(X, y)), **QUICK)
+    scorer = robust_accuracy_scorer(["FGSM"], size=0.5)
+    grid = {"detector__threshold_percentile": [50, 80]}
+    search = GridSearchCV(CorrectedClassifier(detector), grid, scoring=scorer, cv=2, refit=False).fit(X, y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+def test_invalid_size():
+    with pytest.raises(ValueError, match="size must be positive"):
+        robust_accuracy_scorer(size=0)
