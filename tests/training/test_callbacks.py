@@ -11,7 +11,6 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
 from skaae import AdversarialAEDetector
-from skaae._training.callbacks import verbosity
 from tests.support.models import QUICK
 
 
