@@ -94,7 +94,7 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, ExplanationMixin,
         Size of the virtual adversarial perturbations of the training rows [2]_, in the same units:
         about that of the attacks that you expect. Larger ones cost accuracy on clean rows. None: 0.3,
         and 0.2 for images.
-    virtual_adversarial_shares : tuple of two float, default=(0.6, 0.15)
+    virtual_adversarial_shares : tuple of two float, default=(0.6, 0.2)
         Shares of the rows of a batch that are perturbed against M, in drawn directions up to the size,
         and against M(AE(x)), to the whole size in steps of the sign of the gradient [3]_. The others
         only get noise. The first share protects against attacks that do not know the defense, the
@@ -233,7 +233,7 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, ExplanationMixin,
         loss: Callable[[Any, Any], Any] | None = None,
         noise: float = 0.1,
         virtual_adversarial: float | None = None,
-        virtual_adversarial_shares: tuple[float, float] = (0.6, 0.15),
+        virtual_adversarial_shares: tuple[float, float] = (0.6, 0.2),
         virtual_adversarial_steps: int | None = None,
         label_change_first: bool = True,
         optimizer: str | type | keras.optimizers.Optimizer = "adam",

@@ -46,7 +46,7 @@ class Perturbation:
         Standard deviation of the Gaussian noise on every row. An ascent uses at least 0.01.
     virtual_adversarial : float, default=0.0
         Size of the ascents: the largest against M, and that of all against M(AE(x)).
-    shares : tuple of two float, default=(0.6, 0.15)
+    shares : tuple of two float, default=(0.6, 0.2)
         Shares of the rows that are perturbed against M, and against M(AE(x)).
     steps : int, default=5
         Number of gradient steps against M(AE(x)). Against M there are at most 2, which suffice for a fixed network.
@@ -56,7 +56,7 @@ class Perturbation:
     bounds: tuple[float, float] | None
     noise: float = 0.0
     virtual_adversarial: float = 0.0
-    shares: tuple[float, float] = (0.6, 0.15)
+    shares: tuple[float, float] = (0.6, 0.2)
     steps: int = 5
 
     @classmethod

@@ -1,9 +1,10 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from skaae._data.rows import Statistics
-from skaae._training.autoencoders import build_autoencoder
+from skaae._training.autoencoders import build_autoencoder, depth_to_space
 from tests.support.models import weights_of
 
 SHAPES = [(1,), (2,), (30,), (5, 1), (7, 3), (1, 1), (8, 8, 1), (28, 28, 1), (32, 32, 3), (5, 9, 2), (1, 1, 1)]
@@ -118,3 +119,14 @@ def test_bad_autoencoders(arguments, error, message):
 def test_samples_without_a_default():
     with pytest.raises(ValueError, match=r"X has samples of shape \(2, 2, 2, 2\)"):
         build_autoencoder((2, 2, 2, 2))
+
+
+def test_doubled_size_is_that_of_tensorflow():
+    x = np.random.default_rng(0).normal(size=(2, 3, 4, 8)).astype("float32")
+    inputs = keras.Input(x.shape[1:])
+    doubled = keras.Model(inputs, depth_to_space(inputs, "doubled"))
+    np.testing.assert_array_equal(doubled(x), tf.nn.depth_to_space(x, 2))
+    inputs = keras.Input((4, 8))
+    np.testing.assert_array_equal(
+        keras.Model(inputs, depth_to_space(inputs, "doubled"))(x[:, 0]), x[:, 0].reshape(2, 8, 4)
+    )
