@@ -23,7 +23,7 @@ from skaae.robustness._checks import Findings, all_checks
 from skaae.robustness._clock import Clock
 from skaae.robustness._efforts import DEFAULT, EFFORTS
 from skaae.robustness._evidence import share_of_planted_found, share_without_gradient
-from skaae.robustness._gradient_attacks import art, foolbox
+from skaae.robustness._gradient_attacks import art, foolbox, quiet_tensorflow
 from skaae.robustness._judging import Outcome, frame_of, with_worst_cases
 from skaae.robustness._report import RobustnessReport
 from skaae.robustness._target import Target, Verdict, read_rows, target_of
@@ -138,8 +138,9 @@ def evaluate_robustness(
         time_limit, sum(1 if a.is_minimal or a.more > 1 else len(checked_sizes) for a in battery) + 3, verbose
     )
     campaign = Campaign(arena, clean, battery, checked_sizes, effort, seed, clock)
-    campaign.run()
-    findings = _findings(campaign, everything, seed)
+    with quiet_tensorflow():
+        campaign.run()
+        findings = _findings(campaign, everything, seed)
     clock.close()
     lines = with_worst_cases(campaign.outcomes, checked_sizes) + campaign.growing
     return RobustnessReport(

@@ -36,7 +36,7 @@ def art(module: str) -> Any:
 
 @contextmanager
 def quiet_tensorflow() -> Iterator[None]:
-    """Without the messages that ART makes TensorFlow print, about graphs for batches of other lengths."""
+    """Without the messages of TensorFlow about graphs for batches of other lengths."""
     logger = logging.getLogger("tensorflow")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -144,7 +144,7 @@ def auto_gradient(arena: Arena, through: str, size: float, seed: int, effort: Ef
         verbose=False,
     )
     start = np.hstack([arena.start(), every * spacing]).astype(np.float32)
-    with warnings.catch_warnings(), quiet_tensorflow():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = attack.generate(start, arena.labels)
     return np.clip(found[:, :-1], -size, size).astype(np.float32)

@@ -20,7 +20,7 @@ from skaae.robustness._campaign import Campaign
 from skaae.robustness._clock import Clock
 from skaae.robustness._efforts import EFFORTS
 from skaae.robustness._evaluation import _chosen_rows, _mutable_features, _positions
-from skaae.robustness._gradient_attacks import art, foolbox
+from skaae.robustness._gradient_attacks import art, foolbox, quiet_tensorflow
 from skaae.robustness._judging import Outcome
 from skaae.robustness._target import Target, read_rows, target_of
 
@@ -92,9 +92,10 @@ class RobustAccuracy:
         battery = battery_for(self.attacks, target)
         arena, X, clean = self._arena(target, X, y)
         unaware = [attack for attack in battery if attack.attacker != "knowing"]
-        right = clean.right & self._right_under_unaware(arena, X, unaware)
         knowing = [attack for attack in battery if attack.attacker == "knowing"]
-        return float((right & self._right_under_knowing(arena, clean, knowing)).mean())
+        with quiet_tensorflow():
+            right = clean.right & self._right_under_unaware(arena, X, unaware)
+            return float((right & self._right_under_knowing(arena, clean, knowing)).mean())
 
     def _arena(self, target: Target, X: Any, y: Any) -> tuple[Arena, Any, Outcome]:
         positions = _positions(y, X, target)

@@ -15,6 +15,7 @@ from skaae import AdversarialAEDetector, CorrectedClassifier, FeatureConstraints
 from skaae.robustness import evaluate_robustness
 from skaae.robustness._efforts import EFFORTS
 from tests.support.models import QUICK
+from tests.support.new_process import run_python
 
 
 def test_bare_classifier(bare_report):
@@ -200,3 +201,20 @@ def test_interruption_returns_what_was_finished(iris, iris_model):
     assert report.frame["attack"].iloc[0] == "clean"
     assert "HopSkipJump L2" in report.not_tried
     assert "SKIP" in set(report.checks["status"])
+
+
+@pytest.mark.slow
+def test_without_foolbox_the_error_names_the_extra():
+    shown = run_python("""
+        import sys
+        sys.modules["foolbox"] = None  # as if it were not installed
+        from sklearn.datasets import load_iris
+        from sklearn.linear_model import LogisticRegression
+        from skaae.robustness import evaluate_robustness
+        X, y = load_iris(return_X_y=True)
+        try:
+            evaluate_robustness(LogisticRegression(max_iter=500).fit(X, y), X, y)
+        except ImportError as error:
+            print(error)
+    """)
+    assert "pip install 'skaae[attacks]'" in shown
