@@ -81,8 +81,9 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, ExplanationMixin,
         The loss is ``divergence_weight`` times S(x) plus ``reconstruction_weight`` times the mean
         squared error between x and x', plus the regularization losses of the layers of AE.
     reconstruction_weight : float or None, default=None
-        None: 0 if M has a gradient, as published. If M has a surrogate, 0.1 with each feature in
-        units of its standard deviation, so that x' stays where M and surrogate agree.
+        None: 0 for rows if M has a gradient. 0.1 if M has a surrogate, with each feature in units of
+        its standard deviation, so that x' stays where M and surrogate agree. 10 for images in units of
+        their range, so that x' resembles x; 0 if they are not perturbed, as published.
     loss : callable or None, default=None
         ``loss(x, x_reconstructed) -> values``, TensorFlow operations with one value per row, which
         replaces both terms of the loss. The score is still S(x).
@@ -95,13 +96,13 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, ExplanationMixin,
         about that of the attacks that you expect. Larger ones cost accuracy on clean rows. None: 0.3,
         and 0.2 for images.
     virtual_adversarial_shares : tuple of two float, default=(0.6, 0.2)
-        Shares of the rows of a batch that are perturbed against M, in drawn directions up to the size,
-        and against M(AE(x)), to the whole size in steps of the sign of the gradient [3]_. The others
+        Shares of the rows of a batch that are perturbed against M, in drawn directions and sizes, and
+        against M(AE(x)), to the whole size in steps of the sign of the gradient [3]_. The others
         only get noise. The first share protects against attacks that do not know the defense, the
         second against attacks that do; it costs protection against the others, and time.
-    virtual_adversarial_steps : int or None, default=None
+    virtual_adversarial_steps : int, default=5
         Number of gradient steps of a perturbation against M(AE(x)), each of which costs two thirds of
-        a training step on these rows. Against M there are at most two. None: 5, and 3 for images.
+        a training step on these rows. Against M there are at most two.
     label_change_first : bool, default=True
         Whether rows for which x' has another label score above all others: 1000 plus the logarithm
         of the odds, given by M(x'), of the new label against the old one. The others score S(x).
@@ -234,7 +235,7 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, ExplanationMixin,
         noise: float = 0.1,
         virtual_adversarial: float | None = None,
         virtual_adversarial_shares: tuple[float, float] = (0.6, 0.2),
-        virtual_adversarial_steps: int | None = None,
+        virtual_adversarial_steps: int = 5,
         label_change_first: bool = True,
         optimizer: str | type | keras.optimizers.Optimizer = "adam",
         learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 1e-3,

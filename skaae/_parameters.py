@@ -43,7 +43,7 @@ PARAMETER_CONSTRAINTS: dict[str, Any] = {
     "noise": [WEIGHT],
     "virtual_adversarial": [WEIGHT, None],
     "virtual_adversarial_shares": [tuple, list],
-    "virtual_adversarial_steps": [Interval(Integral, 1, None, closed="left"), None],
+    "virtual_adversarial_steps": [Interval(Integral, 1, None, closed="left")],
     "label_change_first": ["boolean"],
     "optimizer": list(OPTIMIZER_TYPES),
     "learning_rate": [Interval(Real, 0, LARGEST, closed="right"), callable],

@@ -51,10 +51,9 @@ def published(model: keras.Model, split: Split, seed: int, **parameters) -> Fitt
 
 def plain_epochs(split: Split) -> int:
     """Epochs of the published method, of alibi-detect and of the mean squared error."""
-    n_rows = len(split.X_train)
     if not split.is_image:
-        return TrainingOptions().count_epochs(n_rows)
-    return math.ceil(STEPS_ON_IMAGES / math.ceil(n_rows / TrainingOptions().batch_size))
+        return TrainingOptions().count_epochs(split.X_train)
+    return math.ceil(STEPS_ON_IMAGES / math.ceil(len(split.X_train) / TrainingOptions().batch_size))
 
 
 def alibi_detect(model: keras.Model, split: Split, seed: int) -> Fitted:

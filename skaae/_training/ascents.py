@@ -20,8 +20,8 @@ import tensorflow as tf
 
 # Share of the coordinates of a sample that a sparse step changes.
 SPARSE_SHARE = 0.05
-# Sizes are u^SIZE_POWER of the largest, with u uniform in [0, 1]: below 1, large ones are more frequent.
-SIZE_POWER = 0.5
+# Drawn sizes are uniform up to this multiple of the size.
+LARGEST = 1.5
 # Length of all steps together, as a multiple of the size: a projected ascent has to cross the box. A single step that
 # is longer than this collapses in training.
 LENGTH, LENGTH_OF_ONE = 2.0, 1.25
@@ -38,7 +38,7 @@ class Ascent:
     scale : ndarray that broadcasts to a sample
         Unit of the size.
     size : float
-        Largest move: its root mean square, or the move of each coordinate.
+        Move of each coordinate, or a root mean square, which drawn sizes exceed by up to half.
     steps : int
         Number of gradient steps.
     bounds : tuple of float or None
@@ -67,7 +67,7 @@ class Ascent:
         """
         seeds = tf.unstack(tf.random.split(seed, 2))
         per_row = tf.concat([tf.shape(x)[:1], tf.ones(len(x.shape) - 1, tf.int32)], axis=0)
-        radius = self.size * tf.random.stateless_uniform(per_row, seeds[0]) ** SIZE_POWER
+        radius = LARGEST * self.size * tf.random.stateless_uniform(per_row, seeds[0])
         kind = tf.random.stateless_uniform(per_row, seeds[1], maxval=len(DIRECTIONS), dtype=tf.int32)
         for _ in range(self.steps):
             slope = self.gradient(x)

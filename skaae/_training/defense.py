@@ -16,7 +16,7 @@ import tensorflow as tf
 from skaae._classifiers.adapters import Classifier, ConvertedClassifier, PredictProbaClassifier
 from skaae._classifiers.heads import FrozenHeads, check_hidden_terms, draw_projections
 from skaae._classifiers.label_rules import LabelRule, MostProbable
-from skaae._data.rows import RowSubset, Statistics
+from skaae._data.rows import Rows, RowSubset, Statistics
 from skaae._divergence import AdversarialScore
 from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._keras.devices import can_compile, has_gpu, run_deterministically
@@ -29,8 +29,8 @@ from skaae._training.autoencoders import SampleShape, build_autoencoder
 from skaae._training.cache import cache_key_of, cached_training
 from skaae._training.domain import Domain, find_domain, tensor_into_domain
 from skaae._training.loop import Objective, TrainingOptions, train
-from skaae._training.perturbations import Perturbation
-from skaae._training.surrogate import Surrogate, build_surrogate, default_reconstruction_weight, distill
+from skaae._training.perturbations import Perturbation, unit_of_perturbation
+from skaae._training.surrogate import Surrogate, build_surrogate, distill
 from skaae._utils.warnings import warn
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 LEAST_STEPS_TO_COMPILE = 1500
 # XLA of TensorFlow 2.21 fails in this way on a matrix product of the default autoencoder for images of 28 x 28.
 XLA_ERRORS = (tf.errors.InternalError, tf.errors.InvalidArgumentError, tf.errors.UnimplementedError)
+# Weights of the squared error, see `default_reconstruction_weight`.
+WEIGHT_OF_IMAGES, WEIGHT_WITH_SURROGATE = 10.0, 0.1
 History = dict[str, list[float]]
 
 
@@ -111,7 +113,7 @@ def train_defense(
     noise: float = 0.1,
     virtual_adversarial: float | None = None,
     virtual_adversarial_shares: tuple[float, float] = (0.6, 0.2),
-    virtual_adversarial_steps: int | None = None,
+    virtual_adversarial_steps: int = 5,
     options: TrainingOptions,
     memory: Any = None,
     seed: int,
@@ -164,18 +166,48 @@ def train_defense(
         domain = find_domain(classifier, X, seed, kept) if isinstance(classifier, PredictProbaClassifier) else None
         rule = label_rule or MostProbable()
         defense = Defense(trainable, classifier, stand_in, heads, score, X.shape[1:], {}, domain, rule, kept, images)
-        weight = default_reconstruction_weight(X, stand_in) if reconstruction_weight is None else reconstruction_weight
+        perturbation = Perturbation.of_rows(
+            X, noise, virtual_adversarial, virtual_adversarial_shares, virtual_adversarial_steps, kept, images
+        )
+        default_weight = default_reconstruction_weight(X, stand_in, images and bool(perturbation))
+        weight = default_weight if reconstruction_weight is None else reconstruction_weight
         training = Training(
             defense,
             distilled=None if isinstance(surrogate, FrozenKerasModel) else stand_in,
             objective=Objective(score, divergence_weight, weight, loss),
-            perturbation=Perturbation.of_rows(
-                X, noise, virtual_adversarial, virtual_adversarial_shares, virtual_adversarial_steps, kept, images
-            ),
+            perturbation=perturbation,
             options=options,
             seed=seed,
         )
         return replace(defense, history=training.run(X, memory))
+
+
+def default_reconstruction_weight(
+    X: Rows, surrogate: FrozenKerasModel | None, perturbed_images: bool = False
+) -> float | np.ndarray:
+    """Weight of the squared error between x and x': 0 for rows without a surrogate.
+
+    A surrogate agrees with the classifier on X and near X only. Without this term x' could move far away from X,
+    to where the surrogate sees the class of x but the classifier sees another one. The reconstructions of images, which
+    people look at, resemble them with it, and the defense is stronger.
+
+    Parameters
+    ----------
+    X : ndarray or RowSubset of shape (n_samples, ...)
+        Training rows.
+    surrogate : FrozenKerasModel or None
+        None where the classifier has a gradient.
+    perturbed_images : bool, default=False
+        Whether they are images, and the training is not that of the paper.
+
+    Returns
+    -------
+    weight : float or ndarray that broadcasts to a sample, float32
+        In units of the standard deviation of each feature, or of the range of images.
+    """
+    if perturbed_images:
+        return WEIGHT_OF_IMAGES / unit_of_perturbation(X, images=True) ** 2
+    return 0.0 if surrogate is None else WEIGHT_WITH_SURROGATE / unit_of_perturbation(X, images=False) ** 2
 
 
 @dataclass(frozen=True)
@@ -225,7 +257,7 @@ class Training:
         if isinstance(self.defense.classifier, PredictProbaClassifier) and self.distilled is not None:
             arguments = self.distilled, self.defense.classifier, X, self.seed, self.defense.domain
             run_deterministically(partial(distill, *arguments), self.distilled.model)
-        if self._compiled(len(X)):
+        if self._compiled(X):
             start = self.defense.autoencoder.get_weights()
             try:
                 return self._train_autoencoder(X, compiled=True)
@@ -248,10 +280,10 @@ class Training:
             compiled=compiled,
         )
 
-    def _compiled(self, n_rows: int) -> bool:
+    def _compiled(self, X: RowSubset) -> bool:
         """Whether XLA compiles the training step: on a GPU, if enough steps follow to make up for the wait."""
         options, heads = self.options, self.defense.heads
-        n_steps = options.count_epochs(n_rows) * math.ceil(n_rows / options.batch_size)
+        n_steps = options.count_epochs(X) * math.ceil(len(X) / options.batch_size)
         own_metrics = any(not isinstance(metric, str) for metric in options.metrics or ())
         own_code = self.objective.loss is not None or own_metrics
         if own_code or n_steps < LEAST_STEPS_TO_COMPILE or not has_gpu() or tf.distribute.has_strategy():

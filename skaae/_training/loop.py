@@ -25,7 +25,9 @@ from skaae._training.whole_epochs import whole_epochs
 Heads = Callable[[tf.Tensor], list[tf.Tensor]]
 # With epochs=None: beyond about so many steps the defense hardly improves.
 DEFAULT_STEPS = 7000
-DEFAULT_EPOCHS = (5, 100)
+LEAST_EPOCHS = 5
+# Of rows, and of sequences and images, each of which takes longer.
+MOST_EPOCHS, MOST_EPOCHS_OF_IMAGES = 100, 70
 NO_MEMORY = "Try a smaller batch_size or autoencoder, or train on the CPU with CUDA_VISIBLE_DEVICES=-1."
 OPTIMIZER_TYPES = (str, type, keras.optimizers.Optimizer)
 
@@ -89,12 +91,13 @@ class TrainingOptions:
     preprocess: Callable[[np.ndarray], np.ndarray] | None = None
     verbose: int = 0
 
-    def count_epochs(self, n_samples: int) -> int:
-        """The given number of epochs, or 5 to 100 epochs that make about 7000 steps with so many training rows."""
+    def count_epochs(self, X: Rows) -> int:
+        """The given number of epochs, or 5 to 100 (70 for images) that make about 7000 steps with these rows."""
         if self.epochs is not None:
             return self.epochs
-        n_steps = math.ceil(n_samples / self.batch_size)
-        return int(np.clip(math.ceil(DEFAULT_STEPS / n_steps), *DEFAULT_EPOCHS))
+        most = MOST_EPOCHS if len(X.shape) == 2 else MOST_EPOCHS_OF_IMAGES
+        n_steps = math.ceil(len(X) / self.batch_size)
+        return int(np.clip(math.ceil(DEFAULT_STEPS / n_steps), LEAST_EPOCHS, most))
 
 
 class TrainingModel(keras.Model):
@@ -238,7 +241,7 @@ def train(
     MemoryError
         If the device has no memory left.
     """
-    epochs = options.count_epochs(len(X))
+    epochs = options.count_epochs(X)
     if epochs == 0:
         return {}
     if options.preprocess:

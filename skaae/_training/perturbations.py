@@ -26,7 +26,6 @@ Divergence = Callable[[tf.Tensor, Sequence[tf.Tensor]], tf.Tensor]
 LEAST_NOISE = 0.01
 # In units of the standard deviation of a feature, or of the range of an image.
 DEFAULT_SIZE = {"row": 0.3, "image": 0.2}
-DEFAULT_STEPS = {"row": 5, "image": 3}
 MOST_STEPS_AGAINST_M = 2
 # Against M and against M(AE(x)).
 ASCENTS = Ascent.in_drawn_directions, Ascent.to_full_size
@@ -45,7 +44,7 @@ class Perturbation:
     noise : float, default=0.0
         Standard deviation of the Gaussian noise on every row. An ascent uses at least 0.01.
     virtual_adversarial : float, default=0.0
-        Size of the ascents: the largest against M, and that of all against M(AE(x)).
+        Size of the ascents against M(AE(x)). Those against M have up to one and a half times this size.
     shares : tuple of two float, default=(0.6, 0.2)
         Shares of the rows that are perturbed against M, and against M(AE(x)).
     steps : int, default=5
@@ -66,13 +65,13 @@ class Perturbation:
         noise: float,
         virtual_adversarial: float | None,
         shares: Sequence[float],
-        steps: int | None,
+        steps: int,
         kept: Sequence[int] = (),
         images: bool | None = None,
     ) -> Perturbation:
         """Perturbation with the scale and the bounds of the training rows X, but for the columns that are kept.
 
-        With None, size and steps are `DEFAULT_SIZE` and `DEFAULT_STEPS`.
+        With None, `virtual_adversarial` is `DEFAULT_SIZE`.
         """
         first, second = map(float, shares)
         kind = "image" if (len(X.shape) > 3 if images is None else images) else "row"
@@ -85,7 +84,7 @@ class Perturbation:
             noise=float(noise),
             virtual_adversarial=float(DEFAULT_SIZE[kind] if virtual_adversarial is None else virtual_adversarial),
             shares=(first, second),
-            steps=DEFAULT_STEPS[kind] if steps is None else steps,
+            steps=steps,
         )
 
     def __bool__(self) -> bool:

@@ -22,7 +22,6 @@ from skaae._keras.models import check_input_shape, check_keras_version, check_on
 from skaae._training.batches import shuffled_batches
 from skaae._training.domain import Domain, into_domain
 from skaae._training.loop import skip_all_reduce
-from skaae._training.perturbations import unit_of_perturbation
 from skaae._utils.warnings import warn
 
 SampleShape = tuple[int, ...]
@@ -36,7 +35,6 @@ MOST_ROWS = 20_000
 # Standard deviations of the noise on the copies of X, in units of the standard deviation of each feature.
 NOISE = (0.0, 0.1, 0.3, 1.0)
 LOWEST_AGREEMENT = 0.8
-RECONSTRUCTION_WEIGHT = 0.1
 
 
 def build_surrogate(surrogate: Surrogate, X: Rows, classes: np.ndarray) -> FrozenKerasModel:
@@ -147,29 +145,6 @@ def perturbed_copies(X: Rows, generator: np.random.Generator) -> np.ndarray:
     share = generator.random((len(chosen), 1), dtype=np.float32)
     between = share * chosen + (1 - share) * chosen[generator.permutation(len(chosen))]
     return np.clip(np.concatenate([*noisy, between]), statistics.lowest, statistics.highest).astype(np.float32)
-
-
-def default_reconstruction_weight(X: Rows, surrogate: FrozenKerasModel | None) -> float | np.ndarray:
-    """Weight of the squared error between x and x': 0 without a surrogate.
-
-    A surrogate agrees with the classifier on X and near X only. Without this term x' could move far away from X,
-    to where the surrogate sees the class of x but the classifier sees another one.
-
-    Parameters
-    ----------
-    X : ndarray or RowSubset of shape (n_samples, n_features)
-        Training rows.
-    surrogate : FrozenKerasModel or None
-        None where the classifier has a gradient.
-
-    Returns
-    -------
-    weight : float or ndarray of shape (n_features,), float32
-        Equal for all features in units of their standard deviations.
-    """
-    if surrogate is None:
-        return 0.0
-    return RECONSTRUCTION_WEIGHT / unit_of_perturbation(X) ** 2
 
 
 def share_of_equal_labels(surrogate: FrozenKerasModel, classifier: PredictProbaClassifier, X: Rows) -> float:

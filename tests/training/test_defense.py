@@ -10,6 +10,8 @@ from tensorflow.python.framework import config
 from skaae import AdversarialAEDetector
 from skaae._keras import devices
 from skaae._training import defense
+from skaae._training.defense import default_reconstruction_weight
+from skaae._training.surrogate import build_surrogate
 from tests.support.models import QUICK, tiny_surrogate
 
 pytestmark = pytest.mark.usefixtures("short_distillation")
@@ -151,3 +153,12 @@ class TestDeterministic:
         for weights, wanted in zip(detector.autoencoder_.get_weights(), expected, strict=True):
             np.testing.assert_array_equal(weights, wanted)
         assert not config.is_op_determinism_enabled()
+
+
+def test_default_reconstruction_weight():
+    X = np.array([[0.0, 0.0], [2.0, 20.0]])
+    np.testing.assert_allclose(default_reconstruction_weight(X, build_surrogate(None, X, np.arange(2))), [0.1, 0.001])
+    assert default_reconstruction_weight(X, None) == 0
+    images = np.array([0.0, 2.0]).reshape(2, 1, 1, 1)
+    assert default_reconstruction_weight(images, None, perturbed_images=True) == 2.5
+    assert default_reconstruction_weight(images, None) == 0

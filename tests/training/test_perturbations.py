@@ -46,15 +46,15 @@ class TestPerturbation:
         moved = Perturbation(np.float32([1, 10]), None, noise=0.5)(tf.constant(X), [], None, None, SEED)
         np.testing.assert_allclose(moved.numpy().std(axis=0), [0.5, 5], rtol=0.05)
 
-    def test_size_is_the_largest_root_mean_square(self):
+    def test_sizes_against_the_classifier_are_drawn(self):
         found = np.concatenate(
             [
                 root_mean_square(perturb(virtual_adversarial=0.3, shares=(1.0, 0.0), seed=[0, i]) - ROWS)
                 for i in range(20)
             ]
         )
-        assert 0.28 < found.max() <= 0.3 + 3 * LEAST_NOISE
-        assert found.mean() == pytest.approx(0.2, abs=0.02), "large sizes are more frequent"
+        assert 0.42 < found.max() <= 0.45 + 3 * LEAST_NOISE
+        assert found.mean() == pytest.approx(0.225, abs=0.02)
 
     def test_several_steps_go_no_further_than_one(self):
         options = {"virtual_adversarial": 0.3, "shares": (1.0, 0.0)}

@@ -26,7 +26,6 @@ from skaae._classifiers.adapters import PredictProbaClassifier
 from skaae._training.surrogate import (
     NOISE,
     build_surrogate,
-    default_reconstruction_weight,
     perturbed_copies,
     share_of_equal_labels,
 )
@@ -179,12 +178,6 @@ def test_units_of_the_features_do_not_matter(kind):
     settings = {"epochs": 60, "virtual_adversarial": 0, "threshold": 1.0, "random_state": 0}
     detector = AdversarialAEDetector(classifier, **settings).fit(X[::2])
     assert np.mean(detector.correct(X[1::2]).defense == y[1::2]) > 0.9
-
-
-def test_reconstruction_weight_is_in_units_of_each_feature():
-    X = np.array([[0.0, 0.0], [2.0, 20.0]])
-    np.testing.assert_allclose(default_reconstruction_weight(X, build_surrogate(None, X, np.arange(2))), [0.1, 0.001])
-    assert default_reconstruction_weight(X, None) == 0
 
 
 @pytest.mark.slow
