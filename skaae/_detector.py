@@ -81,9 +81,9 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, ExplanationMixin,
         The loss is ``divergence_weight`` times S(x) plus ``reconstruction_weight`` times the mean
         squared error between x and x', plus the regularization losses of the layers of AE.
     reconstruction_weight : float or None, default=None
-        None: 0 for rows if M has a gradient. 0.1 if M has a surrogate, with each feature in units of
-        its standard deviation, so that x' stays where M and surrogate agree. 10 for images in units of
-        their range, so that x' resembles x; 0 if they are not perturbed, as published.
+        None: 0.1 for rows and sequences, in units of the standard deviation of each feature, and 10
+        for images, in units of their range, so that x' resembles x; 0 if nothing is perturbed and M has
+        a gradient, as published.
     loss : callable or None, default=None
         ``loss(x, x_reconstructed) -> values``, TensorFlow operations with one value per row, which
         replaces both terms of the loss. The score is still S(x).

@@ -41,7 +41,7 @@ LEAST_STEPS_TO_COMPILE = 1500
 # XLA of TensorFlow 2.21 fails in this way on a matrix product of the default autoencoder for images of 28 x 28.
 XLA_ERRORS = (tf.errors.InternalError, tf.errors.InvalidArgumentError, tf.errors.UnimplementedError)
 # Weights of the squared error, see `default_reconstruction_weight`.
-WEIGHT_OF_IMAGES, WEIGHT_WITH_SURROGATE = 10.0, 0.1
+WEIGHT_OF_IMAGES, WEIGHT_OF_ROWS = 10.0, 0.1
 History = dict[str, list[float]]
 
 
@@ -169,7 +169,7 @@ def train_defense(
         perturbation = Perturbation.of_rows(
             X, noise, virtual_adversarial, virtual_adversarial_shares, virtual_adversarial_steps, kept, images
         )
-        default_weight = default_reconstruction_weight(X, stand_in, images and bool(perturbation))
+        default_weight = default_reconstruction_weight(X, images, stand_in is None and not perturbation)
         weight = default_weight if reconstruction_weight is None else reconstruction_weight
         training = Training(
             defense,
@@ -182,32 +182,29 @@ def train_defense(
         return replace(defense, history=training.run(X, memory))
 
 
-def default_reconstruction_weight(
-    X: Rows, surrogate: FrozenKerasModel | None, perturbed_images: bool = False
-) -> float | np.ndarray:
-    """Weight of the squared error between x and x': 0 for rows without a surrogate.
+def default_reconstruction_weight(X: Rows, images: bool, published: bool = False) -> float | np.ndarray:
+    """Weight of the squared error between x and x'.
 
-    A surrogate agrees with the classifier on X and near X only. Without this term x' could move far away from X,
-    to where the surrogate sees the class of x but the classifier sees another one. The reconstructions of images, which
-    people look at, resemble them with it, and the defense is stronger.
+    With it x' resembles x, which costs the defense next to nothing: people can look at x', and it stays where a
+    surrogate, which has seen nothing but X, agrees with the classifier.
 
     Parameters
     ----------
     X : ndarray or RowSubset of shape (n_samples, ...)
         Training rows.
-    surrogate : FrozenKerasModel or None
-        None where the classifier has a gradient.
-    perturbed_images : bool, default=False
-        Whether they are images, and the training is not that of the paper.
+    images : bool
+        Whether they are images.
+    published : bool, default=False
+        Whether the training is that of the paper, which has no such term.
 
     Returns
     -------
     weight : float or ndarray that broadcasts to a sample, float32
         In units of the standard deviation of each feature, or of the range of images.
     """
-    if perturbed_images:
-        return WEIGHT_OF_IMAGES / unit_of_perturbation(X, images=True) ** 2
-    return 0.0 if surrogate is None else WEIGHT_WITH_SURROGATE / unit_of_perturbation(X, images=False) ** 2
+    if published:
+        return 0.0
+    return (WEIGHT_OF_IMAGES if images else WEIGHT_OF_ROWS) / unit_of_perturbation(X, images) ** 2
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from skaae import AdversarialAEDetector
 from skaae._keras import devices
 from skaae._training import defense
 from skaae._training.defense import default_reconstruction_weight
-from skaae._training.surrogate import build_surrogate
 from tests.support.models import QUICK, tiny_surrogate
 
 pytestmark = pytest.mark.usefixtures("short_distillation")
@@ -156,9 +155,7 @@ class TestDeterministic:
 
 
 def test_default_reconstruction_weight():
-    X = np.array([[0.0, 0.0], [2.0, 20.0]])
-    np.testing.assert_allclose(default_reconstruction_weight(X, build_surrogate(None, X, np.arange(2))), [0.1, 0.001])
-    assert default_reconstruction_weight(X, None) == 0
-    images = np.array([0.0, 2.0]).reshape(2, 1, 1, 1)
-    assert default_reconstruction_weight(images, None, perturbed_images=True) == 2.5
-    assert default_reconstruction_weight(images, None) == 0
+    rows, images = np.array([[0.0, 0.0], [2.0, 20.0]]), np.array([0.0, 2.0]).reshape(2, 1, 1, 1)
+    np.testing.assert_allclose(default_reconstruction_weight(rows, images=False), [0.1, 0.001])
+    assert default_reconstruction_weight(images, images=True) == 2.5
+    assert default_reconstruction_weight(images, images=True, published=True) == 0
