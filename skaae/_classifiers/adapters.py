@@ -247,7 +247,8 @@ def as_frozen_classifier(classifier: Any, X: Rows | None = None) -> Classifier:
     if isinstance(classifier, Classifier):
         return classifier
     check_kind(classifier)
-    _check_fitted(classifier)
+    check_fitted(classifier)
+    check_labels(classifier, type(classifier).__name__)
     converted = convert(classifier)
     return PredictProbaClassifier(classifier) if converted is None else ConvertedClassifier(classifier, converted)
 
@@ -298,11 +299,11 @@ def is_fitted(classifier: Any) -> bool:
     return True
 
 
-def _check_fitted(classifier: Any) -> None:
-    name = type(classifier).__name__
+def check_fitted(classifier: Any) -> None:
+    """Raise a NotFittedError if the classifier has to be fitted first."""
     if not is_fitted(classifier):
         raise NotFittedError(
-            f"classifier={name} is not fitted. Fit it and wrap it in sklearn.frozen.FrozenEstimator, so that clone and "
-            f"GridSearchCV keep the fit. Or use skaae.CorrectedClassifier, which fits classifier and detector together."
+            f"classifier={type(unwrapped(classifier)).__name__} is not fitted. Fit it and wrap it in "
+            f"sklearn.frozen.FrozenEstimator, so that clone and GridSearchCV keep the fit. Or use "
+            f"skaae.CorrectedClassifier, which fits classifier and detector together."
         )
-    check_labels(classifier, name)

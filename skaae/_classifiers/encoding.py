@@ -106,6 +106,7 @@ class Encoding:
         ValueError
             If the transformers return values that are not finite, or too many numbers.
         """
+        given = X
         if self.transformers is not None:
             X = transformed(self.transformers, X)
             X = X if isinstance(self.columns, FrameColumns) else dense(X)
@@ -113,12 +114,23 @@ class Encoding:
             self._check_categories(X)
         rows = X if self.columns is None else self.columns.encode(X)
         rows = np.asarray(rows, dtype=np.float64)
-        if not np.isfinite(rows).all():
-            raise ValueError(
-                "X has NaN or infinity in columns that reached the classifier without missing values in fit. Fit the "
-                "detector on rows that have missing values there too, or put a SimpleImputer into the classifier."
-            )
+        self._check_finite(rows, given)
         return rows
+
+    def _check_finite(self, rows: np.ndarray, X: Any) -> None:
+        """Raise a ValueError that names the columns of X with numbers that are not finite."""
+        if np.isfinite(rows).all():
+            return
+        is_infinite = np.isinf(rows)
+        bad = is_infinite if is_infinite.any() else np.isnan(rows)
+        places = sorted(set().union(*(self.sources[place] for place in np.flatnonzero(bad.any(axis=0)))))
+        names = [X.columns[place] if hasattr(X, "columns") else place for place in places]
+        if is_infinite.any():
+            raise ValueError(f"X has infinity in the columns {names}, or their numbers become infinite when encoded.")
+        raise ValueError(
+            f"X has NaN in the columns {names}, which reached the classifier without missing values in fit. Fit the "
+            f"detector on rows that have missing values there too, or put a SimpleImputer into the classifier."
+        )
 
     def _check_categories(self, X: Any) -> None:
         """Raise an error for categories that were not there in fit, unless the classifier takes them as missing."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples
 
 from skaae._displays.axes import BLUE, detector_and_rows, foreground, pyplot, single_axes
 
@@ -72,7 +74,7 @@ class ExplanationDisplay:
         X : array-like of shape (n_samples, n_features)
             Rows as the estimator takes them.
         row : int, default=0
-            Position of the row in X.
+            Position of the row in X, from 0, whatever index X has.
         n_features : int, default=10
             Largest number of features.
         ax : matplotlib Axes or None, default=None
@@ -90,6 +92,9 @@ class ExplanationDisplay:
             If matplotlib or pandas is not installed.
         """
         pyplot()
+        n_rows = _num_samples(X)
+        if not isinstance(row, Integral) or not -n_rows <= row < n_rows:
+            raise ValueError(f"row must be a position in X, an integer from 0 to {n_rows - 1}, got {row!r}.")
         detector, rows = detector_and_rows(estimator, _safe_indexing(X, [row]))
         steps = estimator[:-1] if isinstance(estimator, Pipeline) else None
         inverse = getattr(steps, "inverse_transform", None) if steps else None

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from skaae._classifiers.adapters import check_fitted
 from skaae._classifiers.encoding import Encoding, encoded
-from skaae._classifiers.frames import like
+from skaae._classifiers.frames import is_raw, like
 from skaae._classifiers.kinds import check_categories
 from skaae._classifiers.unwrapping import allows_missing
 from skaae._data.features import mask_of_features
@@ -57,6 +58,8 @@ class RawRowsMixin:
     def _read_for_fit(self, classifier: Any, X: Any) -> tuple[np.ndarray, Any]:
         """The rows and the classifier that training takes; and the rules that x' obeys, as ``_rules``."""
         check_frame(X)
+        if is_raw(X):
+            check_fitted(classifier)
         self._encoding, inner = encoded(classifier, X)
         if self._encoding is None:
             check_categories(classifier, X)
@@ -75,6 +78,9 @@ class RawRowsMixin:
         immutable = np.flatnonzero(~is_mutable).tolist()
         if self._encoding is not None:
             immutable = self._encoding.immutable_columns(is_mutable, names)
+        if len(immutable) == rows.shape[1]:
+            chosen = list(self.mutable_features)[:10]
+            raise ValueError(f"mutable_features must contain a feature that the classifier reads, got {chosen}.")
         return {**rules, "kept": sorted({*rules.get("kept", ()), *immutable})}
 
     def _kept(self) -> list[int]:

@@ -68,7 +68,10 @@ class Ascent:
         seeds = tf.unstack(tf.random.split(seed, 2))
         per_row = tf.concat([tf.shape(x)[:1], tf.ones(len(x.shape) - 1, tf.int32)], axis=0)
         radius = LARGEST * self.size * tf.random.stateless_uniform(per_row, seeds[0])
-        kind = tf.random.stateless_uniform(per_row, seeds[1], maxval=len(DIRECTIONS), dtype=tf.int32)
+        # On images, sparse attacks are the hardest to undo: half of the directions are sparse.
+        n_kinds = len(DIRECTIONS) + (len(x.shape) > 2)
+        kind = tf.random.stateless_uniform(per_row, seeds[1], maxval=n_kinds, dtype=tf.int32)
+        kind = tf.minimum(kind, len(DIRECTIONS) - 1)
         for _ in range(self.steps):
             slope = self.gradient(x)
             x += radius / self.steps * self.scale * select(kind, [direction(slope) for direction in DIRECTIONS])

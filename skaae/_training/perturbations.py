@@ -26,7 +26,8 @@ Divergence = Callable[[tf.Tensor, Sequence[tf.Tensor]], tf.Tensor]
 LEAST_NOISE = 0.01
 # In units of the standard deviation of a feature, or of the range of an image.
 DEFAULT_SIZE = {"row": 0.3, "image": 0.2}
-MOST_STEPS_AGAINST_M = 2
+# A fixed network needs few. That of images costs as much as AE.
+MOST_STEPS_AGAINST_M = {"row": 2, "image": 1}
 # Against M and against M(AE(x)).
 ASCENTS = Ascent.in_drawn_directions, Ascent.to_full_size
 
@@ -48,7 +49,7 @@ class Perturbation:
     shares : tuple of two float, default=(0.6, 0.2)
         Shares of the rows that are perturbed against M, and against M(AE(x)).
     steps : int, default=5
-        Number of gradient steps against M(AE(x)). Against M there are at most 2, which suffice for a fixed network.
+        Number of gradient steps against M(AE(x)). Against M there are at most 2, and 1 on images.
     """
 
     scale: np.ndarray
@@ -139,7 +140,8 @@ class Perturbation:
         for place, (ascend, share, divergence, logits, seed) in enumerate(ascents):
             if share > 0:
                 gradient = partial(_gradient, divergence, logits, self.scale)
-                steps = self.steps if place else min(self.steps, MOST_STEPS_AGAINST_M)
+                most = MOST_STEPS_AGAINST_M["row" if len(x.shape) == 2 else "image"]
+                steps = self.steps if place else min(self.steps, most)
                 ascent = Ascent(gradient, self.scale, self.virtual_adversarial, steps, self.bounds)
                 parts[place] = ascend(ascent, parts[place], seed)
         return tf.concat(parts, axis=0)

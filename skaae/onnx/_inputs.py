@@ -174,12 +174,10 @@ class Inputs:
         if not self.values and self.names is None:
             return X
         text = self.text
-        frame = {
-            place: np.array(values, dtype=object if place in text else np.float64)
-            for place, values in enumerate(columns)
-        }
         pandas = import_extra("pandas", "pandas")
-        X = pandas.DataFrame(frame)
+        # With a type of pandas' own choice, None would become NaN, which is another category.
+        types = {place: object if place in text else np.float64 for place in range(len(columns))}
+        X = pandas.DataFrame({place: pandas.Series(columns[place], dtype=dtype) for place, dtype in types.items()})
         return X.to_numpy() if self.names is None else X.set_axis(self.names, axis=1)
 
     def feed(self, X: Any) -> dict[str, np.ndarray]:

@@ -61,3 +61,11 @@ def test_values_before_the_scaler(cancer):
     if len(normal):
         with pytest.raises(ValueError, match="row must be a row of X that is flagged"):
             ExplanationDisplay.from_estimator(pipeline, X, row=int(normal[0]))
+
+
+@pytest.mark.parametrize("row", [150, -151, 1.5, "r1"])
+def test_a_row_that_is_no_position(iris, row):
+    X, y = iris
+    detector = AdversarialAEDetector(LogisticRegression().fit(X, y), **QUICK).fit(X)
+    with pytest.raises(ValueError, match=r"row must be a position in X, an integer from 0 to 149, got"):
+        ExplanationDisplay.from_estimator(detector, X, row=row)

@@ -9,6 +9,7 @@ from lightgbm import LGBMClassifier
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA
+from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -157,3 +158,26 @@ class TestEncodedHere:
         assert detector[0].__sklearn_tags__().input_tags.allow_nan
         assert not AdversarialAEDetector(LogisticRegression()).__sklearn_tags__().input_tags.allow_nan
         assert not AdversarialAEDetector().__sklearn_tags__().input_tags.allow_nan
+
+
+def test_a_classifier_that_is_not_fitted():
+    """The rows are right: it is the classifier that is not."""
+    unfitted = clone(pipeline().estimator)
+    for classifier in (unfitted, FrozenEstimator(unfitted)):
+        with pytest.raises(NotFittedError, match="classifier=Pipeline is not fitted"):
+            AdversarialAEDetector(classifier, **QUICK).fit(FRAME)
+
+
+def test_mutable_features_that_the_classifier_does_not_read():
+    columns = make_column_transformer((StandardScaler(), ["age", "debt"]))
+    classifier = FrozenEstimator(make_pipeline(columns, LogisticRegression()).fit(FRAME, LABELS))
+    with pytest.raises(ValueError, match=r"mutable_features must contain a feature that the classifier reads.*job"):
+        AdversarialAEDetector(classifier, mutable_features=["job"], **QUICK).fit(FRAME)
+
+
+def test_columns_with_numbers_that_are_not_finite_are_named():
+    detector = AdversarialAEDetector(pipeline(), **QUICK).fit(FRAME)
+    with pytest.raises(ValueError, match=r"infinity in the columns \['debt'\]|infinity"):
+        detector.correct(FRAME.assign(debt=np.inf))
+    with pytest.raises(ValueError, match=r"X has NaN in the columns \['age', 'debt'\], which reached"):
+        detector.correct(FRAME.assign(debt=np.nan, age=np.nan))
