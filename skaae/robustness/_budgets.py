@@ -120,7 +120,8 @@ class Moves:
     def _without_violations(self, rows: Any, z: np.ndarray) -> Any:
         """The rows, of which those that violate a relation that held before stay where they were."""
         assert self.relations is not None
-        bad = ~_relations_hold(self.relations, rows) & _relations_hold(self.relations, self.X)
+        before, after = (_relations_hold(self.relations, X) for X in (self.X, rows))
+        bad = (before & ~after).any(axis=0)
         return self._with_values(self.values(np.where(bad[:, None], 0, z))) if bad.any() else rows
 
 
@@ -247,6 +248,6 @@ def _spread(numbers: np.ndarray) -> np.ndarray:
 
 
 def _relations_hold(constraints: FeatureConstraints, X: Any) -> np.ndarray:
-    """Whether each row obeys all relations."""
+    """Whether each row obeys each relation, of shape (n_relations, n_samples)."""
     frame = _as_frame(X, list(constraints.features["feature"]))
-    return np.all([_relation_holds(name, f, frame) for name, f in constraints.relations.items()], axis=0)
+    return np.array([_relation_holds(name, f, frame) for name, f in constraints.relations.items()])

@@ -203,7 +203,7 @@ def _more_steps(findings: Findings) -> tuple[str, str]:
 def _planted(findings: Findings) -> tuple[str, str]:
     shares = {name: share for name, share in findings.planted.items() if not np.isnan(share)}
     if not shares:
-        return SKIP, "No adversarial row could be planted."
+        return SKIP, "No adversarial row was planted, or none could be."
     worst = min(shares, key=lambda name: shares[name])
     status = PASS if shares[worst] >= 0.95 else WARN if shares[worst] >= 0.8 else FAIL
     return status, f"PGD through the {worst} finds {shares[worst]:.1%} of the adversarial rows that were planted."

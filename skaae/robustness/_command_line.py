@@ -75,6 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _report(given: argparse.Namespace) -> Any:
+    for path in (given.html, given.csv):
+        if path is not None and not path.parent.is_dir():
+            raise ValueError(f"{path} cannot be written, because there is no folder {path.parent}.")
     X, y = _table(given.data, given.target)
     estimator = _loaded(given.model)
     attacks = given.attacks if given.attacks in PRESETS else given.attacks.split(",")

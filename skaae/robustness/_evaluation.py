@@ -56,7 +56,8 @@ def evaluate_robustness(
     ----------
     estimator : AdversarialAEDetector, CorrectedClassifier, Pipeline that holds one of them, or classifier
         Fitted. A classifier without a defense gets the attacks on itself: a ``keras.Model``, a scikit-learn
-        classifier or Pipeline, or a booster. A search is taken for the best estimator that it found.
+        classifier or Pipeline, an XGBClassifier, LGBMClassifier or CatBoostClassifier. A search is taken for the
+        best estimator that it found.
     X : array-like or DataFrame of shape (n_samples, ...)
         Rows that neither the classifier nor the detector was trained on, as the estimator takes them.
     y : array-like of shape (n_samples,)
@@ -128,7 +129,8 @@ def evaluate_robustness(
     positions = _positions(y, X, target)
     checked_sizes = _checked_sizes(sizes, target.images)
     battery = battery_for(attacks, target)
-    moves = moves_of(X, constraints, _mutable_features(target), target.images, unit)
+    mutable_features = _mutable_features(target) if constraints is None else None
+    moves = moves_of(X, constraints, mutable_features, target.images, unit)
     everything = target.judge(X)
     rows = _chosen_rows(positions, effort.n_samples if n_samples is None else n_samples, seed)
     arena = Arena.of(target, moves.take(rows), positions[rows], checked_sizes[-1])
@@ -206,10 +208,14 @@ def _positions(y: Any, X: Any, target: Target) -> np.ndarray:
 
 
 def _mutable_features(target: Target) -> Any:
-    """Those of the detector, which counts the columns of X unless there are transformers before it."""
-    if target.detector is None or target.has_prefix:
-        return None
-    return target.detector.mutable_features
+    """Those of the detector, which are columns of X unless there are transformers before it."""
+    chosen = None if target.detector is None else target.detector.mutable_features
+    if chosen is not None and target.has_prefix:
+        raise ValueError(
+            f"The detector has mutable_features={list(chosen)[:10]}, which are columns of what the transformers before "
+            f"it return. Pass constraints=FeatureConstraints.from_data(X, mutable_features) with columns of X."
+        )
+    return chosen
 
 
 def _chosen_rows(positions: np.ndarray, n_samples: int, seed: int) -> np.ndarray:

@@ -72,6 +72,12 @@ def test_rows_that_would_violate_a_relation_stay(loans):
     assert moved["age"].tolist() == [31, 41, 40, 50], "the third would be 51, and the fourth is 50 as it is"
 
 
+def test_a_row_that_violates_one_relation_keeps_the_others(loans):
+    relations = {"never": lambda X: X["age"] > 1000, "young": lambda X: X["age"] < 45}
+    moved = moves(loans, FeatureConstraints.from_data(loans, relations=relations)).moved(np.full((4, 2), 1.0))
+    assert moved["age"].tolist() == [31, 41, 40, 50]
+
+
 def test_polars_stays_polars(loans):
     moved = moves(pl.from_pandas(loans)).moved(np.zeros((4, 2)))
     assert isinstance(moved, pl.DataFrame)

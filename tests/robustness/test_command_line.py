@@ -42,6 +42,7 @@ def test_report_and_exit_codes(files, capsys):
         (["--sizes", 0], "sizes must be positive"),
         (["--immutable", "color"], "columns that the data has not: ['color']"),
         (["--attacks", "PDG"], "attacks must be one of"),
+        (["--html", "no_such_folder/report.html"], "there is no folder no_such_folder"),
         (["--target", "color"], "has no column 'color'"),
     ],
 )

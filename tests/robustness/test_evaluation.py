@@ -88,6 +88,19 @@ def test_mutable_features_of_the_detector(loans):
     assert report.settings["features that move"] == 1
 
 
+def test_mutable_features_behind_transformers(iris):
+    """They are not columns of X."""
+    X, y = iris
+    scaler = StandardScaler().fit(X)
+    classifier = LogisticRegression().fit(scaler.transform(X), y)
+    detector = AdversarialAEDetector(classifier, **QUICK, mutable_features=[0]).fit(scaler.transform(X))
+    model, chosen = make_pipeline(scaler, detector), FeatureConstraints.from_data(X, [0])
+    with pytest.raises(ValueError, match=r"mutable_features=\[0\], which are columns of what the transformers before"):
+        evaluate_robustness(model, X, y, attacks=["noise"])
+    report = evaluate_robustness(model, X, y, attacks=["noise"], n_samples=40, constraints=chosen, random_state=0)
+    assert report.settings["features that move"] == 1
+
+
 @pytest.mark.slow
 def test_boosted_trees_are_attacked_through_a_surrogate_and_without(loans, short_distillation):
     X, y = loans
