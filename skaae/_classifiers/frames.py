@@ -44,7 +44,7 @@ def is_raw(X: Any) -> bool:
         with warnings.catch_warnings():
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
             values = np.asarray(X, dtype=np.float64)
-    except np.exceptions.ComplexWarning:
+    except (OverflowError, np.exceptions.ComplexWarning):
         return False
     except (TypeError, ValueError):
         return np.ndim(X) == 2

@@ -72,10 +72,12 @@ class Ascent:
         n_kinds = len(DIRECTIONS) + (len(x.shape) > 2)
         kind = tf.random.stateless_uniform(per_row, seeds[1], maxval=n_kinds, dtype=tf.int32)
         kind = tf.minimum(kind, len(DIRECTIONS) - 1)
-        for _ in range(self.steps):
+
+        def step(x: tf.Tensor) -> tf.Tensor:
             slope = self.gradient(x)
-            x += radius / self.steps * self.scale * select(kind, [direction(slope) for direction in DIRECTIONS])
-        return x
+            return x + radius / self.steps * self.scale * select(kind, [direction(slope) for direction in DIRECTIONS])
+
+        return self._repeated(step, x)
 
     def to_full_size(self, x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Move each row within the box of the size, from a random start, in projected steps of the sign.
@@ -92,10 +94,19 @@ class Ascent:
         limit = self.size * self.scale
         lowest, highest = self._clipped(x - limit), self._clipped(x + limit)
         moved = self._clipped(x + limit * tf.random.stateless_uniform(tf.shape(x), seed, -1.0, 1.0))
-        step = limit * (LENGTH_OF_ONE if self.steps == 1 else LENGTH / self.steps)
-        for _ in range(self.steps):
-            moved = tf.clip_by_value(moved + step * tf.sign(self.gradient(moved)), lowest, highest)
-        return moved
+        length = limit * (LENGTH_OF_ONE if self.steps == 1 else LENGTH / self.steps)
+
+        def step(moved: tf.Tensor) -> tf.Tensor:
+            return tf.clip_by_value(moved + length * tf.sign(self.gradient(moved)), lowest, highest)
+
+        return self._repeated(step, moved)
+
+    def _repeated(self, step: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor) -> tf.Tensor:
+        """Take all steps. A loop in the graph is traced once, however many steps there are."""
+        if self.steps == 1:
+            return step(x)
+        _, x = tf.while_loop(lambda n, x: n < self.steps, lambda n, x: (n + 1, step(x)), (tf.constant(0), x))
+        return x
 
     def _clipped(self, x: tf.Tensor) -> tf.Tensor:
         return x if self.bounds is None else tf.clip_by_value(x, *self.bounds)

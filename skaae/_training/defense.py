@@ -25,7 +25,7 @@ from skaae._keras.sample_kinds import are_images
 from skaae._keras.seeds import temporary_seed
 from skaae._keras.valid_rows import with_spread_of_indicators, with_valid_rows
 from skaae._persistence import PersistenceMixin
-from skaae._training.autoencoders import SampleShape, build_autoencoder
+from skaae._training.autoencoders import SMALLEST_SPREAD, SampleShape, build_autoencoder
 from skaae._training.cache import cache_key_of, cached_training
 from skaae._training.domain import Domain, find_domain, tensor_into_domain
 from skaae._training.loop import Objective, TrainingOptions, train
@@ -42,6 +42,8 @@ LEAST_STEPS_TO_COMPILE = 1500
 XLA_ERRORS = (tf.errors.InternalError, tf.errors.InvalidArgumentError, tf.errors.UnimplementedError)
 # Weights of the squared error, see `default_reconstruction_weight`.
 WEIGHT_OF_IMAGES, WEIGHT_OF_ROWS = 10.0, 0.1
+# The square of 1e12 leaves room in float32 for the sum and the gradient.
+MOST_UNITS = 1e12
 History = dict[str, list[float]]
 
 
@@ -199,12 +201,16 @@ def default_reconstruction_weight(X: Rows, images: bool, published: bool = False
 
     Returns
     -------
-    weight : float or ndarray that broadcasts to a sample, float32
-        In units of the standard deviation of each feature, or of the range of images.
+    weight : float or ndarray that broadcasts to a sample, float64
+        In units of the standard deviation of each feature, or of the range of images. 0 for features that are
+        so small beside others, or so far from 0, that float32 cannot hold the squares.
     """
     if published:
         return 0.0
-    return (WEIGHT_OF_IMAGES if images else WEIGHT_OF_ROWS) / unit_of_perturbation(X, images) ** 2
+    statistics, unit = Statistics.of(X), np.asarray(unit_of_perturbation(X, images), np.float64)
+    largest = np.maximum(np.abs(statistics.lowest), np.abs(statistics.highest))
+    is_resolved = (unit > SMALLEST_SPREAD) & (unit < 1 / SMALLEST_SPREAD) & (largest.max() < MOST_UNITS * unit)
+    return np.where(is_resolved, (WEIGHT_OF_IMAGES if images else WEIGHT_OF_ROWS) / unit**2, 0.0)
 
 
 @dataclass(frozen=True)

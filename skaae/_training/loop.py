@@ -67,7 +67,9 @@ class Objective:
         values = self.divergence_weight * self.score(logits, logits_reconstructed)
         loss = tf.cast(_mean(values, weights), tf.float32)
         if np.any(self.reconstruction_weight):
-            loss += _mean(self.reconstruction_weight * tf.square(x - x_reconstructed), weights)
+            # Scaled first: the squares of large differences overflow.
+            scale = np.float32(np.sqrt(np.asarray(self.reconstruction_weight, np.float64)))
+            loss += _mean(tf.square(scale * x - scale * x_reconstructed), weights)
         return loss
 
 
