@@ -65,6 +65,7 @@ def test_batches_of_an_epoch_hold_other_rows_each(bench, monkeypatch):
     assert len(np.unique(np.concatenate(found[2:]))) == 8
 
 
+@pytest.mark.slow
 def test_limit_goes_on_where_it_stopped(bench, split, sign, results, monkeypatch):
     trained = []
 
