@@ -190,8 +190,8 @@ def test_strong_runs_the_checks_that_are_not_done(bench, defense, quick, results
     assert trained == ["some"]
     found = bench.strong.LEDGER.lines()
     assert found["check"].unique().tolist() == list(bench.strong.CHECKS)
-    together = found[found["attack"] == bench.strong.TOGETHER].set_index("check")["corrected"]
-    alone = found[found["check"] != "growing size"].groupby("check")["corrected"].min()
+    together = found[found["attack"] == bench.strong.TOGETHER].set_index(["check", "size"])["corrected"]
+    alone = found[found["check"] != "growing size"].groupby(["check", "size"])["corrected"].min()
     assert (together <= alone[together.index]).all()
     growing = found.loc[found["check"] == "growing size", "corrected"]
     assert growing.is_monotonic_decreasing

@@ -234,10 +234,10 @@ class TestProgress:
 
     def test_a_log_file_gets_plain_lines(self):
         shown = subprocess.run([sys.executable, "-c", PROGRESS], check=True, capture_output=True, text=True).stdout
-        assert re.search(r"^Epoch 2/2\n1/1 - .* - loss: [\d.e-]+$", shown, re.M), shown
+        assert re.search(r"^Epoch 1/2 - loss: [\d.e-]+ - \d+ s left\nEpoch 2/2 - loss: [\d.e-]+$", shown, re.M), shown
         assert not set("\b\r\x1b") & set(shown)
 
-    def test_a_terminal_gets_a_bar(self):
+    def test_a_terminal_gets_a_line_that_is_drawn_again(self):
         ours, its = pty.openpty()
         shown = b""
         with subprocess.Popen([sys.executable, "-c", PROGRESS], stdout=its, stderr=subprocess.DEVNULL):
@@ -246,5 +246,4 @@ class TestProgress:
                 while found := os.read(ours, 65536):
                     shown += found
         os.close(ours)
-        assert b"\r" in shown
-        assert "━" in shown.decode()
+        assert shown.count(b"\rEpoch ") == 2
