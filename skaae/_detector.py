@@ -102,8 +102,7 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, ExplanationMixin,
         second against attacks that do; it costs protection against the others, and time.
     virtual_adversarial_steps : int, default=5
         Number of gradient steps of a perturbation against M(AE(x)), each of which costs two thirds of
-        a training step on these rows. Against M there are at most two, and one
-        on images and sequences.
+        a training step on these rows. Against M there are at most two, and one on images and sequences.
     label_change_first : bool, default=True
         Whether rows for which x' has another label score above all others: 1000 plus the logarithm
         of the odds, given by M(x'), of the new label against the old one. The others score S(x).

@@ -73,7 +73,7 @@ def test_limit_goes_on_where_it_stopped(bench, split, sign, results, monkeypatch
         trained.append(beta)
         return sign
 
-    monkeypatch.setattr(bench.limit, "load", lambda name, seed: split)
+    monkeypatch.setattr(bench.defense, "load", lambda name, seed: split)
     monkeypatch.setattr(bench.limit, "train", train)
     monkeypatch.setattr(bench.limit, "KNOWING_STEPS", 3)
     monkeypatch.setattr(bench.limit, "N_ROWS", 40)

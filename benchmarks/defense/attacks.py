@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import foolbox
 import keras
@@ -91,19 +92,9 @@ class JointPGD(attacks.LinfPGD):
         return loss
 
 
-def knowing(
-    model: keras.Model,
-    autoencoder: keras.Model,
-    split: Split,
-    n_rows: int,
-    size: float,
-    steps: int,
-    restarts: int,
-    is_right: Judge,
-) -> dict[str, float]:
-    """Accuracy under the composite and under the joint attack, a row being lost if one restart loses it."""
-    found = right_under_knowing(model, autoencoder, split, n_rows, size, steps, restarts, is_right)
-    return {name: right.mean() for name, right in found.items()}
+def knowing(*arguments: Any, **named: Any) -> dict[str, float]:
+    """Accuracy under the composite and under the joint attack, from the arguments of `right_under_knowing`."""
+    return {name: right.mean() for name, right in right_under_knowing(*arguments, **named).items()}
 
 
 def right_under_knowing(
@@ -116,7 +107,7 @@ def right_under_knowing(
     restarts: int,
     is_right: Judge,
 ) -> dict[str, np.ndarray]:
-    """Whether each row stays right under the composite and under the joint attack."""
+    """Whether each row stays right under the composite and under the joint attack, in every restart."""
     step = {"steps": steps, "rel_stepsize": 2.5 / steps}
     targets = {
         "composite": (attacks.LinfPGD(**step), defended(model, autoencoder)),

@@ -17,10 +17,11 @@ import warnings
 from collections.abc import Sequence
 from functools import partial
 
+import keras
 import numpy as np
 import pandas as pd
 
-from benchmarks.common.data import IMAGES, TABLES, UnavailableError, load
+from benchmarks.common.data import IMAGES, TABLES, Split, UnavailableError, load
 from benchmarks.defense import attacks, victims
 from benchmarks.defense.checks import KNOWING_RESTARTS, KNOWING_STEPS
 from benchmarks.defense.commands import for_each_set, parsed, parser_of
@@ -49,9 +50,7 @@ def run_set(name: str, seed: int, methods: Sequence[str] = tuple(METHODS)) -> No
     wanted = [method for method in methods if not LEDGER.done(set=name, seed=seed, method=method)]
     if not wanted:
         return
-    split = load(name, seed)
-    model = victims.network(name, split, seed)
-    attacked = attacks.unaware(name, model, split, N_ROWS, seed)
+    split, model, attacked = prepared(name, seed)
     for method in wanted:
         if method in ONLY_IMAGES and not split.is_image:
             continue
@@ -59,6 +58,13 @@ def run_set(name: str, seed: int, methods: Sequence[str] = tuple(METHODS)) -> No
             run_method(method, name, seed, model, split, attacked)
         except UnavailableError as error:
             print(f"skipped {method} on {name}: {error}")
+
+
+def prepared(name: str, seed: int) -> tuple[Split, keras.Model, dict[str, np.ndarray]]:
+    """A set, its classifier, and its test rows under every attack on the classifier alone."""
+    split = load(name, seed)
+    model = victims.network(name, split, seed)
+    return split, model, attacks.unaware(name, model, split, N_ROWS, seed)
 
 
 def run_method(method: str, name: str, seed: int, model, split, attacked) -> None:

@@ -22,12 +22,12 @@ import keras
 import numpy as np
 import pandas as pd
 
-from benchmarks.common.data import IMAGES, TABLES, Split, load
+from benchmarks.common.data import IMAGES, TABLES, Split
 from benchmarks.defense import attacks, victims
 from benchmarks.defense.adversarial_training import train
 from benchmarks.defense.checks import KNOWING_RESTARTS, KNOWING_STEPS
 from benchmarks.defense.commands import for_each_set, parsed, parser_of
-from benchmarks.defense.defense import KNOWING_IMAGES, N_ROWS
+from benchmarks.defense.defense import KNOWING_IMAGES, N_ROWS, prepared
 from benchmarks.defense.ledger import Ledger
 
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
@@ -46,9 +46,7 @@ def run_set(name: str, seed: int) -> None:
     wanted = [method for method in BETAS if not LEDGER.done(set=name, seed=seed, method=method)]
     if not wanted:
         return
-    split = load(name, seed)
-    model = victims.network(name, split, seed)
-    attacked = attacks.unaware(name, model, split, N_ROWS, seed)
+    split, model, attacked = prepared(name, seed)
     for method in wanted:
         start = time.perf_counter()
         net = train(split, seed, BETAS[method])

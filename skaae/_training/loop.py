@@ -275,7 +275,7 @@ def train(
             steps_per_epoch=1 if resident else n_steps,
             shuffle=False,  # the batches are shuffled already
             callbacks=[*copy.deepcopy(list(options.callbacks or ())), *([ProgressLine()] if verbose == 1 else [])],
-            verbose=2 * (verbose == 2),
+            verbose=2 if verbose == 2 else 0,
         ).history
     _check_convergence(autoencoder, history)
     return {name: [float(value) for value in values] for name, values in history.items()}

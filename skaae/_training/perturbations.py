@@ -136,13 +136,13 @@ class Perturbation:
         sizes = [first, tf.minimum(second, n_rows - first), -1]
         parts = tf.split(x, sizes)
         chosen = zip(*(tf.split(target, sizes) for target in targets), strict=True)
-        ascents = zip(ASCENTS, self.shares, divergences, chosen, seeds, strict=False)
-        for place, (ascend, share, divergence, logits, seed) in enumerate(ascents):
+        most = MOST_STEPS_AGAINST_M["row" if len(x.shape) == 2 else "image"]
+        steps = min(self.steps, most), self.steps
+        ascents = zip(ASCENTS, steps, self.shares, divergences, chosen, seeds, strict=False)
+        for place, (ascend, n_steps, share, divergence, logits, seed) in enumerate(ascents):
             if share > 0:
                 gradient = partial(_gradient, divergence, logits, self.scale)
-                most = MOST_STEPS_AGAINST_M["row" if len(x.shape) == 2 else "image"]
-                steps = self.steps if place else min(self.steps, most)
-                ascent = Ascent(gradient, self.scale, self.virtual_adversarial, steps, self.bounds)
+                ascent = Ascent(gradient, self.scale, self.virtual_adversarial, n_steps, self.bounds)
                 parts[place] = ascend(ascent, parts[place], seed)
         return tf.concat(parts, axis=0)
 

@@ -177,7 +177,9 @@ def test_mutable_features_that_the_classifier_does_not_read():
 
 def test_columns_with_numbers_that_are_not_finite_are_named():
     detector = AdversarialAEDetector(pipeline(), **QUICK).fit(FRAME)
-    with pytest.raises(ValueError, match=r"infinity in the columns \['debt'\]|infinity"):
-        detector.correct(FRAME.assign(debt=np.inf))
+    passed_on = make_column_transformer((OneHotEncoder(), ["job"]), remainder="passthrough")
+    classifier = FrozenEstimator(make_pipeline(passed_on, LogisticRegression()).fit(FRAME, LABELS))
+    with pytest.raises(ValueError, match=r"X has infinity in the columns \['debt'\], or their numbers become infinite"):
+        AdversarialAEDetector(classifier, **QUICK).fit(FRAME).correct(FRAME.assign(debt=np.inf))
     with pytest.raises(ValueError, match=r"X has NaN in the columns \['age', 'debt'\], which reached"):
         detector.correct(FRAME.assign(debt=np.nan, age=np.nan))
