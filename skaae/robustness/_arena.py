@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from skaae.robustness._budgets import Moves
-from skaae.robustness._target import Target, Verdict
+from skaae.robustness._target import Network, Target, Verdict
 
 Logits = Callable[[tf.Tensor], tf.Tensor]
 Gradient = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
@@ -58,6 +58,10 @@ class Arena:
     def start(self) -> np.ndarray:
         """No displacement."""
         return np.zeros((len(self), self.moves.n_moving), np.float32)
+
+    def prepare(self, through: str) -> None:
+        """Make the networks that an attack goes through, so that its seconds are its own."""
+        networks_of(self.target, through)
 
     def logits(self, through: str) -> Logits:
         """A function from displacements of all rows to logits.
@@ -176,8 +180,7 @@ class Front:
         return [rows, parts]
 
     def _compile(self, target: Target, through: str) -> Any:
-        names = ["classifier", "defense"] if through == "both" else [through]
-        networks, places, shape = [target.networks[name] for name in names], self.compiled["places"], self.shape
+        networks, places, shape = networks_of(target, through), self.compiled["places"], self.shape
         columns = None if places is None or target.encode is not None else one_hot(places, shape[0])
 
         def logits(z: tf.Tensor, parts: dict[str, tf.Tensor]) -> tf.Tensor:
@@ -191,6 +194,12 @@ class Front:
             return tf.concat([tf.cast(network(x), tf.float32) for network in networks], axis=1)
 
         return tf.function(logits, input_signature=self._signature(), autograph=False)
+
+
+def networks_of(target: Target, through: str) -> list[Network]:
+    """The networks that an attack goes through: one, or through "both" that of M(x) and that of M(AE(x))."""
+    names = ["classifier", "defense"] if through == "both" else [through]
+    return [target.networks[name] for name in names]
 
 
 def cross_entropy(labels: tf.Tensor, logits: tf.Tensor, through: str) -> tf.Tensor:

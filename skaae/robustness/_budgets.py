@@ -73,6 +73,10 @@ class Moves:
         reach = np.maximum(self.highest - self.base, self.base - self.lowest) / self.unit
         return max(float(reach.max()), 1e-3)
 
+    def n_stuck(self, size: float) -> int:
+        """Number of features of whole numbers that moves of a size leave where they are."""
+        return int((self.whole & (self.unit * size < 1 - ROUNDING)).sum())
+
     def take(self, rows: np.ndarray) -> Moves:
         """The same for some of the rows."""
         X = self.X.iloc[rows] if hasattr(self.X, "iloc") else self.X[rows]

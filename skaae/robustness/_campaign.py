@@ -22,7 +22,11 @@ ROWS_AT_ONCE = 500
 SLOW_ROWS_AT_ONCE = 10
 # Doublings of the largest size, until nothing is left.
 MOST_DOUBLINGS = 6
+# Attacks that are also made in growing sizes, and what is added to their names then.
+GROWN = ("PGD Linf", "composite PGD")
 GROWING = ", growing"
+# Name of an attack, and whether its size grows.
+Part = tuple[str, bool]
 
 
 @dataclass(eq=False)
@@ -52,26 +56,39 @@ class Campaign:
     growing: list[Outcome] = field(default_factory=list)
     stopped: str | None = None
 
-    def run(self) -> None:
-        """Run all attacks. An interruption or the time limit ends them; what is finished stays."""
-        self.outcomes.append(self.clean)
+    def parts(self) -> list[Part]:
+        """Attacks that can be run one by one, in any order: those of the battery, then those of growing size."""
+        names = [attack.name for attack in self.battery]
+        return [*((name, False) for name in names), *((name, True) for name in names if name in GROWN)]
+
+    def run(self, parts: Sequence[Part]) -> None:
+        """Run attacks. An interruption or the time limit ends them; what is finished stays."""
+        self.clock.expect(len(parts))
         try:
-            self.run_attacks()
-            for attack in self.battery:
-                if attack.name in ("PGD Linf", "composite PGD"):
-                    self._grow(attack)
+            for part in parts:
+                self.run_part(part)
+                self.clock.step(part[0])
         except KeyboardInterrupt:
             self.stopped = "interrupted"
         except OutOfTimeError:
             self.stopped = "time limit"
-
-    def run_attacks(self) -> None:
-        """Run the attacks of the battery."""
-        try:
-            for attack in self.battery:
-                self._run_attack(attack)
         finally:  # leave out attacks that were stopped before their first rows were done
-            self.outcomes[:] = [item for item in self.outcomes if item is self.clean or item.seconds > 0]
+            self.outcomes[:] = [item for item in self.outcomes if item.seconds > 0]
+
+    def run_part(self, part: Part) -> None:
+        """Run one attack.
+
+        Raises
+        ------
+        OutOfTimeError
+            If the time limit has passed.
+        """
+        name, grows = part
+        attack = next(attack for attack in self.battery if attack.name == name)
+        if attack.kind == "gradient":
+            self.arena.prepare(attack.through)
+        self.clock.check()
+        (self._grow if grows else self._run_attack)(attack)
 
     def _run_attack(self, attack: Attack) -> None:
         is_search = attack.kind == "gradient-free" and not self.effort.searches_all_sizes
@@ -84,7 +101,6 @@ class Campaign:
             before = self._begin(before, attack, size)
             self.outcomes.append(before)
             self._attack(before, attack, size, self._rows(attack))
-            self.clock.step(f"{attack.name} {size:g}")
 
     def _begin(self, before: Outcome, attack: Attack, size: float) -> Outcome:
         kind = attack.kind
@@ -140,7 +156,6 @@ class Campaign:
         self.outcomes.extend(outcomes)
         for chunk in chunks(self._rows(attack), SLOW_ROWS_AT_ONCE if attack.is_slow else ROWS_AT_ONCE):
             self._find_smallest(attack, chunk, outcomes)
-        self.clock.step(attack.name)
 
     def _find_smallest(self, attack: Attack, chunk: np.ndarray, outcomes: list[Outcome]) -> None:
         start = time.perf_counter()
@@ -170,7 +185,6 @@ class Campaign:
             self.growing.append(before)
             if not before.right.any() or size > self.arena.moves.bound:
                 break
-        self.clock.step(attack.name)
 
 
 def _keep_losses(smaller: Outcome, larger: Outcome, rows: np.ndarray) -> None:

@@ -29,6 +29,7 @@ TITLES = {
     "SKA008": "Enough rows",
     "SKA009": "Accuracy under attack",
     "SKA010": "Large moves leave nothing",
+    "SKA011": "Whole numbers can move",
 }
 SOURCES = {
     "SKA003": "1802.00420",
@@ -85,6 +86,8 @@ class Findings:
     alarms : dict of {label: tuple of two int}
         Flagged and all clean rows of each class that the classifier predicts.
     has_defense, own_gradient : bool
+    stuck : tuple of two int
+        Features of whole numbers that no size moves by 1, and all features that may move.
     without_gradient, planted : dict of {str: float}
         Shares by what the attack goes through.
     """
@@ -98,6 +101,7 @@ class Findings:
     alarms: Mapping[str, tuple[int, int]]
     has_defense: bool
     own_gradient: bool
+    stuck: tuple[int, int] = (0, 1)
     without_gradient: Mapping[str, float] = field(default_factory=dict)
     planted: Mapping[str, float] = field(default_factory=dict)
 
@@ -264,6 +268,18 @@ def _nothing_left(findings: Findings) -> tuple[str, str]:
     )
 
 
+def _whole_numbers(findings: Findings) -> tuple[str, str]:
+    stuck, n_moving = findings.stuck
+    size = max(findings.sizes)
+    if not stuck:
+        return PASS, f"Every feature can move at size {size:g}."
+    said = (
+        f"At size {size:g}, {stuck} of {n_moving} features cannot move, because they are whole numbers and the size is "
+        f"less than 1 in their units. Pass larger sizes, or constraints= in which they are real numbers."
+    )
+    return FAIL if stuck == n_moving else WARN, said
+
+
 CHECKS: dict[str, Callable[[Findings], tuple[str, str]]] = {
     "SKA001": _clean_accuracy,
     "SKA002": _false_alarms,
@@ -275,4 +291,5 @@ CHECKS: dict[str, Callable[[Findings], tuple[str, str]]] = {
     "SKA008": _enough_rows,
     "SKA009": _under_attack,
     "SKA010": _nothing_left,
+    "SKA011": _whole_numbers,
 }

@@ -19,15 +19,18 @@ class Clock:
     ----------
     limit : float or None
         Seconds; None: no limit.
-    n_steps : int
-        Length of the progress bar.
-    verbose : int
+    verbose : int, default=0
         1: a progress bar.
     """
 
-    def __init__(self, limit: float | None, n_steps: int, verbose: int) -> None:
+    def __init__(self, limit: float | None = None, verbose: int = 0) -> None:
         self.begin, self.limit = time.perf_counter(), limit
-        self.bar: Any = import_extra("tqdm.auto", "attacks").tqdm(total=n_steps) if verbose else None
+        self.bar: Any = import_extra("tqdm.auto", "attacks").tqdm() if verbose else None
+
+    def expect(self, n_steps: int) -> None:
+        """Set the length of the progress bar."""
+        if self.bar is not None:
+            self.bar.reset(n_steps)
 
     @property
     def seconds(self) -> float:
@@ -45,7 +48,10 @@ class Clock:
             self.bar.set_description(what)
             self.bar.update()
 
-    def close(self) -> None:
-        """Remove the progress bar."""
+    def __enter__(self) -> Clock:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Leave the progress bar as it is."""
         if self.bar is not None:
             self.bar.close()

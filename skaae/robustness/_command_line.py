@@ -38,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--sizes", type=float, nargs="+", help="largest moves, in standard deviations of each feature")
     found.add_argument("--immutable", nargs="*", default=[], help="columns that an attacker cannot alter")
     found.add_argument("--n-samples", type=int, help="rows to attack")
+    found.add_argument("--n-jobs", type=int, help="processes that attack side by side; -1: all processors")
     found.add_argument("--time-limit", type=float, help="seconds after which no further attack begins")
     found.add_argument("--random-state", type=int, default=0)
     found.add_argument("--html", type=Path, help="file for the report")
@@ -89,6 +90,7 @@ def _report(given: argparse.Namespace) -> Any:
         sizes=given.sizes,
         constraints=_constraints(X, given.immutable),
         n_samples=given.n_samples,
+        n_jobs=given.n_jobs,
         time_limit=given.time_limit,
         random_state=given.random_state,
         verbose=int(given.verbose),

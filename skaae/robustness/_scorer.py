@@ -5,30 +5,33 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any
 
 import joblib
 import numpy as np
 from sklearn.utils.validation import check_memory
 
+from skaae._constraints import FeatureConstraints
 from skaae._keras.seeds import temporary_seed
 from skaae._training.defense import _fingerprint_of_classifier
 from skaae.robustness._arena import Arena
-from skaae.robustness._battery import Attack, battery_for
-from skaae.robustness._budgets import DEFAULT_SIZES, inside, moves_of, radius
+from skaae.robustness._arguments import check_arguments, is_number
+from skaae.robustness._battery import Attack
+from skaae.robustness._budgets import inside, radius
 from skaae.robustness._campaign import Campaign
 from skaae.robustness._clock import Clock
-from skaae.robustness._efforts import EFFORTS
-from skaae.robustness._evaluation import _chosen_rows, _mutable_features, _positions
+from skaae.robustness._efforts import EFFORTS, Effort
 from skaae.robustness._gradient_attacks import art, foolbox, quiet_tensorflow
-from skaae.robustness._judging import Outcome
-from skaae.robustness._target import Target, read_rows, target_of
+from skaae.robustness._plan import Plan
 
 
 def robust_accuracy_scorer(
     attacks: str | Sequence[str] = "fast",
     size: float | None = None,
     *,
+    unit: str = "auto",
+    constraints: FeatureConstraints | None = None,
     n_samples: int | None = None,
     memory: str | os.PathLike[str] | Any | None = None,
     random_state: int = 0,
@@ -40,8 +43,10 @@ def robust_accuracy_scorer(
     attacks : {"fast", "standard", "thorough"} or list of str, default="fast"
         As in `evaluate_robustness`, but a list of names tries as hard as "fast".
     size : float or None, default=None
-        How far each feature is moved at most, in standard deviations, or in the range of images. None: the largest
-        default of `evaluate_robustness`.
+        How far each feature is moved at most. None: the largest default of `evaluate_robustness`.
+    unit : {"auto", "std", "range"}, default="auto"
+    constraints : FeatureConstraints or None, default=None
+        What a size of 1 is, and what an attacker can alter: see `evaluate_robustness`.
     n_samples : int or None, default=None
         Rows that are attacked. None: as in `evaluate_robustness`.
     memory : str, path, joblib.Memory or None, default=None
@@ -55,6 +60,11 @@ def robust_accuracy_scorer(
     scorer : RobustAccuracy
         ``scorer(estimator, X, y)`` returns the accuracy, for the parameter ``scoring`` of GridSearchCV.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is invalid.
+
     Examples
     --------
     >>> from sklearn.datasets import load_iris
@@ -67,11 +77,15 @@ def robust_accuracy_scorer(
     >>> bool(search.fit(X, y).best_score_ > 0.5)
     True
     """
-    if size is not None and not size > 0:
-        raise ValueError(f"size must be positive, got {size!r}.")
-    return RobustAccuracy(
-        attacks if isinstance(attacks, str) else tuple(attacks), size, n_samples, memory, random_state
-    )
+    check_arguments(attacks, unit, constraints, n_samples)
+    if size is not None and not (is_number(size) and 0 < size < float("inf")):
+        raise ValueError(f"size must be a positive number, or None, got {size!r}.")
+    if not is_number(random_state, Integral):
+        raise ValueError(
+            f"random_state must be an integer, so that all candidates meet the same, got {random_state!r}."
+        )
+    names = attacks if isinstance(attacks, str) else tuple(attacks)
+    return RobustAccuracy(names, size, unit, constraints, n_samples, memory, random_state)
 
 
 @dataclass(frozen=True)
@@ -80,6 +94,8 @@ class RobustAccuracy:
 
     attacks: str | tuple[str, ...]
     size: float | None
+    unit: str
+    constraints: FeatureConstraints | None
     n_samples: int | None
     memory: Any
     random_state: int
@@ -87,33 +103,22 @@ class RobustAccuracy:
     def __call__(self, estimator: Any, X: Any, y: Any) -> float:
         """Compute the accuracy in the worst case."""
         foolbox(), art("attacks.evasion")
-        X = read_rows(X, estimator)
-        target = target_of(estimator, X, self.random_state)
-        battery = battery_for(self.attacks, target)
-        arena, X, clean = self._arena(target, X, y)
-        unaware = [attack for attack in battery if attack.attacker != "knowing"]
-        knowing = [attack for attack in battery if attack.attacker == "knowing"]
+        sizes = None if self.size is None else [self.size]
+        chosen = self.attacks, self._effort, sizes, self.unit, self.constraints, self.n_samples, self.random_state
+        beginning = Plan(estimator, X, y, *chosen).begin()
+        beginning = replace(beginning, sizes=beginning.sizes[-1:])
+        campaign = beginning.campaign(Clock())
+        unaware = [attack for attack in beginning.battery if attack.attacker != "knowing"]
         with quiet_tensorflow():
-            right = clean.right & self._right_under_unaware(arena, X, unaware)
-            return float((right & self._right_under_knowing(arena, clean, knowing)).mean())
-
-    def _arena(self, target: Target, X: Any, y: Any) -> tuple[Arena, Any, Outcome]:
-        positions = _positions(y, X, target)
-        size = self.size or DEFAULT_SIZES["image" if target.images else "table"][-1]
-        n_samples = self._effort.n_samples if self.n_samples is None else self.n_samples
-        rows = _chosen_rows(positions, n_samples, self.random_state)
-        moves = moves_of(X, None, _mutable_features(target), target.images).take(rows)
-        arena = Arena.of(target, moves, positions[rows], size)
-        X = moves.moved(arena.start())
-        clean = Outcome.of_clean_rows(target.judge(X), target.classes[arena.labels])
-        return arena, X, clean
+            right = campaign.clean.right & self._right_under_unaware(campaign.arena, unaware)
+            return float((right & self._right_under_knowing(campaign)).mean())
 
     @property
-    def _effort(self) -> Any:
+    def _effort(self) -> Effort:
         return EFFORTS[self.attacks if isinstance(self.attacks, str) else "fast"]
 
-    def _right_under_unaware(self, arena: Arena, X: Any, attacks: Sequence[Attack]) -> np.ndarray:
-        right = np.ones(len(arena), bool)
+    def _right_under_unaware(self, arena: Arena, attacks: Sequence[Attack]) -> np.ndarray:
+        right, X = np.ones(len(arena), bool), arena.moves.moved(arena.start())
         if not attacks:
             return right
         names, memory = tuple(attack.name for attack in attacks), self.memory
@@ -132,15 +137,16 @@ class RobustAccuracy:
         found = [_fingerprint_of_classifier(frozen), encoded, moves, arena.labels, names, arena.size]
         return str(joblib.hash(found))
 
-    def _right_under_knowing(self, arena: Arena, clean: Outcome, attacks: Sequence[Attack]) -> np.ndarray:
-        clock = Clock(None, 0, 0)
-        campaign = Campaign(arena, clean, attacks, [arena.size], self._effort, self.random_state, clock)
-        campaign.run_attacks()
-        return np.all([outcome.right | ~outcome.tried for outcome in campaign.outcomes], axis=0)
+    def _right_under_knowing(self, campaign: Campaign) -> np.ndarray:
+        campaign.battery = [attack for attack in campaign.battery if attack.attacker == "knowing"]
+        for attack in campaign.battery:
+            campaign.run_part((attack.name, False))
+        found = [outcome.right | ~outcome.tried for outcome in campaign.outcomes]
+        return np.all([np.ones(len(campaign.arena), bool), *found], axis=0)
 
 
 def displacements(
-    key: str, arena: Arena, X: Any, attacks: Sequence[Attack], effort: Any, seed: int
+    key: str, arena: Arena, X: Any, attacks: Sequence[Attack], effort: Effort, seed: int
 ) -> list[np.ndarray]:
     """Attack the classifier alone. joblib caches this function under its name and `key`.
 

@@ -274,18 +274,32 @@ def _bare_target(classifier: Any, X: Any, seed: int) -> Target:
         return Verdict(labels, np.zeros(len(labels), bool), labels)
 
     own = not isinstance(frozen, PredictProbaClassifier)
-    network = _network_of(frozen if own else _surrogate_of(frozen, rows, seed), rule)
+    network = OnDemand(lambda: _network_of(frozen if own else _surrogate_of(frozen, rows, seed), rule))
     return Target(
         type(unwrapped(classifier)).__name__,
         frozen.classes_,
         judge,
         {"classifier": probabilities},
-        {"classifier": network},
+        network,
         encode if encode is not None else (np.asarray if hasattr(X, "columns") else None),
         own_gradient=own,
         images=rows.ndim > 2 and are_images(getattr(frozen, "model", None), rows.shape[1:]),
         frozen=frozen,
     )
+
+
+class OnDemand(dict[str, Network]):
+    """The network of the "classifier", made when it is asked for: a surrogate takes a while to distill."""
+
+    def __init__(self, make: Callable[[], Network]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, name: str) -> Network:
+        if name != "classifier":
+            raise KeyError(name)
+        self[name] = self._make()
+        return self[name]
 
 
 def _functions_of(

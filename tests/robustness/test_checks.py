@@ -31,6 +31,9 @@ def status(code, found):
 @pytest.mark.parametrize(
     ("code", "expected", "found"),
     [
+        ("SKA011", "PASS", findings()),
+        ("SKA011", "WARN", findings(stuck=(1, 3))),
+        ("SKA011", "FAIL", findings(stuck=(3, 3))),
         ("SKA001", "PASS", findings(clean=0.94)),
         ("SKA001", "WARN", findings(clean=0.92)),
         ("SKA001", "FAIL", findings(clean=0.80)),

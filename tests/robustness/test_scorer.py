@@ -4,7 +4,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 
-from skaae import AdversarialAEDetector, CorrectedClassifier
+from skaae import AdversarialAEDetector, CorrectedClassifier, FeatureConstraints
 from skaae.robustness import evaluate_robustness, robust_accuracy_scorer
 from tests.support.models import QUICK
 
@@ -38,6 +38,29 @@ def test_search(iris):
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
-def test_invalid_size():
-    with pytest.raises(ValueError, match="size must be positive"):
-        robust_accuracy_scorer(size=0)
+def test_constraints(iris, iris_model):
+    """An attacker who can alter one feature only takes fewer rows."""
+    X, y = iris
+    all_features, one = (
+        robust_accuracy_scorer(["PGD Linf"], size=0.5, constraints=only)(iris_model, X, y)
+        for only in (None, FeatureConstraints.from_data(X, [1]))
+    )
+    assert one > all_features
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        *({"size": size} for size in (0, [0.1, 0.2], "0.3", True, np.inf)),
+        *({"random_state": seed} for seed in (None, "0", 0.5)),
+        *({"n_samples": n_samples} for n_samples in (0, True)),
+        {"unit": "meter"},
+        {"constraints": [0]},
+        {"attacks": "slow"},
+        {"attacks": 3},
+    ],
+)
+def test_invalid_arguments(argument):
+    (name,) = argument
+    with pytest.raises((ValueError, TypeError), match=f"{name} must be"):
+        robust_accuracy_scorer(**argument)

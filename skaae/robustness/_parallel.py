@@ -1,0 +1,122 @@
+"""Attacks in several processes, each of which begins the evaluation anew."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import cloudpickle
+import joblib
+
+from skaae.robustness._campaign import Campaign, Part
+from skaae.robustness._clock import Clock
+from skaae.robustness._gradient_attacks import quiet_tensorflow
+from skaae.robustness._judging import Outcome
+from skaae.robustness._plan import Plan
+
+# Of this process, where it is one of the workers: the last evaluation that it has begun.
+_begun: dict[bytes, Campaign] = {}
+
+
+@dataclass(frozen=True, eq=False)
+class Done:
+    """What a worker returns: what the attack has done, and why it was stopped, if it was."""
+
+    part: Part
+    outcomes: list[Outcome]
+    growing: list[Outcome]
+    stopped: str | None
+
+
+def run_in_processes(campaign: Campaign, plan: Plan, n_jobs: int) -> None:
+    """Run all attacks of a campaign. An interruption or the time limit ends them; what is finished stays.
+
+    Parameters
+    ----------
+    campaign : Campaign
+        Gets the outcomes, which are those of one process.
+    plan : Plan
+        What the campaign was made from.
+    n_jobs : int
+        Number of processes.
+    """
+    parts = campaign.parts()
+    campaign.clock.expect(len(parts))
+    run = partial(run_elsewhere, cloudpickle.dumps(plan), deadline=_deadline(campaign.clock), n_jobs=n_jobs)
+    done: dict[Part, Done] = {}
+    try:
+        calls = (joblib.delayed(run)(part) for part in parts)
+        for found in joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)(calls):
+            done[found.part] = found
+            campaign.clock.step(found.part[0])
+    except KeyboardInterrupt:
+        campaign.stopped = "interrupted"
+    for part in parts:
+        if part in done:
+            campaign.outcomes += done[part].outcomes
+            campaign.growing += done[part].growing
+            campaign.stopped = campaign.stopped or done[part].stopped
+
+
+def _deadline(clock: Clock) -> float | None:
+    return None if clock.limit is None else time.time() + clock.limit - clock.seconds
+
+
+def run_elsewhere(plan: bytes, part: Part, deadline: float | None, n_jobs: int) -> Done:
+    """Run one attack in this process, which is a worker.
+
+    Parameters
+    ----------
+    plan : bytes
+        A pickled `Plan`.
+    part : tuple of str and bool
+    deadline : float or None
+        When the time limit will have passed, in seconds since the epoch.
+    n_jobs : int
+        Number of processes, which share the processors.
+
+    Returns
+    -------
+    done : Done
+    """
+    if plan not in _begun:
+        _share_processors(n_jobs)
+        _begun.clear()
+        _begun[plan] = cloudpickle.loads(plan).begin().campaign(Clock())
+    campaign = _begun[plan]
+    campaign.outcomes, campaign.growing, campaign.stopped = [], [], None
+    campaign.clock = Clock(None if deadline is None else deadline - time.time())
+    with quiet_tensorflow():
+        campaign.run([part])
+    return Done(part, campaign.outcomes, campaign.growing, campaign.stopped)
+
+
+def _share_processors(n_jobs: int) -> None:
+    """Of TensorFlow, which reads this when it starts: before the first model is unpickled."""
+    own = str(max(1, joblib.cpu_count() // n_jobs))
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        os.environ.setdefault(name, own)
+
+
+def number_of_processes(n_jobs: Any) -> int:
+    """The number of processes that `n_jobs` means, as in scikit-learn.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is 0, or no integer.
+
+    Examples
+    --------
+    >>> from skaae.robustness._parallel import number_of_processes
+    >>> number_of_processes(None), number_of_processes(2)
+    (1, 2)
+    """
+    if n_jobs is not None and (isinstance(n_jobs, bool) or not hasattr(n_jobs, "__index__")):
+        raise TypeError(f"n_jobs must be an integer or None, got {n_jobs!r}.")
+    if n_jobs == 0:
+        raise ValueError("n_jobs must not be 0: pass a number of processes, or -1 for all processors.")
+    return int(joblib.effective_n_jobs(n_jobs))

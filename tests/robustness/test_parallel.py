@@ -1,0 +1,45 @@
+"""Real processes."""
+
+import pandas as pd
+import pytest
+from sklearn.ensemble import RandomForestClassifier
+
+from skaae.robustness import evaluate_robustness
+from tests.support.new_process import run_python
+
+pytestmark = pytest.mark.slow
+
+
+def test_two_processes_have_the_figures_of_one(iris):
+    """For a classifier that gets a surrogate, which each process distills anew."""
+    X, y = iris
+    forest = RandomForestClassifier(10, random_state=0).fit(X, y)
+    named = {"attacks": ["noise", "FGSM", "PGD Linf"], "sizes": [0.3, 0.5], "n_samples": 40, "random_state": 0}
+    one, two = (evaluate_robustness(forest, X, y, **named, n_jobs=n_jobs) for n_jobs in (1, 2))
+    pd.testing.assert_frame_equal(one.frame.drop(columns="seconds"), two.frame.drop(columns="seconds"))
+    assert one.checks.equals(two.checks)
+
+
+def test_time_limit(iris, iris_model):
+    report = evaluate_robustness(iris_model, *iris, attacks=["FGSM"], n_jobs=2, time_limit=1e-6, random_state=0)
+    assert report.stopped == "time limit"
+    assert report.frame["attack"].unique().tolist() == ["clean"]
+
+
+INTERRUPTED = """
+import os, signal
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+from skaae.robustness import evaluate_robustness
+from skaae.robustness._clock import Clock
+signal.signal(signal.SIGINT, signal.default_int_handler)
+Clock.step = lambda self, what: os.kill(os.getpid(), signal.SIGINT)  # Ctrl-C after the first attack
+X, y = load_iris(return_X_y=True)
+model = LogisticRegression(max_iter=1000).fit(X, y)
+report = evaluate_robustness(model, X, y, attacks=["noise", "FGSM", "PGD Linf", "PGD L2"], n_jobs=2)
+print(report.stopped, len(set(report.frame["attack"]) - {"clean", "worst case"}), len(report.not_tried) > 3)
+"""
+
+
+def test_interrupted():
+    assert run_python(INTERRUPTED).strip() == "interrupted 1 True"
