@@ -89,8 +89,8 @@ plt.show()
 
 accuracy = {
     "no defense": unaware.accuracy_without_defense,
-    "corrected": unaware.accuracy_corrected,
-    "corrected, attacker knows": knowing.accuracy_corrected,
+    "corrected": unaware.accuracy,
+    "corrected, attacker knows": knowing.accuracy,
 }
 table = pd.DataFrame(accuracy, index=pd.Index(knowing.x, name="strength"))
 print(table.to_string(float_format="{:.3f}".format))

@@ -146,15 +146,18 @@ def defense_report(detector: Any, X: ArrayLike, y: ArrayLike, attacked: Mapping[
     Returns
     -------
     report : pandas.DataFrame
-        One row for "clean" and one for each attack, with these columns:
+        One row for "clean" and one for each attack, with these columns, of which the first five are named as in
+        the frame of a `skaae.robustness.RobustnessReport`:
 
+        - accuracy: accuracy of the corrected predictions;
         - accuracy_without_defense: accuracy of M(x);
-        - accuracy_corrected: accuracy of the corrected predictions;
+        - flagged: share of the rows that are flagged;
+        - undetected: share of the rows whose corrected prediction is wrong and that are not flagged;
+        - recall_worst_class: the smallest recall of a class by the corrected predictions;
         - accuracy_reconstructed: accuracy of M(x') on all rows;
         - label_changed: share of the rows whose label the attack changed;
         - detection_auc: area under the ROC curve of the scores of these rows against the clean rows;
-        - detection_rate: share of these rows that are flagged;
-        - false_alarms: share of the clean rows that are flagged.
+        - detection_rate: share of these rows that are flagged.
 
         detection_auc and detection_rate are NaN if the attack changed no label.
 
@@ -167,6 +170,10 @@ def defense_report(detector: Any, X: ArrayLike, y: ArrayLike, attacked: Mapping[
         If the estimator does not end in a detector, or if y mixes types.
     ImportError
         If pandas is not installed.
+
+    See Also
+    --------
+    skaae.robustness.evaluate_robustness : Makes the attacks too.
 
     Examples
     --------
@@ -185,19 +192,21 @@ def defense_report(detector: Any, X: ArrayLike, y: ArrayLike, attacked: Mapping[
     inputs = {"clean": X, **_checked_attacks(X, attacked)}
     corrections = {name: _correct(detector, rows) for name, rows in inputs.items()}
     lines = {name: _report_row(correction, corrections["clean"], y) for name, correction in corrections.items()}
-    return frame.from_dict(lines, orient="index")
+    return frame.from_dict(lines, orient="index").rename_axis("attack")
 
 
 def _report_row(attacked: Any, clean: Any, y: np.ndarray) -> dict[str, float]:
-    changed = attacked.no_defense != clean.no_defense
+    changed, right = attacked.no_defense != clean.no_defense, attacked.corrected == y
     return {
+        "accuracy": np.mean(right),
         "accuracy_without_defense": np.mean(attacked.no_defense == y),
-        "accuracy_corrected": np.mean(attacked.corrected == y),
+        "flagged": np.mean(attacked.is_adversarial),
+        "undetected": np.mean(~right & ~attacked.is_adversarial),
+        "recall_worst_class": min(np.mean(right[y == label]) for label in np.unique(y)),
         "accuracy_reconstructed": np.mean(attacked.defense == y),
         "label_changed": np.mean(changed),
         "detection_auc": _auc(clean.instance_score, attacked.instance_score[changed]),
         "detection_rate": np.mean(attacked.is_adversarial[changed]) if changed.any() else np.nan,
-        "false_alarms": np.mean(clean.is_adversarial),
     }
 
 

@@ -107,11 +107,15 @@ class TestReport:
         moved = report.loc["moved"]
         assert list(report.index) == ["clean", "moved", "none"]
         assert moved.accuracy_without_defense == np.mean(found.no_defense == y)
-        assert moved.accuracy_corrected == np.mean(found.corrected == y)
+        assert moved.accuracy == np.mean(found.corrected == y)
         assert moved.accuracy_reconstructed == np.mean(found.defense == y)
         assert moved.label_changed == changed.mean() > 0.3
         assert moved.detection_rate == np.mean(found.is_adversarial[changed]) != np.mean(found.is_adversarial)
-        assert moved.false_alarms == report.loc["clean"].false_alarms == np.mean(clean.is_adversarial)
+        assert moved.flagged == np.mean(found.is_adversarial)
+        assert report.loc["clean"].flagged == np.mean(clean.is_adversarial)
+        assert moved.undetected == np.mean((found.corrected != y) & ~found.is_adversarial)
+        recalls = [np.mean(found.corrected[y == label] == label) for label in np.unique(y)]
+        assert moved.recall_worst_class == min(recalls) < moved.accuracy
         pairs = found.instance_score[changed][:, None] - clean.instance_score
         assert moved.detection_auc == pytest.approx(np.mean(pairs > 0) + np.mean(pairs == 0) / 2)
         assert report.loc["none"].isna().tolist() == report.loc["clean"].isna().tolist()

@@ -329,7 +329,7 @@ class TestCorrectedClassifier:
         accuracy = corrected_accuracy(corrected, X, y)
         assert accuracy == corrected.score(X, y) == np.mean(corrected.predict(X) == y)
         report = defense_report(corrected, X, y, {"moved": X[::-1]})
-        assert report.loc["clean", "accuracy_corrected"] == accuracy
+        assert report.loc["clean", "accuracy"] == accuracy
         shares = report.to_numpy()
         assert ((shares >= 0) & (shares <= 1) | np.isnan(shares)).all()
         assert not report.drop(columns=["detection_auc", "detection_rate"]).isna().any(axis=None)

@@ -93,7 +93,7 @@ def _boosters(classifier: Any) -> Iterator[Any]:
     """The estimators of XGBoost, LightGBM, CatBoost and histogram boosting in the classifier."""
     for estimator in inner_estimators(classifier):
         own = isinstance(estimator, HistGradientBoostingClassifier)
-        if own or type(estimator).__module__.split(".")[0] in BOOSTERS:
+        if own or (type(estimator).__module__.split(".")[0] in BOOSTERS and hasattr(estimator, "fit")):
             yield estimator
         else:
             for inner in inner_parameters(estimator):

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike
 
+    from skaae.robustness import RobustnessReport
+
 LINE_STYLES: dict[str, dict[str, Any]] = {
     "without defense": {"color": VERMILLION, "linestyle": "--", "marker": "X", "linewidth": 1.8},
     # Wider than the other lines and drawn below them, so that it is visible where they coincide.
@@ -46,15 +48,19 @@ class RobustnessDisplay:
     threshold. In the second case the display also shows the false-alarm rate, which is the share of
     clean rows that are flagged, beside the rate that the percentile promises.
 
-    Use :meth:`from_estimator` or :meth:`from_predictions` to create the display. All parameters are
-    stored as attributes.
+    Use :meth:`from_estimator`, :meth:`from_predictions` or :meth:`from_report` to create the display. All
+    parameters are stored as attributes.
 
     Parameters
     ----------
     x : ndarray of shape (n_points,)
         Strengths in ascending order, or percentiles.
-    accuracy_without_defense, accuracy_corrected, accuracy_reconstructed : ndarray of shape (n_points,)
-        Accuracy of M(x), of the corrected predictions, and of M(x') on all rows, in [0, 1].
+    accuracy_without_defense : ndarray of shape (n_points,)
+        Accuracy of M(x), in [0, 1].
+    accuracy : ndarray of shape (n_points,)
+        Accuracy of the corrected predictions.
+    accuracy_reconstructed : ndarray of shape (n_points,) or None, default=None
+        Accuracy of M(x') on all rows. None: it is not known.
     false_alarms : ndarray of shape (n_points,) or None, default=None
         Share of the clean rows that are flagged at each percentile. None if `x` contains strengths.
 
@@ -82,14 +88,14 @@ class RobustnessDisplay:
     >>> clean = {"no_defense": labels, "corrected": labels, "defense": [0, 0, 1, 0]}
     >>> attacked = {"no_defense": fooled, "corrected": [0, 1, 1, 1], "defense": [0, 0, 1, 1]}
     >>> display = RobustnessDisplay.from_predictions({0.0: clean, 0.3: attacked}, labels)
-    >>> display.accuracy_without_defense, display.accuracy_corrected
+    >>> display.accuracy_without_defense, display.accuracy
     (array([1.  , 0.25]), array([1.  , 0.75]))
     """
 
     x: np.ndarray
     accuracy_without_defense: np.ndarray
-    accuracy_corrected: np.ndarray
-    accuracy_reconstructed: np.ndarray
+    accuracy: np.ndarray
+    accuracy_reconstructed: np.ndarray | None = None
     false_alarms: np.ndarray | None = None
 
     @classmethod
@@ -224,6 +230,38 @@ class RobustnessDisplay:
         return cls._by_percentile(results, labels, clean, calibration, percentiles).plot(ax, xlabel=xlabel)
 
     @classmethod
+    def from_report(
+        cls, report: RobustnessReport, attacker: str = "unaware", *, xlabel: str | None = None, ax: Axes | None = None
+    ) -> RobustnessDisplay:
+        """Draw the accuracies in the worst case by size, out of a report with a defense.
+
+        Parameters
+        ----------
+        report : RobustnessReport
+            From :func:`skaae.robustness.evaluate_robustness`.
+        attacker : {"unaware", "knowing"}, default="unaware"
+            What the attacker knows.
+        xlabel, ax : object
+            See :meth:`from_estimator`.
+
+        Returns
+        -------
+        display : RobustnessDisplay
+            Its accuracies are the columns of the same names in ``report.frame``.
+
+        Raises
+        ------
+        ValueError
+            If the report has no defense, or no attack of this attacker.
+        """
+        lines = report.worst_cases(attacker)
+        if not report.has_defense:
+            raise ValueError("report must be of an estimator with a defense. Use report.plot() for one without.")
+        columns = ("size", "accuracy_without_defense", "accuracy")
+        name = f"size ({report.settings['unit of sizes']})" if xlabel is None else xlabel
+        return cls(*(lines[column].to_numpy() for column in columns)).plot(ax, xlabel=name)
+
+    @classmethod
     def _by_strength(cls, results: Mapping[float, Any], y: np.ndarray) -> RobustnessDisplay:
         strengths = sorted(results)
         accuracies = [
@@ -264,12 +302,13 @@ class RobustnessDisplay:
         """
         self.ax_: Axes = single_axes(ax, (6.4, 4.4))
         self.figure_: Any = self.ax_.figure
-        values = self.accuracy_without_defense, self.accuracy_corrected, self.accuracy_reconstructed
+        values = self.accuracy_without_defense, self.accuracy, self.accuracy_reconstructed
         marker_style: dict[str, Any] = {"markevery": -(-len(self.x) // MAX_MARKERS), "markersize": 6}
         prefix = "" if self.false_alarms is None else "accuracy: "
         self.lines_ = {
             name: self.ax_.plot(self.x, accuracy, label=f"{prefix}{name}", **style, **marker_style)[0]
             for (name, style), accuracy in zip(LINE_STYLES.items(), values, strict=True)
+            if accuracy is not None
         }
         if self.false_alarms is not None:
             self._draw_false_alarms(self.false_alarms, marker_style)

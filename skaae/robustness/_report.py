@@ -142,6 +142,27 @@ class RobustnessReport:
         name = CLEAN if attacker == "none" else WORST
         return self.frame[(self.frame["attacker"] == attacker) & (self.frame["attack"] == name)]
 
+    def worst_cases(self, attacker: str) -> Any:
+        """Lines of the frame: the clean rows, then the worst case of an attacker at each size.
+
+        Parameters
+        ----------
+        attacker : {"unaware", "knowing"}
+
+        Returns
+        -------
+        lines : DataFrame
+
+        Raises
+        ------
+        ValueError
+            If there is no attack of this attacker.
+        """
+        worst = self._worst(attacker)
+        if attacker not in STYLES or not len(worst):
+            raise ValueError(f"attacker must be one of those that the report has attacks of, got {attacker!r}.")
+        return import_extra("pandas", "pandas").concat([self._worst("none"), worst], ignore_index=True)
+
     def curves(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Sizes and accuracies in the worst case, from the clean rows on, by the name in the legend.
 
@@ -151,9 +172,8 @@ class RobustnessReport:
         """
         found = {}
         for attacker in STYLES:
-            worst = self._worst(attacker)
-            if len(worst):
-                lines = import_extra("pandas", "pandas").concat([self._worst("none"), worst])
+            if len(self._worst(attacker)):
+                lines = self.worst_cases(attacker)
                 found[attacker] = lines["size"].to_numpy(), lines["accuracy"].to_numpy()
                 if attacker == "unaware" and self.has_defense:
                     alone = lines["accuracy_without_defense"].to_numpy()

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+import xgboost
 from lightgbm import LGBMClassifier
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
@@ -19,6 +20,7 @@ from sklearn.svm import SVC, LinearSVC
 from xgboost import XGBClassifier
 
 from skaae import AdversarialAEDetector, CorrectedClassifier, FrozenKerasModel
+from skaae.robustness import evaluate_robustness
 from tests.support.models import QUICK, tiny_surrogate
 
 pytestmark = [
@@ -173,3 +175,19 @@ def test_models_of_keras_2_elsewhere(iris, iris_model):
     ):
         with pytest.raises(TypeError, match=f"{name} must be a model of Keras 3, got the Functional"):
             detector.fit(iris[0])
+
+
+@pytest.mark.parametrize("train", ["xgboost", "lightgbm"])
+def test_raw_boosters(iris, train):
+    """What `train` of XGBoost and LightGBM returns is no classifier of scikit-learn."""
+    X, y = iris
+    if train == "xgboost":
+        booster = xgboost.train({"objective": "multi:softprob", "num_class": 3}, xgboost.DMatrix(X, y), 2)
+    else:
+        booster = LGBMClassifier(n_estimators=2, verbose=-1).fit(X, y).booster_
+    for refuse in (
+        lambda: AdversarialAEDetector(booster).fit(X),
+        lambda: evaluate_robustness(booster, X, y),
+    ):
+        with pytest.raises(TypeError, match=r"classifier must be a .* got an object of type Booster"):
+            refuse()

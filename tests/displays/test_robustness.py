@@ -46,8 +46,22 @@ class TestStrength:
 
     def test_two_sequences(self):
         display = RobustnessDisplay.from_predictions(([0.1, 0.3], [WEAK, STRONG]), TRUTH, xlabel="size (L2)")
-        assert display.accuracy_corrected.tolist() == [1, 0.5]
+        assert display.accuracy.tolist() == [1, 0.5]
         assert display.ax_.get_xlabel() == "size (L2)"
+
+    def test_report(self, defended_report):
+        display = RobustnessDisplay.from_report(defended_report, "knowing")
+        worst = defended_report.frame.query("attacker == 'knowing' and attack == 'worst case'")
+        assert display.x.tolist() == [0, *worst["size"]]
+        assert display.accuracy[1:].tolist() == worst["accuracy"].tolist()
+        assert set(display.lines_) == {"without defense", "corrected"}
+        assert display.ax_.get_xlabel() == "size (standard deviations)"
+
+    def test_report_without_the_attacks(self, bare_report, defended_report):
+        with pytest.raises(ValueError, match="report must be of an estimator with a defense"):
+            RobustnessDisplay.from_report(bare_report)
+        with pytest.raises(ValueError, match="attacker must be one of those that the report has attacks of, got 'all'"):
+            RobustnessDisplay.from_report(defended_report, "all")
 
     def test_lines_differ_without_color(self):
         lines = against_percentile().lines_.values()
@@ -101,11 +115,11 @@ class TestEstimator:
         display = RobustnessDisplay.from_estimator(detector, rows, y, X=X)
         assert display.x.tolist() == [0, 0.3, 1]
         found = detector.correct(X + 0.3)
-        assert display.accuracy_corrected[1] == np.mean(found.corrected == y)
+        assert display.accuracy[1] == np.mean(found.corrected == y)
         assert display.accuracy_reconstructed[1] == np.mean(found.defense == y)
         assert display.accuracy_without_defense[0] == np.mean(detector.correct(X).no_defense == y)
         lists = RobustnessDisplay.from_estimator(detector, attacked=([0.3, 1.0], [X + 0.3, X + 1.0]), y=y)
-        np.testing.assert_array_equal(lists.accuracy_corrected, display.accuracy_corrected[1:])
+        np.testing.assert_array_equal(lists.accuracy, display.accuracy[1:])
 
     def test_against_percentile(self, digits_detector):
         detector, X, y = digits_detector
@@ -117,7 +131,7 @@ class TestEstimator:
         assert display.false_alarms[1] == np.mean(detector.adversarial_score(X[:50]) > at_90)
         found = detector.correct(X[:50] + 0.5)
         corrected = np.where(found.instance_score > at_90, found.defense, found.no_defense)
-        assert display.accuracy_corrected[1] == np.mean(corrected == y[:50])
+        assert display.accuracy[1] == np.mean(corrected == y[:50])
         assert detector.threshold_ == threshold, "is left as it is"
 
     def test_bad_input(self, digits_detector):
