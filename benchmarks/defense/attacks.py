@@ -13,6 +13,8 @@ import tensorflow as tf
 from foolbox import attacks
 
 from benchmarks.common.data import CACHE, Split
+from benchmarks.defense.arenas import arena_of, effort_of
+from skaae.robustness._gradient_attacks import projected_gradient
 
 # Attacked rows of the test set by their numbers; and whether attacked rows, given their classes, are classified right.
 RowAttack = Callable[[np.ndarray], np.ndarray]
@@ -74,24 +76,6 @@ def defended(model: keras.Model, autoencoder: keras.Model) -> keras.Model:
     return keras.Model(inputs, model(autoencoder(inputs)))
 
 
-def both(model: keras.Model, autoencoder: keras.Model) -> keras.Model:
-    """The logits of M(x) and of M(AE(x)), side by side."""
-    inputs = keras.Input(model.input_shape[1:])
-    return keras.Model(inputs, keras.ops.concatenate([model(inputs), model(autoencoder(inputs))], axis=1))
-
-
-class JointPGD(attacks.LinfPGD):
-    """PGD on the sum of the two cross-entropies of `both`."""
-
-    def get_loss_fn(self, model: foolbox.TensorFlowModel, labels) -> Callable:
-        def loss(inputs):
-            logits = tf.split(model(inputs).raw, 2, axis=1)
-            losses = [tf.nn.sparse_softmax_cross_entropy_with_logits(labels.raw, part) for part in logits]
-            return type(inputs)(tf.reduce_sum(tf.add_n(losses)))
-
-        return loss
-
-
 def knowing(*arguments: Any, **named: Any) -> dict[str, float]:
     """Accuracy under the composite and under the joint attack, from the arguments of `right_under_knowing`."""
     return {name: right.mean() for name, right in right_under_knowing(*arguments, **named).items()}
@@ -108,14 +92,16 @@ def right_under_knowing(
     is_right: Judge,
 ) -> dict[str, np.ndarray]:
     """Whether each row stays right under the composite and under the joint attack, in every restart."""
-    step = {"steps": steps, "rel_stepsize": 2.5 / steps}
-    targets = {
-        "composite": (attacks.LinfPGD(**step), defended(model, autoencoder)),
-        "joint": (JointPGD(**step), both(model, autoencoder)),
-    }
+    networks, effort = {"classifier": model, "defense": defended(model, autoencoder)}, effort_of(steps=steps)
+    arena = arena_of(split, np.arange(n_rows), size, networks)
+
+    def attack(rows: np.ndarray, through: str) -> np.ndarray:
+        part = arena.take(rows)
+        return part.moves.moved(projected_gradient(part, through, size, 0, effort))
+
     return {
-        name: surviving(partial(run, attack, target, split, size=size), split, n_rows, restarts, is_right)
-        for name, (attack, target) in targets.items()
+        name: surviving(partial(attack, through=through), split, n_rows, restarts, is_right)
+        for name, through in {"composite": "defense", "joint": "both"}.items()
     }
 
 

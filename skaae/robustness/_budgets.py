@@ -70,8 +70,12 @@ class Moves:
     @property
     def bound(self) -> float:
         """The largest displacement that leads anywhere."""
-        reach = np.maximum(self.highest - self.base, self.base - self.lowest) / self.unit
-        return max(float(reach.max()), 1e-3)
+        return max(float(np.abs(self.reach).max()), 1e-3)
+
+    @property
+    def reach(self) -> tuple[np.ndarray, np.ndarray]:
+        """The smallest and the largest displacement of each value that leads anywhere, of the shape of `base`."""
+        return (self.lowest - self.base) / self.unit, (self.highest - self.base) / self.unit
 
     def n_stuck(self, size: float) -> int:
         """Number of features of whole numbers that moves of a size leave where they are."""

@@ -64,7 +64,29 @@ def attack_with_foolbox(
 
 
 def _descend(attack: Any, arena: Arena, through: str, epsilon: float) -> np.ndarray:
+    stay_in_range(attack, arena)
     return attack_with_foolbox(attack, arena.logits(through), arena, epsilon, arena.gradient(through))
+
+
+def stay_in_range(attack: Any, arena: Arena) -> None:
+    """Let each step of an attack of foolbox end in the range of each value, for which foolbox has one range only.
+
+    Beyond it a displacement has no effect and would need several steps to come back, and a step in a norm that limits
+    the sum would be wasted on values that are at their end.
+    """
+    lowest, highest = (tf.constant(limit, tf.float32) for limit in arena.moves.reach)
+    project, normalize = attack.project, attack.normalize
+
+    def project_into_range(z: Any, start: Any, epsilon: float) -> Any:
+        z = project(z, start, epsilon)
+        return type(z)(tf.clip_by_value(z.raw, lowest, highest))
+
+    def normalize_what_can_move(gradients: Any, *, x: Any, bounds: Any) -> Any:
+        slope = gradients.raw
+        is_blocked = ((x.raw <= lowest) & (slope < 0)) | ((x.raw >= highest) & (slope > 0))
+        return normalize(type(gradients)(tf.where(is_blocked, 0.0, slope)), x=x, bounds=bounds)
+
+    attack.project, attack.normalize = project_into_range, normalize_what_can_move
 
 
 def fast_gradient(arena: Arena, through: str, size: float, seed: int, effort: Effort) -> np.ndarray:

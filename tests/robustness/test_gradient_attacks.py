@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -39,3 +41,14 @@ def test_joint_attack_lowers_both_networks(iris_arena):
     for part in ("classifier", "defense"):
         right = [(np.argmax(iris_arena.logits(part)(at), axis=1) == iris_arena.labels).mean() for at in (z * 0, z)]
         assert right[1] < right[0]
+
+
+@pytest.mark.parametrize("name", ["fast_gradient", "projected_gradient", "projected_gradient_l2", "sparse_descent"])
+def test_no_step_leads_out_of_the_range(iris_arena, name):
+    """The norm would be spent on values that are at the end of their range."""
+    moves = iris_arena.moves
+    above = replace(iris_arena, moves=replace(moves, lowest=moves.base))
+    z = getattr(attacks, name)(above, "classifier", SIZE, 0, EFFORT)
+    assert z.min() >= 0
+    np.testing.assert_allclose(z, above.moves.distance(z), atol=1e-6)
+    assert (np.abs(z).max(axis=1) > 0).any()
