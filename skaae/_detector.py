@@ -95,11 +95,12 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, ExplanationMixin,
         Size of the virtual adversarial perturbations of the training rows [2]_, in the same units:
         about that of the attacks that you expect. Larger ones cost accuracy on clean rows. None: 0.3,
         and 0.2 for images.
-    virtual_adversarial_shares : tuple of two float, default=(0.6, 0.2)
+    virtual_adversarial_shares : tuple of two float or None, default=None
         Shares of the rows of a batch that are perturbed against M, in drawn directions and sizes, and
         against M(AE(x)), to the whole size in steps of the sign of the gradient [3]_. The others
         only get noise. The first share protects against attacks that do not know the defense, the
-        second against attacks that do; it costs protection against the others, and time.
+        second against attacks that do; it costs protection against the others, and time. None:
+        (0.4, 0.3), and (0.6, 0.2) for images.
     virtual_adversarial_steps : int, default=5
         Number of gradient steps of a perturbation against M(AE(x)), each of which costs two thirds of
         a training step on these rows. Against M there are at most two, and one on images and sequences.
@@ -234,7 +235,7 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, ExplanationMixin,
         loss: Callable[[Any, Any], Any] | None = None,
         noise: float = 0.1,
         virtual_adversarial: float | None = None,
-        virtual_adversarial_shares: tuple[float, float] = (0.6, 0.2),
+        virtual_adversarial_shares: tuple[float, float] | None = None,
         virtual_adversarial_steps: int = 5,
         label_change_first: bool = True,
         optimizer: str | type | keras.optimizers.Optimizer = "adam",

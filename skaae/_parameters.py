@@ -42,7 +42,7 @@ PARAMETER_CONSTRAINTS: dict[str, Any] = {
     "loss": [callable, None],
     "noise": [WEIGHT],
     "virtual_adversarial": [WEIGHT, None],
-    "virtual_adversarial_shares": [tuple, list],
+    "virtual_adversarial_shares": [tuple, list, None],
     "virtual_adversarial_steps": [Interval(Integral, 1, None, closed="left")],
     "label_change_first": ["boolean"],
     "optimizer": list(OPTIMIZER_TYPES),
@@ -104,7 +104,9 @@ def _check_metric(metric: Any, argument: str) -> None:
 
 
 def check_shares(shares: Any) -> None:
-    """Raise a ValueError unless these are two shares that sum to at most 1."""
+    """Raise a ValueError unless these are two shares that sum to at most 1, or None."""
+    if shares is None:
+        return
     numbers = len(shares) == 2 and all(isinstance(share, Real) and not isinstance(share, bool) for share in shares)
     if not numbers or not (min(shares) >= 0 and sum(shares) <= 1):
         raise ValueError(

@@ -114,7 +114,7 @@ def train_defense(
     loss: Callable[[Any, Any], Any] | None = None,
     noise: float = 0.1,
     virtual_adversarial: float | None = None,
-    virtual_adversarial_shares: tuple[float, float] = (0.6, 0.2),
+    virtual_adversarial_shares: tuple[float, float] | None = None,
     virtual_adversarial_steps: int = 5,
     options: TrainingOptions,
     memory: Any = None,

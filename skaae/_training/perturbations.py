@@ -26,6 +26,8 @@ Divergence = Callable[[tf.Tensor, Sequence[tf.Tensor]], tf.Tensor]
 LEAST_NOISE = 0.01
 # In units of the standard deviation of a feature, or of the range of an image.
 DEFAULT_SIZE = {"row": 0.3, "image": 0.2}
+# Shares of the rows. Against M(AE(x)) with a larger one, images lose more to attackers who do not know AE.
+DEFAULT_SHARES = {"row": (0.4, 0.3), "image": (0.6, 0.2)}
 # A fixed network needs few. That of images costs as much as AE.
 MOST_STEPS_AGAINST_M = {"row": 2, "image": 1}
 # Against M and against M(AE(x)).
@@ -46,7 +48,7 @@ class Perturbation:
         Standard deviation of the Gaussian noise on every row. An ascent uses at least 0.01.
     virtual_adversarial : float, default=0.0
         Size of the ascents against M(AE(x)). Those against M have up to one and a half times this size.
-    shares : tuple of two float, default=(0.6, 0.2)
+    shares : tuple of two float, default=(0.4, 0.3)
         Shares of the rows that are perturbed against M, and against M(AE(x)).
     steps : int, default=5
         Number of gradient steps against M(AE(x)). Against M there are at most 2, and 1 on images.
@@ -56,7 +58,7 @@ class Perturbation:
     bounds: tuple[float, float] | None
     noise: float = 0.0
     virtual_adversarial: float = 0.0
-    shares: tuple[float, float] = (0.6, 0.2)
+    shares: tuple[float, float] = DEFAULT_SHARES["row"]
     steps: int = 5
 
     @classmethod
@@ -65,17 +67,17 @@ class Perturbation:
         X: Rows,
         noise: float,
         virtual_adversarial: float | None,
-        shares: Sequence[float],
+        shares: Sequence[float] | None,
         steps: int,
         kept: Sequence[int] = (),
         images: bool | None = None,
     ) -> Perturbation:
         """Perturbation with the scale and the bounds of the training rows X, but for the columns that are kept.
 
-        With None, `virtual_adversarial` is `DEFAULT_SIZE`.
+        With None, `virtual_adversarial` is `DEFAULT_SIZE`, and `shares` are `DEFAULT_SHARES`.
         """
-        first, second = map(float, shares)
         kind = "image" if (len(X.shape) > 3 if images is None else images) else "row"
+        first, second = map(float, DEFAULT_SHARES[kind] if shares is None else shares)
         scale = unit_of_perturbation(X, images)
         if len(kept):
             scale[list(kept)] = 0.0
