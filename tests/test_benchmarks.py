@@ -91,9 +91,7 @@ def test_trees_and_resuming(bench, split, results, monkeypatch):
     monkeypatch.setattr(bench.trees, "load", lambda name, seed: split)
     monkeypatch.setattr(bench.trees, "METHODS", dict.fromkeys(bench.trees.JUDGED, method))
     monkeypatch.setattr(bench.trees, "N_ROWS", 4)
-    monkeypatch.setattr(
-        bench.hop_skip_jump, "OPTIONS", {"max_iter": 1, "max_eval": 20, "init_eval": 10, "verbose": False}
-    )
+    monkeypatch.setattr(bench.attacks, "JUMPS", bench.arenas.effort_of(jumps=1, evaluations=20))
     small = lambda random_state: RandomForestClassifier(5, random_state=random_state)  # noqa: E731
     monkeypatch.setattr(bench.trees, "CLASSIFIERS", {"forest": small})
     bench.trees.run_set("some", 0, ["forest"])
@@ -153,22 +151,26 @@ def test_a_rare_class_is_thinned_out(bench, monkeypatch):
 def test_evasion_alters_mutable_numbers_within_their_range(bench, monkeypatch):
     monkeypatch.setattr(bench.raw_tables, "adult_frame", raw_rows)
     table = bench.raw_tables.load_table("adult", 0)
-    evasion = bench.raw_attacks.Evasion(table)
-    assert evasion.mutable == ["amount", "hours"]
-    rows = table.X_test[:5]
-    moved = evasion.moved(rows, evasion.scaled(rows) + 3.3)
+    assert table.mutable == ["amount", "hours"]
+    model = bench.raw_tables.pipeline("logistic regression", table, 0).fit(table.X_train, table.y_train)
+    arena = bench.arenas.arena_of_table(model, table, np.arange(5), 0.3, 0)
+    rows, moved = table.X_test[:5], arena.moves.moved(np.full((5, 2), 3.3))
     pd.testing.assert_frame_equal(moved[["job", "age"]], rows[["job", "age"]])
     assert (moved["hours"] == moved["hours"].round()).all()
     assert moved["amount"].max() <= table.X_train["amount"].max()
     assert (moved["amount"] > rows["amount"]).any()
 
 
-def test_hop_skip_jump_goes_on_with_what_it_asked_about(bench):
-    generator = np.random.default_rng(0)
-    current, original = generator.normal(size=(2, 100)).astype(np.float32)
-    interpolate = bench.hop_skip_jump.RoundedHopSkipJump._interpolate
-    asked = interpolate(current, original, np.array(0.3), 2)
-    np.testing.assert_array_equal(asked, interpolate(current, original, 0.3, 2), strict=True)
+def test_arena_of_a_set(bench, split):
+    """PGD of skaae.robustness on a set of the benchmark stays in the box and in the bounds."""
+    model = bench.victims.train(split, seed=0)
+    arena = bench.arenas.arena_of(split, np.arange(20), 0.5, {"classifier": model})
+    z = bench.attacks.projected_gradient(arena, "classifier", 0.5, 0, bench.arenas.effort_of(steps=5))
+    moved = arena.moves.moved(z)
+    assert np.abs(moved - split.X_test[:20]).max() <= 0.5 + 1e-6
+    assert moved.dtype == np.float32
+    before, after = (bench.victims.accuracy(model, X, split.y_test[:20]) for X in (split.X_test[:20], moved))
+    assert after < before
 
 
 def test_ledger(bench, results):
@@ -190,22 +192,13 @@ def test_corruptions(bench, split, moved):
     assert (line["harmful"], line["harmless"], line["auc"], line["without"]) == (3, 7, 1.0, 0.7)
 
 
-def test_square_stays_within_its_size(bench, split, monkeypatch):
-    monkeypatch.setattr(bench.square, "ITERATIONS", 30)
+def test_square_stays_within_its_size(bench, split):
     X, y = split.X_test[:20], split.y_test[:20]
-    attacked = bench.square.attack(Sign().predict_proba, split, 20, 0.5, seed=0)
+    attacked = bench.attacks.square(Sign().predict_proba, split, 20, 0.5, seed=0, questions=30)
     assert np.abs(attacked - X).max() <= 0.5 + 1e-6
     undecided = np.abs(X[:, 0]) < 0.5
     assert undecided.any()
     np.testing.assert_array_equal((attacked[:, 0] > 0) == y, ~undecided)
-
-
-@pytest.mark.parametrize("n_features", [3, 4, 57])
-def test_tables_as_images_and_back(bench, n_features):
-    X = np.random.default_rng(0).normal(size=(2, n_features))
-    images = bench.square.as_images(X)
-    assert images.shape[1] == images.shape[2]
-    np.testing.assert_array_equal(bench.square.as_rows(images, n_features), X)
 
 
 def test_the_budget_grows_until_no_row_is_right(bench, split, monkeypatch):

@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.common.data import IMAGES, TABLES
-from benchmarks.defense import attacks, square
+from benchmarks.defense import attacks
 from benchmarks.defense.checks import (
     KNOWING_RESTARTS,
     KNOWING_STEPS,
@@ -88,7 +88,7 @@ def without_gradients(defense: Defense) -> Iterator[dict]:
     }
     for size in defense.sizes:
         for name, predict in targets.items():
-            X = square.attack(predict, defense.split, defense.n_rows, size, defense.seed)
+            X = attacks.square(predict, defense.split, defense.n_rows, size, defense.seed)
             right = defense.is_right(X, defense.split.y_test[: defense.n_rows])
             yield {"attack": name, "size": size, "corrected": right.mean()}
 

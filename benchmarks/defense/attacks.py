@@ -1,4 +1,4 @@
-"""Attacks of foolbox on M, unaware of the defense, and on M and M(AE(x)), knowing it."""
+"""Attacks on M, unaware of the defense, on M and M(AE(x)), knowing it, and without gradients."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 from foolbox import attacks
+from sklearn.base import ClassifierMixin
 
 from benchmarks.common.data import CACHE, Split
 from benchmarks.defense.arenas import arena_of, effort_of
+from skaae.robustness._black_box_attacks import hop_skip_jump as jump
+from skaae.robustness._black_box_attacks import square as square_attack
+from skaae.robustness._efforts import EFFORTS
 from skaae.robustness._gradient_attacks import projected_gradient
 
 # Attacked rows of the test set by their numbers; and whether attacked rows, given their classes, are classified right.
@@ -21,6 +25,8 @@ RowAttack = Callable[[np.ndarray], np.ndarray]
 Judge = Callable[[np.ndarray, np.ndarray], np.ndarray]
 # Largest perturbation, in standard deviations of the features of a table or of the range of an image.
 SIZE = {"table": 0.3, "image": 0.2}
+# Questions of Square to each row, unless something else is said, and the effort of HopSkipJump.
+QUESTIONS, JUMPS = 1000, EFFORTS["thorough"]
 KNOWING_SIZES = {"table": (0.15, 0.3), "image": (0.1, 0.2)}
 UNAWARE = {
     "table": {
@@ -112,3 +118,22 @@ def surviving(attack: RowAttack, split: Split, n_rows: int, restarts: int, is_ri
         if len(rows):
             rows = rows[is_right(attack(rows), split.y_test[rows])]
     return np.isin(np.arange(n_rows), rows)
+
+
+def square(
+    predict: Callable[[np.ndarray], np.ndarray],
+    split: Split,
+    n_rows: int,
+    size: float,
+    seed: int,
+    questions: int = QUESTIONS,
+) -> np.ndarray:
+    """The first rows of the test set under the Square attack, which asks `predict` for probabilities."""
+    arena = arena_of(split, np.arange(n_rows), size, probabilities={"asked": predict})
+    return arena.moves.moved(square_attack(arena, "asked", size, seed, effort_of(questions=questions)))
+
+
+def hop_skip_jump(model: ClassifierMixin, split: Split, rows: np.ndarray, seed: int) -> np.ndarray:
+    """Test rows under HopSkipJump, which asks for labels only and moves them as little as it can."""
+    arena = arena_of(split, rows, max(SIZE.values()), probabilities={"asked": model.predict_proba})
+    return arena.moves.moved(jump(arena, "asked", arena.size, seed, JUMPS))

@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.common.data import IMAGES, TABLES
-from benchmarks.defense import attacks, auto_pgd, decision, square
+from benchmarks.defense import attacks, auto_pgd, decision
 from benchmarks.defense.checks import KNOWING_RESTARTS, Check, Defense, run_checks, trained, trained_on
 from benchmarks.defense.commands import for_each_set, parsed, parser_of
 from benchmarks.defense.ledger import Ledger
@@ -83,7 +83,7 @@ def without_gradients(defense: Defense, size: float) -> Found:
     y = defense.split.y_test[: defense.n_rows]
     iterations = QUESTIONS[attacks.kind(defense.split)]
     for name, predict in questioned(defense).items():
-        X = square.attack(predict, defense.split, defense.n_rows, size, defense.seed, iterations)
+        X = attacks.square(predict, defense.split, defense.n_rows, size, defense.seed, iterations)
         yield f"Square, {name}", defense.is_right(X, y)
 
 

@@ -25,8 +25,8 @@ from sklearn.pipeline import Pipeline
 
 from benchmarks.defense.commands import for_each_set, parsed, parser_of
 from benchmarks.defense.ledger import Ledger
-from benchmarks.defense.raw_attacks import Evasion
-from benchmarks.defense.raw_tables import CLASSIFIERS, GRADIENT, SETS, Table, load_table, pipeline
+from benchmarks.defense.raw_attacks import evaded
+from benchmarks.defense.raw_tables import CLASSIFIERS, SETS, Table, load_table, pipeline
 from skaae import AdversarialAEDetector
 
 LEDGER = Ledger.named("tables")
@@ -65,13 +65,7 @@ def judged(classifier: str, model: Pipeline, table: Table, seed: int) -> Iterato
     yield {"rows": "clean", **of_clean(clean, table.y_test), "seconds": seconds}
     recognized = np.flatnonzero((clean.no_defense == 1) & (table.y_test == 1))[:N_ROWS]
     if len(recognized):
-        X, evasion = table.X_test.iloc[recognized].reset_index(drop=True), Evasion(table)
-        y = np.ones(len(X), np.int64)
-        altered = (
-            evasion.projected_gradient(model, X, y, seed)
-            if classifier in GRADIENT
-            else evasion.hop_skip_jump(model, X, seed)
-        )
+        altered = evaded(classifier, model, table, recognized, seed)
         yield {"rows": "evasion", **of_evasion(detector.correct(altered))}
 
 

@@ -22,7 +22,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from xgboost import XGBClassifier
 
 from benchmarks.common.data import CACHE, TABLES, Split, load
-from benchmarks.defense import hop_skip_jump
+from benchmarks.defense import attacks
 from benchmarks.defense.commands import for_each_set, parsed, parser_of
 from benchmarks.defense.judging import judge_unaware
 from benchmarks.defense.ledger import Ledger
@@ -75,7 +75,7 @@ def cached(keys: dict, model: ClassifierMixin, split: Split, rows: np.ndarray) -
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         start = time.perf_counter()
-        np.save(path, hop_skip_jump.attack(model, split, split.X_test[rows], keys["seed"]))
+        np.save(path, attacks.hop_skip_jump(model, split, rows, keys["seed"]))
         print(f"attacked {len(rows)} rows in {time.perf_counter() - start:.0f} s", flush=True)
     return np.load(path)
 

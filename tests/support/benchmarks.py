@@ -10,10 +10,13 @@ import pytest
 
 MODULES = {
     **{name: f"benchmarks.common.{name}" for name in ("data", "peers")},
-    **{name: f"benchmarks.defense.{name}" for name in ("adaptive", "attacks", "checks", "commands", "defense")},
+    **{
+        name: f"benchmarks.defense.{name}"
+        for name in ("adaptive", "arenas", "attacks", "checks", "commands", "defense")
+    },
     **{name: f"benchmarks.defense.{name}" for name in ("adversarial_training", "auto_pgd", "corruptions", "decision")},
-    **{name: f"benchmarks.defense.{name}" for name in ("hop_skip_jump", "judging", "ledger", "methods", "report")},
-    **{name: f"benchmarks.defense.{name}" for name in ("limit", "raw_attacks", "raw_tables", "sections", "square")},
+    **{name: f"benchmarks.defense.{name}" for name in ("judging", "ledger", "methods", "report")},
+    **{name: f"benchmarks.defense.{name}" for name in ("limit", "raw_attacks", "raw_tables", "sections")},
     **{name: f"benchmarks.defense.{name}" for name in ("strong", "summaries", "tables", "trees", "victims")},
     **{f"speed_{name}": f"benchmarks.speed.{name}" for name in ("report", "targets")},
     **{name: f"benchmarks.deployment.{name}" for name in ("deployment", "load")},
