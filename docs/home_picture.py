@@ -1,6 +1,6 @@
-"""Draw the picture of the home page: what the classifier predicts before an attack, under it, and after the repair.
+"""Draw the pictures of the home page: what is left of a model under attacks, and images before and after the repair.
 
-python docs/home_picture.py    # runs examples/quickstart.py, and writes docs/images/digits.png
+python docs/home_picture.py    # runs examples/quickstart.py, and writes docs/images/robustness.png and digits.png
 """
 
 from __future__ import annotations
@@ -15,13 +15,28 @@ import matplotlib.pyplot as plt
 import numpy as np
 from diagram import GREEN, ORANGE
 
+from skaae.robustness import evaluate_robustness
+
 ROOT = Path(__file__).parent.parent
 N_SHOWN = 6
+# In the range of a pixel.
+SIZES = (0.03, 0.06, 0.1, 0.15, 0.2)
 
 
-def save(path: Path) -> None:
+def save_report(found: dict, path: Path) -> None:
+    """Draw the accuracy against the size of the attack, without and with the defense, as the report draws it."""
+    rows = found["scale"](found["X_judge"]), found["y_judge"]
+    report = evaluate_robustness(found["detector"], *rows, sizes=SIZES, unit="range", random_state=0)
+    print(report.summary())
+    figure, ax = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
+    report.plot(ax)
+    ax.set_xlabel("largest change of a pixel (share of its range)")
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def save_images(found: dict, path: Path) -> None:
     """Draw the first test images that the attack made the classifier misread, whether they are repaired or not."""
-    found = runpy.run_path(str(ROOT / "examples" / "quickstart.py"))
     truth, before, under = found["y_judge"], found["clean"].no_defense, found["attacked"].no_defense
     shown = np.flatnonzero((before == truth) & (under != truth))[:N_SHOWN]
     attacked = found["scale"](found["attacked_judge"][shown])
@@ -50,4 +65,6 @@ def draw(lines: tuple, truth: np.ndarray) -> plt.Figure:
 
 
 if __name__ == "__main__":
-    save(ROOT / "docs" / "images" / "digits.png")
+    names = runpy.run_path(str(ROOT / "examples" / "quickstart.py"))
+    save_report(names, ROOT / "docs" / "images" / "robustness.png")
+    save_images(names, ROOT / "docs" / "images" / "digits.png")

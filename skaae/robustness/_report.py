@@ -194,9 +194,9 @@ class RobustnessReport:
         """
         ax = single_axes(ax, (6.4, 4.4))
         for name, (sizes, accuracies) in self.curves().items():
-            attacker, _, alone = name.partition(",")
+            attacker, alone, _ = name.partition(",")
             style: dict[str, Any] = {**STYLES[attacker], "linestyle": "--" if alone else "-"}
-            ax.plot(sizes, accuracies, label=name, **style)
+            ax.plot(sizes, accuracies, label=name.replace(attacker, f"{attacker} attacker"), **style)
         ax.axhline(0, color=foreground(ax), linewidth=0.5)
         ax.set(xlabel=f"size ({self.settings['unit of sizes']})", ylabel="accuracy, worst case", ylim=(-0.03, 1.03))
         legend_above(ax, ncols=2)

@@ -37,7 +37,7 @@ def test_plot(bare_report):
     _, given = plt.subplots()
     ax = bare_report.plot(given)
     assert ax is given
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["unaware"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["unaware attacker"]
     assert ax.get_xlabel() == "size (standard deviations)"
     plt.close("all")
 
