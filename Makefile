@@ -8,7 +8,7 @@ DOCS := .venv-docs/bin
 
 .PHONY: test test-slow test-lowest demo docs format clean
 .PHONY: bench-data bench-defense bench-peers bench-trees bench-tables bench-corruptions bench-adaptive bench-limit
-.PHONY: bench-strong bench-promise
+.PHONY: bench-front bench-strong bench-promise
 .PHONY: bench-speed bench-gpu bench-dask bench-facade bench-deployment
 
 # Two processes share the cores: more threads in each would wait for one another
@@ -50,6 +50,10 @@ bench-defense: .venv-bench/ready
 bench-trees bench-tables bench-corruptions bench-adaptive bench-limit bench-strong: .venv-bench/ready
 	$(BENCH)/python -m benchmarks.defense.$(@:bench-%=%) $(SETS)
 	$(BENCH)/python -m benchmarks.defense.report
+
+# What each choice of virtual_adversarial_shares leaves to the two kinds of attackers, with a picture
+bench-front: .venv-bench/ready
+	$(BENCH)/python -m benchmarks.defense.front $(SETS)
 
 bench-promise: .venv-bench/ready
 	$(BENCH)/python -m benchmarks.defense.promise

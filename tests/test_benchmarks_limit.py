@@ -213,3 +213,20 @@ def test_strong_table(bench):
     shown = bench.sections.strong_table(results).loc[("some", 0.3)]
     assert shown.to_dict() == {"PGD": ".500", "then AutoPGD": ".440", "no row is right at": "1.20"}
     assert bench.sections.single_attacks(results).to_dict() == {"some 0.3": {"AutoPGD DLR": ".450"}}
+
+
+def test_front(bench, split, results, monkeypatch, tmp_path):
+    """Two pairs of shares, each once, and a picture that marks the default."""
+    model = bench.victims.train(split, seed=0)
+    attacked = {"FGSM": split.X_test[:10]}
+    monkeypatch.setattr(bench.front, "prepared", lambda name, seed: (split, model, attacked))
+    monkeypatch.setattr(bench.front, "skaae", partial(bench.methods.skaae, epochs=1))
+    for name, value in {"SHARES": ((0.8, 0.0), (0.4, 0.3)), "N_ROWS": 10, "STEPS": 2}.items():
+        monkeypatch.setattr(bench.front, name, value)
+    for _ in range(2):
+        bench.front.run_set("some", 0)
+    lines = bench.front.LEDGER.lines()
+    assert lines[["first", "second"]].to_numpy().tolist() == [[0.8, 0.0], [0.4, 0.3]]
+    assert lines["knowing"].between(0, 1).all()
+    texts = bench.front.draw(lines).axes[0].texts
+    assert [(text.get_text(), text.get_weight()) for text in texts] == [("(0.8, 0)", "normal"), ("(0.4, 0.3)", "bold")]

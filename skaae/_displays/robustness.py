@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike
 
-    from skaae.robustness import RobustnessReport
-
 LINE_STYLES: dict[str, dict[str, Any]] = {
     "without defense": {"color": VERMILLION, "linestyle": "--", "marker": "X", "linewidth": 1.8},
     # Wider than the other lines and drawn below them, so that it is visible where they coincide.
@@ -231,7 +229,7 @@ class RobustnessDisplay:
 
     @classmethod
     def from_report(
-        cls, report: RobustnessReport, attacker: str = "unaware", *, xlabel: str | None = None, ax: Axes | None = None
+        cls, report: Any, attacker: str = "unaware", *, xlabel: str | None = None, ax: Axes | None = None
     ) -> RobustnessDisplay:
         """Draw the accuracies in the worst case by size, out of a report with a defense.
 

@@ -1,0 +1,108 @@
+"""The front between the two kinds of attackers: what each choice of `virtual_adversarial_shares` leaves to them.
+
+    python -m benchmarks.defense.front [--seeds 1] [SET ...]
+
+A line of results/front.csv for each set, seed and pair of shares: accuracies after `correct` on clean rows, under
+attackers who do not know the defense (mean of the attacks of the benchmark) and under those who do (the worse of the
+composite and the joint attack at the whole size, 40 steps, one start). Then results/front.png, and the same picture for
+the documentation. A run goes on where the last one stopped.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import logging
+import shutil
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from benchmarks.common.data import IMAGES, TABLES
+from benchmarks.defense import attacks
+from benchmarks.defense.commands import for_each_set, parsed, parser_of
+from benchmarks.defense.defense import KNOWING_IMAGES, N_ROWS, prepared
+from benchmarks.defense.judging import Predictions, judge_unaware, thresholds_of
+from benchmarks.defense.ledger import Ledger
+from benchmarks.defense.methods import skaae
+from skaae._training.perturbations import DEFAULT_SHARES
+
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
+LEDGER = Ledger.named("front")
+SHARES = ((0.8, 0.0), (0.6, 0.2), (0.4, 0.3), (0.4, 0.5), (0.1, 0.8))
+STEPS = 40
+PICTURE = Path(__file__).parents[2] / "docs" / "images" / "front.png"
+
+
+def main() -> None:
+    known = [*TABLES, *IMAGES]
+    for_each_set(parsed(parser_of(__doc__, ["spambase", "magic"], seeds=1), known), run_set)
+    draw(LEDGER.lines()).savefig(LEDGER.path.with_suffix(".png"), dpi=130)
+    shutil.copy(LEDGER.path.with_suffix(".png"), PICTURE)
+
+
+def run_set(name: str, seed: int) -> None:
+    """Train and judge those pairs of shares that have no results yet."""
+    keys = [{"set": name, "seed": seed, "first": first, "second": second} for first, second in SHARES]
+    wanted = [key for key in keys if not LEDGER.done(**key)]
+    if not wanted:
+        return
+    split, model, attacked = prepared(name, seed)
+    for key in wanted:
+        line = {**key, **judged(split, model, attacked, seed, (key["first"], key["second"]))}
+        LEDGER.write([line])
+        print(line, flush=True)
+
+
+def judged(split, model, attacked, seed: int, shares: tuple[float, float]) -> dict[str, float]:
+    """Accuracies of a detector with these shares."""
+    fitted = skaae(model, split, seed, virtual_adversarial_shares=shares)
+    thresholds = thresholds_of(fitted, model, split)
+
+    def is_right(X: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return Predictions.of(fitted, model, X, thresholds).corrected == y
+
+    clean, *lines = judge_unaware(fitted, model, split, attacked, slice(N_ROWS))
+    n_rows, size = min(N_ROWS, KNOWING_IMAGES) if split.is_image else N_ROWS, attacks.SIZE[attacks.kind(split)]
+    found = attacks.knowing(model, fitted.autoencoder, split, n_rows, size, STEPS, restarts=1, is_right=is_right)
+    unaware = np.mean([line["corrected"] for line in lines])
+    return {
+        "clean": clean["corrected"],
+        "unaware": unaware,
+        "knowing": min(found.values()),
+        "seconds": fitted.seconds,
+    }
+
+
+def draw(lines: pd.DataFrame) -> plt.Figure:
+    """A curve for each set, from the shares that serve one attacker to those that serve the other."""
+    names = lines["set"].unique()
+    figure, axes = plt.subplots(1, len(names), figsize=(4 * len(names), 3.6), layout="constrained", squeeze=False)
+    means = lines.groupby(["set", "first", "second"], as_index=False).mean(numeric_only=True).sort_values("second")
+    for ax, name in zip(axes[0], names, strict=True):
+        points = means[means["set"] == name]
+        ax.plot(points["unaware"], points["knowing"], marker="o", color="#0072B2")
+        default = DEFAULT_SHARES["image" if name in IMAGES else "row"]
+        for point in points.itertuples():
+            shares = point.first, point.second
+            weight = "bold" if shares == default else "normal"
+            ax.annotate(
+                f"({point.first:g}, {point.second:g})",
+                (point.unaware, point.knowing),
+                xytext=(6, 4),
+                textcoords="offset points",
+                weight=weight,
+                fontsize=9,
+            )
+        ax.set(title=name, xlabel="accuracy, attackers who do not know AE", ylabel="accuracy, attackers who know AE")
+        ax.margins(0.18)
+        ax.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+if __name__ == "__main__":
+    main()
