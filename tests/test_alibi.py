@@ -196,6 +196,7 @@ class TestFit:
         assert losses["weighted"] == pytest.approx(np.mean((ae.predict(X, verbose=0) - X) ** 2), rel=1e-5)
         assert losses["moved"] > 0
 
+    @pytest.mark.slow
     def test_own_loss_is_called_as_alibi_detect_calls_it(self, ae, iris_model, X):
         """With the keywords that it takes."""
         seen = {}
@@ -296,6 +297,7 @@ def test_hidden_terms_survive_joblib(ae, iris_model, X, tmp_path):
     np.testing.assert_array_equal(loaded.score(X), ad.score(X))
 
 
+@pytest.mark.slow
 def test_a_seeded_script_repeats_and_projections_stay(ae, iris_model, X):
     scores = []
     for _ in range(2):

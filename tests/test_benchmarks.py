@@ -67,6 +67,7 @@ def test_no_changed_label_has_no_auc(bench):
     assert np.isnan(bench.judging.separation(np.ones(3), np.ones(0)))
 
 
+@pytest.mark.slow
 def test_defense(bench, split, monkeypatch):
     monkeypatch.setattr(bench.defense, "KNOWING_STEPS", 2)
     monkeypatch.setattr(bench.defense, "KNOWING_RESTARTS", 1)

@@ -41,6 +41,7 @@ def quick(bench, monkeypatch):
     monkeypatch.setitem(bench.attacks.KNOWING_SIZES, "table", (0.3,))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", [0.0, 6.0])
 def test_adversarial_training_keeps_rows_that_the_attack_cannot_move(bench, split, monkeypatch, beta):
     monkeypatch.setattr(bench.limit, "N_ROWS", 40)
@@ -165,6 +166,7 @@ def test_no_part_along_the_other_direction_is_left(bench):
     np.testing.assert_array_equal(bench.decision.without_part_along(random[0], 0 * random[1]), random[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["penalty 10", "selective", "orthogonal"])
 def test_attacks_on_the_decision_stay_within_their_size(bench, defense, quick, name):
     attack = bench.decision.attack(defense.detector, defense.split, 0.5, bench.strong.DIRECTIONS[name])
@@ -215,6 +217,7 @@ def test_strong_table(bench):
     assert bench.sections.single_attacks(results).to_dict() == {"some 0.3": {"AutoPGD DLR": ".450"}}
 
 
+@pytest.mark.slow
 def test_front(bench, split, results, monkeypatch, tmp_path):
     """Two pairs of shares, each once, and a picture that marks the default."""
     model = bench.victims.train(split, seed=0)

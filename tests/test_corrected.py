@@ -65,6 +65,7 @@ class TestFit:
         np.testing.assert_array_equal(model.classes_, [0, 1])
         assert not hasattr(CLASSIFIERS[kind], "classes_"), "the user's own stays unfitted"
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("kind", ["forest", "scikeras"])  # which draw random numbers
     def test_is_repeatable(self, cancer, kind):
         X, y = cancer[0][:100].astype("float32"), cancer[1][:100]

@@ -35,6 +35,7 @@ def test_equal_weights_change_nothing(iris, detector):
     assert same_weights(clone(detector).fit(X), clone(detector).fit(X, sample_weight=np.full(len(X), 3.0)), 1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [{}, {"loss": lambda x, decoded: keras.ops.mean((x - decoded) ** 2, axis=1)}, {"reconstruction_weight": 1.0}],

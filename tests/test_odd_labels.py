@@ -158,7 +158,7 @@ class TestMetrics:
             defense_report(fitted, ROWS, LABELS, {"a": rows})
 
     def test_report_of_one_row_and_of_no_attack(self, fitted):
-        assert defense_report(fitted, ROWS[:1], LABELS[:1], {"a": pd.DataFrame(ROWS[1:2])}).shape == (2, 7)
+        assert defense_report(fitted, ROWS[:1], LABELS[:1], {"a": pd.DataFrame(ROWS[1:2])}).shape == (2, 9)
         assert list(defense_report(fitted, ROWS, LABELS, {}).index) == ["clean"]
 
     def test_not_fitted(self):

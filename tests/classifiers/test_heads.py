@@ -110,6 +110,7 @@ def test_subclassed_classifier_has_no_hidden_layers_to_show(iris):
         AdversarialAEDetector(model, hidden_layers={0: 3}).fit(iris[0])
 
 
+@pytest.mark.slow
 def test_functions_run_eagerly(iris, iris_model):
     """TensorFlow's switch for debugging: the same detector, if slower."""
     expected = AdversarialAEDetector(iris_model, epochs=1, random_state=0, hidden_layers={0: 3}).fit(iris[0])

@@ -71,6 +71,7 @@ class TestFittedWithTheDetector:
         assert model.score(*iris) > 0.8, "the clone keeps `fit_kwargs`"
         assert isinstance(model.detector_.classifier_, FrozenKerasModel)
 
+    @pytest.mark.slow
     def test_search_over_a_keras_wrapper(self, iris):
         grid = {"model_kwargs": [{}]}
         search = GridSearchCV(keras.wrappers.SKLearnClassifier(build, fit_kwargs={"verbose": 0}), grid, cv=2)

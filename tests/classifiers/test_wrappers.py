@@ -103,6 +103,7 @@ def detector_of(classifier, **parameters):
     return AdversarialAEDetector(FrozenEstimator(classifier), surrogate=tiny_surrogate, **QUICK, **parameters)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "classifier", [scikeras(Scaled), OwnScaler(), HiddenFeatures()], ids=["scikeras", "own", "hidden"]
 )
@@ -117,6 +118,7 @@ def test_wrapper_that_changes_rows_is_called(flowers_of_iris, classifier):
     assert detector.correct(X[:1]).no_defense == classifier.predict(X[:1])
 
 
+@pytest.mark.slow
 def test_a_wrapper_is_trained_with_its_detector(flowers_of_iris):
     X, y = flowers_of_iris
     detector = AdversarialAEDetector(scikeras(Scaled), surrogate=tiny_surrogate, **QUICK)

@@ -49,20 +49,6 @@ class TestStrength:
         assert display.accuracy.tolist() == [1, 0.5]
         assert display.ax_.get_xlabel() == "size (L2)"
 
-    def test_report(self, defended_report):
-        display = RobustnessDisplay.from_report(defended_report, "knowing")
-        worst = defended_report.frame.query("attacker == 'knowing' and attack == 'worst case'")
-        assert display.x.tolist() == [0, *worst["size"]]
-        assert display.accuracy[1:].tolist() == worst["accuracy"].tolist()
-        assert set(display.lines_) == {"without defense", "corrected"}
-        assert display.ax_.get_xlabel() == "size (standard deviations)"
-
-    def test_report_without_the_attacks(self, bare_report, defended_report):
-        with pytest.raises(ValueError, match="report must be of an estimator with a defense"):
-            RobustnessDisplay.from_report(bare_report)
-        with pytest.raises(ValueError, match="attacker must be one of those that the report has attacks of, got 'all'"):
-            RobustnessDisplay.from_report(defended_report, "all")
-
     def test_lines_differ_without_color(self):
         lines = against_percentile().lines_.values()
         assert len({(line.get_linestyle(), line.get_marker()) for line in lines}) == 5

@@ -78,6 +78,7 @@ def test_layers_of_the_classifier(kind, tmp_path):
     assert_same(detector.set_params(random_state=0).fit(rows()), tmp_path / "file.onnx", rows())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["Normalization, adapted", "own layer", "activity, by name"])
 def test_layers_of_the_autoencoder_and_of_hidden_models(kind, tmp_path):
     def build(last):

@@ -56,6 +56,7 @@ def assert_same(detector, path, X, steps=None):
     return loaded
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label_change_first", [True, False])
 def test_rows_with_hidden_terms(iris, flowers, label_change_first, tmp_path):
     hidden = {"hidden_layers": {0: 3}, "hidden_models": [softmax_network(4, 5)], "hidden_weights": [0.5, 2.0]}
@@ -73,6 +74,7 @@ def test_images(digit_images, images_detector, tmp_path):
     assert_same(images_detector, tmp_path / "file.onnx", np.clip(moved(digit_images[0][:50]), 0, 1))
 
 
+@pytest.mark.slow
 def test_sequences(tmp_path):
     X = np.random.default_rng(0).normal(size=(100, 10, 2)).astype(np.float32)
     layers = keras.layers.Conv1D(4, 3, activation="gelu"), keras.layers.GlobalAveragePooling1D(), dense(2)

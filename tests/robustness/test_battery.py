@@ -13,6 +13,7 @@ def test_names_are_unique():
     assert len(set(NAMES)) == len(BATTERY)
 
 
+@pytest.mark.slow
 def test_presets_grow(iris, strict_detector):
     target = target_of(strict_detector, iris[0])
     fast, standard, thorough = (

@@ -2,6 +2,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from skaae import RobustnessDisplay
+
 
 def test_accuracies(defended_report):
     assert defended_report.accuracy() > 0.8
@@ -47,3 +49,21 @@ def test_text(defended_report):
     assert shown.startswith("RobustnessReport of AdversarialAEDetector")
     assert "knowing 0.500" in shown
     assert "SKA009" in shown
+
+
+class TestDisplay:
+    """RobustnessDisplay.from_report."""
+
+    def test_curves(self, defended_report):
+        display = RobustnessDisplay.from_report(defended_report, "knowing")
+        worst = defended_report.frame.query("attacker == 'knowing' and attack == 'worst case'")
+        assert display.x.tolist() == [0, *worst["size"]]
+        assert display.accuracy[1:].tolist() == worst["accuracy"].tolist()
+        assert set(display.lines_) == {"without defense", "corrected"}
+        assert display.ax_.get_xlabel() == "size (standard deviations)"
+
+    def test_without_the_attacks(self, bare_report, defended_report):
+        with pytest.raises(ValueError, match="report must be of an estimator with a defense"):
+            RobustnessDisplay.from_report(bare_report)
+        with pytest.raises(ValueError, match="attacker must be one of those that the report has attacks of, got 'all'"):
+            RobustnessDisplay.from_report(defended_report, "all")

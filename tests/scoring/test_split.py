@@ -61,6 +61,7 @@ def test_two_rows_of_two_classes():
         split_by_class(np.array([0, 1]), 0.2, seed=0, train_each_class=True)
 
 
+@pytest.mark.slow
 def test_the_percentile_does_not_change_the_rows(cancer, cancer_model):
     """A search over it with `memory` trains once."""
     from skaae import AdversarialAEDetector

@@ -84,6 +84,7 @@ class TestGridSearch:
             detector.set_params(threshold_percentile=percentile).fit(iris[0])
         assert count() == 1
 
+    @pytest.mark.slow
     def test_search_in_a_pipeline(self, iris, detector, count):
         pipeline = make_pipeline(StandardScaler(), detector)
         grid = {"adversarialaedetector__threshold_percentile": [80, 90]}
@@ -111,6 +112,7 @@ class TestGridSearch:
         GridSearchCV(detector, grid, scoring=corrected_accuracy, cv=N_FOLDS, refit=False).fit(*iris)
         assert count() == N_FOLDS * 2
 
+    @pytest.mark.slow
     def test_without_memory_every_candidate_trains(self, iris, detector, count):
         grid = {"threshold_percentile": [80, 90]}
         GridSearchCV(detector.set_params(memory=None), grid, scoring=corrected_accuracy, cv=N_FOLDS).fit(*iris)

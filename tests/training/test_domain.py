@@ -67,6 +67,7 @@ def test_first_step_of_a_pipeline(kind):
     assert_whole_batch(fitted(classifier, X), X)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classifier", [MultinomialNB(), CategoricalNB()])
 def test_classifiers_of_counts(classifier):
     assert_whole_batch(fitted(classifier.fit(CODES, LABELS), CODES), CODES)

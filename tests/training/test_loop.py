@@ -63,6 +63,7 @@ def test_regularization_losses_of_the_autoencoder_count(iris, iris_model):
     assert loss == pytest.approx(detector.adversarial_score(iris[0]).mean() + 0.1 * 16, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss(iris, iris_model):
     settings = {"epochs": 40, "batch_size": 16, "virtual_adversarial_steps": 1, "random_state": 0}
     detector = AdversarialAEDetector(iris_model, **settings).fit(iris[0])
@@ -198,6 +199,7 @@ print("same")
 """
 
 
+@pytest.mark.slow
 def test_mixed_precision(iris, iris_model):
     """In half the bits the autoencoder trains, and its scores are those of one row alone and survive pickle."""
     before = keras.config.dtype_policy()
