@@ -56,6 +56,8 @@ def check_kind(classifier: Any, fitted: bool = True) -> None:
         raise TypeError(f"classifier must be {ACCEPTED}, got an object of type {name}.")
     if _is_regressor(classifier):
         raise TypeError(f"classifier must be {ACCEPTED}, got the regressor {name}.")
+    if not hasattr(classifier, "predict_proba") and getattr(classifier, "refit", True) is False:
+        raise TypeError(f"classifier={name} has no best estimator, because it was made with refit=False.")
     if not hasattr(classifier, "predict_proba") and (fitted or not _may_get_probabilities(classifier)):
         raise TypeError(
             f"classifier={name} has no predict_proba. Wrap it in sklearn.calibration.CalibratedClassifierCV."

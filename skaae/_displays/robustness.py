@@ -249,9 +249,13 @@ class RobustnessDisplay:
 
         Raises
         ------
+        TypeError
+            If it is no report.
         ValueError
             If the report has no defense, or no attack of this attacker.
         """
+        if not hasattr(report, "worst_cases"):
+            raise TypeError(f"report must be a RobustnessReport, got {type(report).__name__}.")
         lines = report.worst_cases(attacker)
         if not report.has_defense:
             raise ValueError("report must be of an estimator with a defense. Use report.plot() for one without.")

@@ -125,23 +125,22 @@ def battery_for(attacks: str | Sequence[str], target: Target) -> list[Attack]:
     ValueError, TypeError
         If a name is unknown.
     """
+    check_names(attacks)
     possible = [attack for attack in BATTERY if is_possible(attack, target)]
     if isinstance(attacks, str):
-        check_preset(attacks)
         return [attack for attack in possible if attacks in _presets(attack, target)]
-    unknown = [name for name in attacks if name not in NAMES]
-    if unknown or not len(attacks):
-        raise ValueError(f"attacks must be one of {PRESETS} or names among {NAMES}, got {unknown or 'none'}.")
     chosen = [attack for attack in possible if attack.name in attacks]
     if not chosen:
         raise ValueError(f"attacks={list(attacks)} cannot be made on {target.name}.")
     return chosen
 
 
-def check_preset(attacks: str) -> None:
-    """Raise a ValueError unless this is the name of a set of attacks."""
-    if attacks not in PRESETS:
-        raise ValueError(f"attacks must be one of {PRESETS}, or a list of names among {NAMES}, got {attacks!r}.")
+def check_names(attacks: str | Sequence[str]) -> None:
+    """Raise a ValueError unless this is the name of a set of attacks, or a list of names of attacks."""
+    unknown = attacks not in PRESETS if isinstance(attacks, str) else [name for name in attacks if name not in NAMES]
+    if unknown or not len(attacks):
+        got = repr(attacks) if isinstance(attacks, str) else unknown or "none"
+        raise ValueError(f"attacks must be one of {PRESETS}, or a list of names among {NAMES}, got {got}.")
 
 
 def not_tried(battery: Sequence[Attack], target: Target) -> list[str]:

@@ -191,10 +191,12 @@ def moves_of(
     Raises
     ------
     ValueError
-        If no feature can be moved.
+        If no feature can be moved, or constraints are passed for images or sequences.
     """
     name = ("range" if images else "std") if unit == "auto" else unit
     if not hasattr(X, "columns") and X.ndim > 2:
+        if constraints is not None:
+            raise ValueError("constraints must be None for images and sequences, of which every value can be moved.")
         return _moves_of_samples(X, images, name)
     pandas_X = as_pandas(X) if hasattr(X, "columns") else X
     constraints = constraints or FeatureConstraints.from_data(pandas_X, mutable_features)

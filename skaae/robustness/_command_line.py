@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ import joblib
 
 from skaae._constraints import FeatureConstraints
 from skaae._utils.extras import import_extra
-from skaae.robustness._battery import PRESETS
+from skaae.robustness._battery import NAMES, PRESETS
 from skaae.robustness._evaluation import evaluate_robustness
 
 PASSED, FAILED, INVALID = 0, 1, 2
@@ -64,14 +65,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     try:
         report = _report(given)
+        print(report)
+        if given.html:
+            report.to_html(given.html)
+        if given.csv:
+            report.frame.to_csv(given.csv, index=False)
     except (ValueError, TypeError, OSError, ImportError, KeyError) as error:
         print(f"error: {error}", file=sys.stderr)
         return INVALID
-    print(report)
-    if given.html:
-        report.to_html(given.html)
-    if given.csv:
-        report.frame.to_csv(given.csv, index=False)
     return PASSED if report.passed(strict=given.strict) else FAILED
 
 
@@ -79,9 +80,11 @@ def _report(given: argparse.Namespace) -> Any:
     for path in (given.html, given.csv):
         if path is not None and not path.parent.is_dir():
             raise ValueError(f"{path} cannot be written, because there is no folder {path.parent}.")
+        if path is not None and (path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK)):
+            raise ValueError(f"{path} cannot be written: it is a folder, or writing there is not allowed.")
     X, y = _table(given.data, given.target)
     estimator = _loaded(given.model)
-    attacks = given.attacks if given.attacks in PRESETS else given.attacks.split(",")
+    attacks = given.attacks if given.attacks in PRESETS else _names(given.attacks)
     return evaluate_robustness(
         estimator,
         X if hasattr(estimator, "feature_names_in_") else X.to_numpy(),
@@ -95,6 +98,19 @@ def _report(given: argparse.Namespace) -> Any:
         random_state=given.random_state,
         verbose=int(given.verbose),
     )
+
+
+def _names(attacks: str) -> list[str]:
+    """Names separated by commas, of which some contain one."""
+    parts = [part.strip() for part in attacks.split(",")]
+    behind = dict(name.split(", ", 1)[::-1] for name in NAMES if ", " in name)
+    found: list[str] = []
+    for part in filter(None, parts):
+        if part in behind and found:
+            found[-1] += f", {part}"
+        else:
+            found.append(part)
+    return found
 
 
 def _loaded(path: Path) -> Any:

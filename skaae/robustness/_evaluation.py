@@ -18,7 +18,7 @@ from skaae.robustness._checks import Findings, all_checks
 from skaae.robustness._clock import Clock
 from skaae.robustness._efforts import DEFAULT, EFFORTS
 from skaae.robustness._evidence import share_of_planted_found, share_without_gradient
-from skaae.robustness._gradient_attacks import art, foolbox, quiet_tensorflow
+from skaae.robustness._gradient_attacks import art, foolbox, quiet_libraries
 from skaae.robustness._judging import frame_of, with_worst_cases
 from skaae.robustness._parallel import number_of_processes, run_in_processes
 from skaae.robustness._plan import Beginning, Plan
@@ -122,16 +122,16 @@ def evaluate_robustness(
     True
     """
     check_not_forked()
-    check_arguments(attacks, unit, constraints, n_samples, time_limit)
+    check_arguments(attacks, unit, constraints, n_samples, time_limit, verbose)
     n_processes, seed = number_of_processes(n_jobs), checked_seed(random_state)
     foolbox(), art("attacks.evasion"), import_extra("pandas", "pandas")
     effort = EFFORTS[attacks if isinstance(attacks, str) else DEFAULT]
     clock = Clock(time_limit, verbose)
     plan = Plan(estimator, X, y, attacks, effort, checked_sizes(sizes), unit, constraints, n_samples, seed)
-    beginning = plan.begin()
-    everything = beginning.target.judge(beginning.X)
-    campaign = beginning.campaign(clock, everything)
-    with quiet_tensorflow(), clock:
+    with quiet_libraries(), clock:
+        beginning = plan.begin()
+        everything = beginning.target.judge(beginning.X)
+        campaign = beginning.campaign(clock, everything)
         if n_processes == 1:
             campaign.run(campaign.parts())
         else:

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from skaae._utils.extras import import_extra
-from skaae.robustness._arena import Arena, Gradient, Logits
+from skaae.robustness._arena import Arena, Gradient, Logits, row_loss
 from skaae.robustness._budgets import radius
 from skaae.robustness._efforts import Effort
 
@@ -35,15 +35,19 @@ def art(module: str) -> Any:
 
 
 @contextmanager
-def quiet_tensorflow() -> Iterator[None]:
-    """Without the messages of TensorFlow about graphs for batches of other lengths."""
-    logger = logging.getLogger("tensorflow")
-    level = logger.level
+def quiet_libraries() -> Iterator[None]:
+    """Without the messages of TensorFlow about graphs for batches of other lengths.
+
+    foolbox logs through the root logger, which gives it a handler if it has none: that is taken away again.
+    """
+    logger, root = logging.getLogger("tensorflow"), logging.getLogger()
+    level, handlers = logger.level, root.handlers[:]
     logger.setLevel(logging.ERROR)
     try:
         yield
     finally:
         logger.setLevel(level)
+        root.handlers[:] = handlers
 
 
 def attack_with_foolbox(
@@ -133,7 +137,7 @@ class BatchLoss:
 
     def __call__(self, y_true: tf.Tensor, y_pred: tf.Tensor, *args: Any, **options: Any) -> tf.Tensor:
         """Compare one-hot labels with logits."""
-        losses = tf.nn.softmax_cross_entropy_with_logits(tf.cast(y_true, y_pred.dtype), y_pred)
+        losses = row_loss(tf.argmax(y_true, axis=1), y_pred)
         return losses if self.reduction == "none" else tf.reduce_mean(losses)
 
 

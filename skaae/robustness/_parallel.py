@@ -13,10 +13,12 @@ import joblib
 
 from skaae.robustness._campaign import Campaign, Part
 from skaae.robustness._clock import Clock
-from skaae.robustness._gradient_attacks import quiet_tensorflow
+from skaae.robustness._gradient_attacks import quiet_libraries
 from skaae.robustness._judging import Outcome
 from skaae.robustness._plan import Plan
 
+# Processes, also where joblib would use threads, as it does inside its own workers: they would share a campaign.
+OPTIONS = {"backend": "loky", "return_as": "generator_unordered", "batch_size": 1}
 # Of this process, where it is one of the workers: the last evaluation that it has begun.
 _begun: dict[bytes, Campaign] = {}
 
@@ -49,7 +51,7 @@ def run_in_processes(campaign: Campaign, plan: Plan, n_jobs: int) -> None:
     done: dict[Part, Done] = {}
     try:
         calls = (joblib.delayed(run)(part) for part in parts)
-        for found in joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)(calls):
+        for found in joblib.Parallel(n_jobs, **OPTIONS)(calls):
             done[found.part] = found
             campaign.clock.step(found.part[0])
     except KeyboardInterrupt:
@@ -89,7 +91,7 @@ def run_elsewhere(plan: bytes, part: Part, deadline: float | None, n_jobs: int) 
     campaign = _begun[plan]
     campaign.outcomes, campaign.growing, campaign.stopped = [], [], None
     campaign.clock = Clock(None if deadline is None else deadline - time.time())
-    with quiet_tensorflow():
+    with quiet_libraries():
         campaign.run([part])
     return Done(part, campaign.outcomes, campaign.growing, campaign.stopped)
 

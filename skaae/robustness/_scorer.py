@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any
 
+import cloudpickle
 import joblib
 import numpy as np
 from sklearn.utils.validation import check_memory
@@ -22,7 +23,7 @@ from skaae.robustness._budgets import inside, radius
 from skaae.robustness._campaign import Campaign
 from skaae.robustness._clock import Clock
 from skaae.robustness._efforts import EFFORTS, Effort
-from skaae.robustness._gradient_attacks import art, foolbox, quiet_tensorflow
+from skaae.robustness._gradient_attacks import art, foolbox, quiet_libraries
 from skaae.robustness._plan import Plan
 
 
@@ -84,6 +85,7 @@ def robust_accuracy_scorer(
         raise ValueError(
             f"random_state must be an integer, so that all candidates meet the same, got {random_state!r}."
         )
+    memory_of(memory)
     names = attacks if isinstance(attacks, str) else tuple(attacks)
     return RobustAccuracy(names, size, unit, constraints, n_samples, memory, random_state)
 
@@ -109,7 +111,7 @@ class RobustAccuracy:
         beginning = replace(beginning, sizes=beginning.sizes[-1:])
         campaign = beginning.campaign(Clock())
         unaware = [attack for attack in beginning.battery if attack.attacker != "knowing"]
-        with quiet_tensorflow():
+        with quiet_libraries():
             right = campaign.clean.right & self._right_under_unaware(campaign.arena, unaware)
             return float((right & self._right_under_knowing(campaign)).mean())
 
@@ -121,20 +123,19 @@ class RobustAccuracy:
         right, X = np.ones(len(arena), bool), arena.moves.moved(arena.start())
         if not attacks:
             return right
-        names, memory = tuple(attack.name for attack in attacks), self.memory
-        memory = os.fspath(memory) if isinstance(memory, os.PathLike) else memory
-        cached = check_memory(memory).cache(displacements, ignore=["arena", "X", "attacks"])
+        names = tuple(attack.name for attack in attacks)
+        cached = memory_of(self.memory).cache(displacements, ignore=["arena", "X", "attacks"])
         for z in cached(self._key(arena, X, names), arena, X, attacks, self._effort, self.random_state):
             right &= arena.is_right(arena.judge(z).predicted)
         return right
 
     def _key(self, arena: Arena, X: Any, names: tuple[str, ...]) -> str:
         """Whatever determines the attacks on the classifier alone, and nothing of the defense."""
-        encode, frozen = arena.target.encode, arena.target.frozen
+        frozen, relations = arena.target.frozen, arena.moves.relations
         assert frozen is not None
-        encoded = None if encode is None else encode(X)
-        moves = [getattr(arena.moves, name) for name in ("base", "unit", "lowest", "highest", "whole")]
-        found = [_fingerprint_of_classifier(frozen), encoded, moves, arena.labels, names, arena.size]
+        # Relations are functions, which joblib cannot hash.
+        rules = None if relations is None else cloudpickle.dumps(relations.relations)
+        found = [_fingerprint_of_classifier(frozen), X, arena.front.parts, rules, arena.labels, names, arena.size]
         return str(joblib.hash(found))
 
     def _right_under_knowing(self, campaign: Campaign) -> np.ndarray:
@@ -143,6 +144,20 @@ class RobustAccuracy:
             campaign.run_part((attack.name, False))
         found = [outcome.right | ~outcome.tried for outcome in campaign.outcomes]
         return np.all([np.ones(len(campaign.arena), bool), *found], axis=0)
+
+
+def memory_of(memory: Any) -> Any:
+    """The joblib.Memory that scikit-learn's parameter `memory` means.
+
+    Raises
+    ------
+    ValueError
+        If it is of another kind.
+    """
+    try:
+        return check_memory(os.fspath(memory) if isinstance(memory, os.PathLike) else memory)
+    except ValueError as error:
+        raise ValueError(f"memory must be a path, a joblib.Memory or None, got {memory!r}.") from error
 
 
 def displacements(

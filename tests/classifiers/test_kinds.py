@@ -192,3 +192,11 @@ def test_raw_boosters(iris, train):
     ):
         with pytest.raises(TypeError, match=r"classifier must be a .* got an object of type Booster"):
             refuse()
+
+
+def test_search_without_refit(iris):
+    search = GridSearchCV(LogisticRegression(), {"C": [1.0]}, cv=2, refit=False).fit(*iris)
+    with pytest.raises(TypeError, match="has no best estimator, because it was made with refit=False"):
+        AdversarialAEDetector(search).fit(iris[0])
+    with pytest.raises(TypeError, match="has no best estimator, because it was made with refit=False"):
+        evaluate_robustness(search, *iris)

@@ -99,6 +99,12 @@ def test_images_have_one_unit_and_one_range(digit_images):
     assert found.moved(np.ones((10, 64))).min() == 1.0
 
 
+def test_images_take_no_constraints(digit_images):
+    """They would be those of a table, and would not hold."""
+    with pytest.raises(ValueError, match="constraints must be None for images and sequences"):
+        moves(digit_images[0][:10], FeatureConstraints.from_data(np.eye(3)), images=True)
+
+
 def test_sequences_have_a_unit_for_each_channel():
     X = np.random.default_rng(0).normal(size=(20, 5, 2)) * [1.0, 10.0]
     assert moves(X).unit.reshape(5, 2)[0] == pytest.approx([1, 10], rel=0.2)

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skaae.robustness._command_line import FAILED, INVALID, PASSED, main
+from skaae.robustness._command_line import FAILED, INVALID, PASSED, _names, main
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +43,19 @@ def test_report_and_exit_codes(files, capsys):
         (["--immutable", "color"], "columns that the data has not: ['color']"),
         (["--attacks", "PDG"], "attacks must be one of"),
         (["--html", "no_such_folder/report.html"], "there is no folder no_such_folder"),
+        (["--html", "."], ". cannot be written: it is a folder"),
+        (["--random-state", -1], "random_state must be in [0, 2**32)"),
         (["--target", "color"], "has no column 'color'"),
     ],
 )
 def test_invalid_input(files, capsys, options, says):
     assert run(files, *options) == INVALID
     assert says in capsys.readouterr().err
+
+
+def test_names_of_attacks_with_a_comma():
+    names = ["PGD Linf", "PGD Linf, more steps", "noise"]
+    assert _names("PGD Linf,PGD Linf, more steps, noise,") == names
 
 
 def test_file_that_is_no_model(files, capsys):

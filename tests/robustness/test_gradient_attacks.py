@@ -1,9 +1,12 @@
+import logging
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from skaae.robustness import _gradient_attacks as attacks
+from skaae.robustness import evaluate_robustness
 from skaae.robustness._budgets import radius
 from skaae.robustness._efforts import EFFORTS
 
@@ -52,3 +55,30 @@ def test_no_step_leads_out_of_the_range(iris_arena, name):
     assert z.min() >= 0
     np.testing.assert_allclose(z, above.moves.distance(z), atol=1e-6)
     assert (np.abs(z).max(axis=1) > 0).any()
+
+
+@pytest.mark.parametrize("attack", ["FGSM", "PGD Linf", "AutoPGD Linf"])
+def test_steep_classifiers_are_attacked_too(cancer, attack):
+    """Margins of several hundred: the cross-entropy has no gradient there, in float32."""
+    X, y = cancer[0][:, :5], cancer[1]
+    plain = LogisticRegression().fit(X, y)
+    steep = LogisticRegression().fit(X, y)
+    steep.coef_, steep.intercept_ = 1000 * steep.coef_, 1000 * steep.intercept_
+    moved = X - 0.3 * X.std(axis=0) * np.sign(plain.coef_) * (2 * y - 1)[:, None]
+    by_hand = plain.score(np.clip(moved, X.min(axis=0), X.max(axis=0)), y)
+    for model in (plain, steep):
+        report = evaluate_robustness(model, X, y, attacks=[attack], sizes=0.3, n_samples=len(X), random_state=0)
+        line = report.frame[report.frame["attack"] == attack].iloc[0]
+        assert line["accuracy"] == pytest.approx(by_hand, abs=0.005)
+        assert report.checks.set_index("code").loc["SKA003", "status"] == "PASS"
+
+
+def test_no_handler_stays_on_the_root_logger(iris_arena):
+    before = logging.getLogger().handlers[:]
+    logging.getLogger().handlers.clear()
+    try:
+        with attacks.quiet_libraries():
+            attacks.deep_fool(iris_arena, "classifier", SIZE, 0, EFFORT)
+        assert logging.getLogger().handlers == []
+    finally:
+        logging.getLogger().handlers[:] = before

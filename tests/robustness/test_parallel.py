@@ -1,5 +1,8 @@
 """Real processes."""
 
+import os
+
+import joblib
 import pandas as pd
 import pytest
 from sklearn.ensemble import RandomForestClassifier
@@ -18,6 +21,16 @@ def test_two_processes_have_the_figures_of_one(iris):
     one, two = (evaluate_robustness(forest, X, y, **named, n_jobs=n_jobs) for n_jobs in (1, 2))
     pd.testing.assert_frame_equal(one.frame.drop(columns="seconds"), two.frame.drop(columns="seconds"))
     assert one.checks.equals(two.checks)
+
+
+def test_threads_of_joblib_are_not_used(iris, iris_model):
+    """They would share what the attacks have done so far, and get the settings of a process of its own."""
+    named = {"attacks": ["noise", "FGSM", "PGD Linf"], "sizes": [0.3], "n_samples": 30, "random_state": 0}
+    environment = dict(os.environ)
+    with joblib.parallel_config(backend="threading"):
+        one, two = (evaluate_robustness(iris_model, *iris, **named, n_jobs=n_jobs) for n_jobs in (1, 2))
+    pd.testing.assert_frame_equal(one.frame.drop(columns="seconds"), two.frame.drop(columns="seconds"))
+    assert dict(os.environ) == environment
 
 
 def test_time_limit(iris, iris_model):

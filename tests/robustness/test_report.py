@@ -67,3 +67,5 @@ class TestDisplay:
             RobustnessDisplay.from_report(bare_report)
         with pytest.raises(ValueError, match="attacker must be one of those that the report has attacks of, got 'all'"):
             RobustnessDisplay.from_report(defended_report, "all")
+        with pytest.raises(TypeError, match="report must be a RobustnessReport, got str"):
+            RobustnessDisplay.from_report("report.html")

@@ -3,6 +3,7 @@ import pytest
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
+from sklearn.neural_network import MLPClassifier
 
 from skaae import AdversarialAEDetector, CorrectedClassifier, FeatureConstraints
 from skaae.robustness import evaluate_robustness, robust_accuracy_scorer
@@ -38,6 +39,22 @@ def test_search(iris):
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
+def test_memory_knows_what_the_attacks_depend_on(tmp_path):
+    """Relations between columns, and columns that stay as they are."""
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    y = (X[:, 0] * X[:, 1] > 0).astype(int)
+    model = MLPClassifier((16,), max_iter=2000, random_state=0).fit(X, y)
+    known = set(X[:, 0])
+    frozen = FeatureConstraints.from_data(X, [0], relations=lambda rows: rows.iloc[:, 0].isin(known))
+    free = FeatureConstraints.from_data(X, [0], relations=lambda rows: rows.iloc[:, 0] > -1e9)
+    for constraints, rows in ((frozen, X), (free, X), (free, X * [1, -1, 1])):
+        found, expected = (
+            robust_accuracy_scorer(["FGSM"], 0.8, constraints=constraints, memory=memory)(model, rows, y)
+            for memory in (tmp_path, None)
+        )
+        assert found == expected
+
+
 def test_constraints(iris, iris_model):
     """An attacker who can alter one feature only takes fewer rows."""
     X, y = iris
@@ -58,6 +75,8 @@ def test_constraints(iris, iris_model):
         {"constraints": [0]},
         {"attacks": "slow"},
         {"attacks": 3},
+        {"attacks": ["FSGM"]},
+        {"memory": 3},
     ],
 )
 def test_invalid_arguments(argument):
