@@ -29,11 +29,12 @@ from benchmarks.defense.defense import KNOWING_IMAGES, N_ROWS, prepared
 from benchmarks.defense.judging import Predictions, judge_unaware, thresholds_of
 from benchmarks.defense.ledger import Ledger
 from benchmarks.defense.methods import skaae
-from skaae._training.perturbations import DEFAULT_SHARES
+from skaae._training.loop import TrainingOptions
+from skaae._training.perturbations import default_shares
 
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
 LEDGER = Ledger.named("front")
-SHARES = ((0.8, 0.0), (0.6, 0.2), (0.4, 0.3), (0.4, 0.5), (0.1, 0.8))
+SHARES = ((0.8, 0.0), (0.7, 0.1), (0.6, 0.2), (0.4, 0.3), (0.4, 0.5), (0.1, 0.8))
 STEPS = 40
 PICTURE = Path(__file__).parents[2] / "docs" / "images" / "front.png"
 
@@ -52,8 +53,10 @@ def run_set(name: str, seed: int) -> None:
     if not wanted:
         return
     split, model, attacked = prepared(name, seed)
+    default = default_shares(split.is_image, TrainingOptions().count_steps(split.X_train))
     for key in wanted:
-        line = {**key, **judged(split, model, attacked, seed, (key["first"], key["second"]))}
+        shares = key["first"], key["second"]
+        line = {**key, "default": shares == default, **judged(split, model, attacked, seed, shares)}
         LEDGER.write([line])
         print(line, flush=True)
 
@@ -81,22 +84,22 @@ def judged(split, model, attacked, seed: int, shares: tuple[float, float]) -> di
 def draw(lines: pd.DataFrame) -> plt.Figure:
     """A curve for each set, from the shares that serve one attacker to those that serve the other."""
     names = lines["set"].unique()
-    figure, axes = plt.subplots(1, len(names), figsize=(4 * len(names), 3.6), layout="constrained", squeeze=False)
+    figure, axes = plt.subplots(1, len(names), figsize=(4.6 * len(names), 4), layout="constrained", squeeze=False)
     means = lines.groupby(["set", "first", "second"], as_index=False).mean(numeric_only=True).sort_values("second")
     for ax, name in zip(axes[0], names, strict=True):
         points = means[means["set"] == name]
         ax.plot(points["unaware"], points["knowing"], marker="o", color="#0072B2")
-        default = DEFAULT_SHARES["image" if name in IMAGES else "row"]
-        for point in points.itertuples():
-            shares = point.first, point.second
-            weight = "bold" if shares == default else "normal"
+        for place, point in enumerate(points.itertuples()):
             ax.annotate(
                 f"({point.first:g}, {point.second:g})",
                 (point.unaware, point.knowing),
-                xytext=(6, 4),
+                xytext=(4, 5) if place % 2 else (-4, -8),
+                ha="left" if place % 2 else "right",
                 textcoords="offset points",
-                weight=weight,
-                fontsize=9,
+                weight="bold" if point.default else "normal",
+                fontsize=8,
+                rotation=30,
+                rotation_mode="anchor",
             )
         ax.set(title=name, xlabel="accuracy, attackers who do not know AE", ylabel="accuracy, attackers who know AE")
         ax.margins(0.18)

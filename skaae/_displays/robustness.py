@@ -260,8 +260,9 @@ class RobustnessDisplay:
         if not report.has_defense:
             raise ValueError("report must be of an estimator with a defense. Use report.plot() for one without.")
         columns = ("size", "accuracy_without_defense", "accuracy")
-        name = f"size ({report.settings['unit of sizes']})" if xlabel is None else xlabel
-        return cls(*(lines[column].to_numpy() for column in columns)).plot(ax, xlabel=name)
+        default = f"size of the attacks ({report.settings['unit of sizes']}), {attacker} attacker"
+        found = cls(*(lines[column].to_numpy() for column in columns))
+        return found.plot(ax, xlabel=default if xlabel is None else xlabel)
 
     @classmethod
     def _by_strength(cls, results: Mapping[float, Any], y: np.ndarray) -> RobustnessDisplay:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -168,8 +167,9 @@ def train_defense(
         domain = find_domain(classifier, X, seed, kept) if isinstance(classifier, PredictProbaClassifier) else None
         rule = label_rule or MostProbable()
         defense = Defense(trainable, classifier, stand_in, heads, score, X.shape[1:], {}, domain, rule, kept, images)
+        named = {"kept": kept, "images": images, "n_steps": options.count_steps(X)}
         perturbation = Perturbation.of_rows(
-            X, noise, virtual_adversarial, virtual_adversarial_shares, virtual_adversarial_steps, kept, images
+            X, noise, virtual_adversarial, virtual_adversarial_shares, virtual_adversarial_steps, **named
         )
         default_weight = default_reconstruction_weight(X, images, stand_in is None and not perturbation)
         weight = default_weight if reconstruction_weight is None else reconstruction_weight
@@ -286,7 +286,7 @@ class Training:
     def _compiled(self, X: RowSubset) -> bool:
         """Whether XLA compiles the training step: on a GPU, if enough steps follow to make up for the wait."""
         options, heads = self.options, self.defense.heads
-        n_steps = options.count_epochs(X) * math.ceil(len(X) / options.batch_size)
+        n_steps = options.count_steps(X)
         own_metrics = any(not isinstance(metric, str) for metric in options.metrics or ())
         own_code = self.objective.loss is not None or own_metrics
         if own_code or n_steps < LEAST_STEPS_TO_COMPILE or not has_gpu() or tf.distribute.has_strategy():

@@ -101,6 +101,10 @@ class TrainingOptions:
         n_steps = math.ceil(len(X) / self.batch_size)
         return int(np.clip(math.ceil(DEFAULT_STEPS / n_steps), LEAST_EPOCHS, most))
 
+    def count_steps(self, X: Rows) -> int:
+        """Number of training steps with these rows."""
+        return self.count_epochs(X) * math.ceil(len(X) / self.batch_size)
+
 
 class TrainingModel(keras.Model):
     """The autoencoder as a Keras model that is trained on the objective, with callbacks, metrics and history.

@@ -131,7 +131,10 @@ def battery_for(attacks: str | Sequence[str], target: Target) -> list[Attack]:
         return [attack for attack in possible if attacks in _presets(attack, target)]
     chosen = [attack for attack in possible if attack.name in attacks]
     if not chosen:
-        raise ValueError(f"attacks={list(attacks)} cannot be made on {target.name}.")
+        reason = (
+            "which has no defense that an attacker could know" if target.detector is None else "which has no images"
+        )
+        raise ValueError(f"attacks={list(attacks)} cannot be made on {target.name}, {reason}.")
     return chosen
 
 

@@ -77,9 +77,11 @@ class Moves:
         """The smallest and the largest displacement of each value that leads anywhere, of the shape of `base`."""
         return (self.lowest - self.base) / self.unit, (self.highest - self.base) / self.unit
 
-    def n_stuck(self, size: float) -> int:
-        """Number of features of whole numbers that moves of a size leave where they are."""
-        return int((self.whole & (self.unit * size < 1 - ROUNDING)).sum())
+    def stuck(self, size: float) -> dict[Any, float]:
+        """Columns of whole numbers that moves of a size leave where they are, with the size that moves them."""
+        places = np.flatnonzero(self.whole & (self.unit * size < 1 - ROUNDING))
+        names = self.columns or range(self.n_moving)
+        return {names[place]: float(1 / self.unit[place]) for place in places}
 
     def take(self, rows: np.ndarray) -> Moves:
         """The same for some of the rows."""
@@ -227,7 +229,10 @@ def _moves_of_table(X: Any, constraints: FeatureConstraints, unit: str) -> Moves
         scale = highest - lowest if unit == "range" else _spread(numbers)
     moving = np.flatnonzero((scale > 0) & np.isfinite(scale))
     if not len(moving):
-        raise ValueError("X must have at least one mutable column of numbers that differ, but an attack can move none.")
+        raise ValueError(
+            "X must have at least one mutable column of numbers that differ, but an attack can move none. Text, "
+            "categories and truth values are never altered."
+        )
     names = numeric["feature"].iloc[moving].tolist()
     base, known = np.nan_to_num(numbers[:, moving]), ~np.isnan(numbers[:, moving])
     low = np.where(known, np.fmin(lowest[moving], base), base)

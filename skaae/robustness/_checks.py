@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from scipy.stats import binomtest
@@ -17,6 +18,8 @@ LEAST_ROWS, FEW_ROWS = 30, 100
 FEW_OF_CLASS = 10
 # Differences of accuracy that count.
 SMALL, LARGE = 0.02, 0.05
+# Shares of the accuracy that attacks cost.
+WON_BACK, LITTLE_WON_BACK = 0.25, 0.1
 ARXIV = "https://arxiv.org/abs/"
 TITLES = {
     "SKA001": "Accuracy on clean rows",
@@ -86,8 +89,12 @@ class Findings:
     alarms : dict of {label: tuple of two int}
         Flagged and all clean rows of each class that the classifier predicts.
     has_defense, own_gradient : bool
-    stuck : tuple of two int
-        Features of whole numbers that no size moves by 1, and all features that may move.
+    stuck : dict of {str: float}
+        Columns of whole numbers that no size moves by 1, with the size that does.
+    n_moving, n_fixed : int
+        Numbers of features that may move, and that no attack moves.
+    never_flagged : list of str
+        Classes whose rows are never flagged.
     without_gradient, planted : dict of {str: float}
         Shares by what the attack goes through.
     """
@@ -101,7 +108,10 @@ class Findings:
     alarms: Mapping[str, tuple[int, int]]
     has_defense: bool
     own_gradient: bool
-    stuck: tuple[int, int] = (0, 1)
+    stuck: Mapping[Any, float] = field(default_factory=dict)
+    n_moving: int = 1
+    n_fixed: int = 0
+    never_flagged: Sequence[str] = ()
     without_gradient: Mapping[str, float] = field(default_factory=dict)
     planted: Mapping[str, float] = field(default_factory=dict)
 
@@ -145,7 +155,13 @@ def _false_alarms(findings: Findings) -> tuple[str, str]:
             f"than the promised {promised:.1%}. If the classifier was trained on the rows that set the threshold, set "
             f"it anew with other rows: infer_threshold."
         )
-    return PASS, f"No class has significantly more false alarms than the promised {promised:.1%}."
+    said = f"No class has significantly more false alarms than the promised {promised:.1%}"
+    if findings.never_flagged:
+        return WARN, (
+            f"{said}, but rows that are classified as {findings.never_flagged[:5]} are never flagged, because too few "
+            f"rows set their threshold: call infer_threshold with more."
+        )
+    return PASS, f"{said}."
 
 
 def _gradients(findings: Findings) -> tuple[str, str]:
@@ -154,6 +170,8 @@ def _gradients(findings: Findings) -> tuple[str, str]:
     share = max(findings.without_gradient.values())
     status = FAIL if share > 0.5 else WARN if share > LARGE else PASS
     of_what = "" if findings.own_gradient else " of the surrogate"
+    if not share:
+        return PASS, f"The loss{of_what} has a gradient on every row."
     return status, f"The loss{of_what} has no gradient on {share:.1%} of the rows, where attacks stand still."
 
 
@@ -166,7 +184,10 @@ def _gradient_free(findings: Findings) -> tuple[str, str]:
                 both = item.tried & following[item.size].tried
                 gaps.append((following[item.size].right[both].mean() - item.right[both].mean(), item))
     if not gaps:
-        return SKIP, "No gradient-free attack was made beside one that follows the gradient."
+        return (
+            SKIP,
+            "No gradient-free attack was made beside one that follows the gradient: attacks='standard' has one.",
+        )
     gap, item = max(gaps, key=lambda found: found[0])
     if gap <= SMALL:
         return PASS, "No gradient-free attack finds more than the attacks that follow the gradient."
@@ -210,7 +231,8 @@ def _planted(findings: Findings) -> tuple[str, str]:
         return SKIP, "No adversarial row was planted, or none could be."
     worst = min(shares, key=lambda name: shares[name])
     status = PASS if shares[worst] >= 0.95 else WARN if shares[worst] >= 0.8 else FAIL
-    return status, f"PGD through the {worst} finds {shares[worst]:.1%} of the adversarial rows that were planted."
+    through = "both networks" if worst == "both" else f"the {worst}"
+    return status, f"PGD through {through} finds {shares[worst]:.1%} of the adversarial rows that were planted."
 
 
 def _repairs(findings: Findings) -> tuple[str, str]:
@@ -220,11 +242,18 @@ def _repairs(findings: Findings) -> tuple[str, str]:
     if worst is None:
         return SKIP, "No attack on the classifier alone was made."
     gain = worst.right[worst.tried].mean() - worst.undefended[worst.tried].mean()
-    said = f"Against unaware attackers the defense adds {gain:.3f} to the accuracy at the largest size."
     lost = findings.outcomes[0].undefended.mean() - worst.undefended[worst.tried].mean()
     if lost <= SMALL:
-        return SKIP, "The attacks do the classifier alone no harm."
-    return PASS if gain > LARGE else WARN if gain > SMALL else FAIL, said
+        return (
+            SKIP,
+            f"Unaware attackers cost the classifier alone {max(lost, 0):.3f} of its accuracy: nothing to repair.",
+        )
+    said = (
+        f"Unaware attackers of the largest size cost the classifier alone {lost:.3f} of its accuracy, of which the "
+        f"defense wins back {gain:.3f}."
+    )
+    share = gain / lost
+    return PASS if share > WON_BACK else WARN if share > LITTLE_WON_BACK else FAIL, said
 
 
 def _enough_rows(findings: Findings) -> tuple[str, str]:
@@ -240,18 +269,25 @@ def _enough_rows(findings: Findings) -> tuple[str, str]:
 
 
 def _under_attack(findings: Findings) -> tuple[str, str]:
-    common = float(np.bincount(findings.labels).max() / len(findings.labels))
+    present = np.unique(findings.labels)
+    if len(present) < 2:
+        return SKIP, "The rows are of one class, which a constant answer gets right."
     found = {name: worst_case(findings.outcomes, name, max(findings.sizes)) for name in ("unaware", "knowing")}
-    left = {name: item.accuracy for name, item in found.items() if item is not None}
+    left = {name: mean_recall(item, findings.labels) for name, item in found.items() if item is not None}
     if not left:
         return SKIP, "No attack was made."
-    said = " and ".join(f"{accuracy:.3f} under {name} attackers" for name, accuracy in left.items())
-    said = (
-        f"At size {max(findings.sizes):g} the accuracy is {said}; always answering the largest class has {common:.3f}."
-    )
-    if left.get("unaware", 1.0) < common:
+    constant = 1 / len(present)
+    said = " and ".join(f"{recall:.3f} under {name} attackers" for name, recall in left.items())
+    said = f"At size {max(findings.sizes):g} the mean recall is {said}; a constant answer has {constant:.3f}."
+    if left.get("unaware", 1.0) < constant:
         return FAIL, said
-    return WARN if left.get("knowing", 1.0) < common else PASS, said
+    return WARN if left.get("knowing", 1.0) < constant else PASS, said
+
+
+def mean_recall(outcome: Outcome, labels: np.ndarray) -> float:
+    """Mean over the classes of the share of their rows that are right, as far as they were tried."""
+    found = [outcome.right[outcome.tried & (labels == place)] for place in np.unique(labels[outcome.tried])]
+    return float(np.mean([right.mean() for right in found])) if found else float("nan")
 
 
 def _nothing_left(findings: Findings) -> tuple[str, str]:
@@ -262,6 +298,11 @@ def _nothing_left(findings: Findings) -> tuple[str, str]:
     name, left = strongest.attack.removesuffix(GROWING), strongest.accuracy
     if left <= SMALL:
         return PASS, f"{name} of size {strongest.size:g} leaves {left:.3f} of the answers right: attacks do work here."
+    if findings.n_fixed:
+        return SKIP, (
+            f"{name} of size {strongest.size:g} leaves {left:.3f} of the answers right. {findings.n_fixed} columns "
+            f"cannot move and may decide, so this says nothing about the attack."
+        )
     return WARN, (
         f"{name} of size {strongest.size:g} still leaves {left:.3f} of the answers right: either features that cannot "
         f"move decide, or the attack does not work."
@@ -269,15 +310,14 @@ def _nothing_left(findings: Findings) -> tuple[str, str]:
 
 
 def _whole_numbers(findings: Findings) -> tuple[str, str]:
-    stuck, n_moving = findings.stuck
-    size = max(findings.sizes)
+    size, stuck = max(findings.sizes), findings.stuck
     if not stuck:
-        return PASS, f"Every feature can move at size {size:g}."
+        return PASS, f"Every feature that may move can do so at size {size:g}."
     said = (
-        f"At size {size:g}, {stuck} of {n_moving} features cannot move, because they are whole numbers and the size is "
-        f"less than 1 in their units. Pass larger sizes, or constraints= in which they are real numbers."
+        f"At size {size:g}, the columns {[*stuck][:5]} cannot move ({len(stuck)} of {findings.n_moving}), because they "
+        f"hold whole numbers and the size is less than 1 in their units. A size of {max(stuck.values()):.3g} moves all."
     )
-    return FAIL if stuck == n_moving else WARN, said
+    return FAIL if len(stuck) == findings.n_moving else WARN, said
 
 
 CHECKS: dict[str, Callable[[Findings], tuple[str, str]]] = {

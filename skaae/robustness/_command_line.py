@@ -38,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--attacks", default="fast", help=f"{', '.join(PRESETS)}, or names separated by commas")
     found.add_argument("--sizes", type=float, nargs="+", help="largest moves, in standard deviations of each feature")
     found.add_argument("--immutable", nargs="*", default=[], help="columns that an attacker cannot alter")
+    found.add_argument("--text", nargs="*", default=[], help="columns of a CSV file that are text, such as codes")
     found.add_argument("--n-samples", type=int, help="rows to attack")
     found.add_argument("--n-jobs", type=int, help="processes that attack side by side; -1: all processors")
     found.add_argument("--time-limit", type=float, help="seconds after which no further attack begins")
@@ -72,6 +73,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             report.frame.to_csv(given.csv, index=False)
     except (ValueError, TypeError, OSError, ImportError, KeyError) as error:
         print(f"error: {error}", file=sys.stderr)
+        if "isnan" in str(error) or "unknown categories" in str(error):
+            print(
+                "Is text read as numbers or as missing? Name its columns with --text, or pass Parquet.", file=sys.stderr
+            )
         return INVALID
     return PASSED if report.passed(strict=given.strict) else FAILED
 
@@ -82,7 +87,7 @@ def _report(given: argparse.Namespace) -> Any:
             raise ValueError(f"{path} cannot be written, because there is no folder {path.parent}.")
         if path is not None and (path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK)):
             raise ValueError(f"{path} cannot be written: it is a folder, or writing there is not allowed.")
-    X, y = _table(given.data, given.target)
+    X, y = _table(given.data, given.target, given.text)
     estimator = _loaded(given.model)
     attacks = given.attacks if given.attacks in PRESETS else _names(given.attacks)
     return evaluate_robustness(
@@ -122,9 +127,10 @@ def _loaded(path: Path) -> Any:
         raise ValueError(f"{path} cannot be loaded with joblib: {error!r}") from error
 
 
-def _table(path: Path, target: str) -> tuple[Any, Any]:
-    pandas = import_extra("pandas", "attacks")
-    table = pandas.read_parquet(path) if path.suffix == ".parquet" else pandas.read_csv(path)
+def _table(path: Path, target: str, text: Sequence[str]) -> tuple[Any, Any]:
+    """The rows and the classes. What stands in a column of text is never read as a number, nor as missing."""
+    pandas, as_text = import_extra("pandas", "attacks"), {name: lambda value: value or None for name in text}
+    table = pandas.read_parquet(path) if path.suffix == ".parquet" else pandas.read_csv(path, converters=as_text)
     if target not in table.columns:
         raise ValueError(f"{path} has no column {target!r}. Its columns are {table.columns.tolist()[:20]}.")
     return table.drop(columns=target), table[target]

@@ -25,6 +25,9 @@ from skaae.robustness._plan import Beginning, Plan
 from skaae.robustness._report import RobustnessReport
 from skaae.robustness._target import Target, Verdict
 
+# Of columns that the report lists.
+MOST_NAMES = 30
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
@@ -136,7 +139,7 @@ def evaluate_robustness(
             campaign.run(campaign.parts())
         else:
             run_in_processes(campaign, plan, n_processes)
-        findings = _findings(campaign, everything, seed)
+        findings = _findings(campaign, everything, beginning.n_fixed, seed)
     return _report(beginning, campaign, findings)
 
 
@@ -152,6 +155,7 @@ def _report(beginning: Beginning, campaign: Campaign, findings: Findings) -> Rob
             "rows": f"{len(beginning.rows)} of {len(beginning.positions)}",
             "classes": len(target.classes),
             "features that move": moves.n_moving,
+            **({} if moves.columns is None else {"columns that move": ", ".join(map(str, moves.columns[:MOST_NAMES]))}),
             "unit of sizes": "standard deviations" if moves.unit_name == "std" else "range",
             "gradient": "of the classifier" if target.own_gradient else "of a surrogate",
             "random_state": plan.seed,
@@ -163,7 +167,7 @@ def _report(beginning: Beginning, campaign: Campaign, findings: Findings) -> Rob
     )
 
 
-def _findings(campaign: Campaign, everything: Verdict, seed: int) -> Findings:
+def _findings(campaign: Campaign, everything: Verdict, n_fixed: int, seed: int) -> Findings:
     arena, target = campaign.arena, campaign.arena.target
     through = ["classifier"] if target.detector is None else ["classifier", "defense", "both"]
     without: dict[str, float] = {}
@@ -184,7 +188,10 @@ def _findings(campaign: Campaign, everything: Verdict, seed: int) -> Findings:
         _alarms(everything),
         target.detector is not None,
         target.own_gradient,
-        (arena.moves.n_stuck(campaign.sizes[-1]), arena.moves.n_moving),
+        arena.moves.stuck(campaign.sizes[-1]),
+        arena.moves.n_moving,
+        n_fixed,
+        _never_flagged(target),
         without,
         planted,
     )
@@ -195,6 +202,13 @@ def _promised(target: Target) -> float | None:
     if detector is None or detector.threshold is not None:
         return None
     return 1 - float(detector.threshold_percentile) / 100
+
+
+def _never_flagged(target: Target) -> list[str]:
+    """Classes for which the detector has no threshold, because it had too few rows."""
+    if target.detector is None:
+        return []
+    return [str(label) for label in target.classes[np.isinf(target.detector.class_thresholds_)]]
 
 
 def _alarms(verdict: Verdict) -> dict[str, tuple[int, int]]:

@@ -95,7 +95,9 @@ def worst_case(outcomes: Sequence[Outcome], attacker: str, size: float) -> Outco
         np.all([getattr(item, name) | ~item.tried for item in found], axis=0) for name in ("right", "undefended")
     )
     undetected = np.any([item.undetected & item.tried for item in found], axis=0)
-    flagged = ~right & ~undetected
+    # With an alarm at every loss, or, of a row that nothing takes, with one under any attack.
+    alarm = np.any([item.flagged & item.tried for item in own], axis=0)
+    flagged = np.where(right, alarm, ~undetected)
     return Outcome(attacker, WORST, "worst case", "any", size, tried, right, undefended, flagged, undetected)
 
 

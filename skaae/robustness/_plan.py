@@ -100,6 +100,11 @@ class Beginning:
     battery: Sequence[Attack]
     sizes: list[float]
 
+    @property
+    def n_fixed(self) -> int:
+        """Number of columns that no attack moves."""
+        return 0 if self.moves.columns is None else self.X.shape[1] - self.moves.n_moving
+
     def campaign(self, clock: Clock, everything: Verdict | None = None) -> Campaign:
         """Make the attacks.
 

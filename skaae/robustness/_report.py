@@ -42,8 +42,8 @@ class RobustnessReport:
         - ``accuracy``: share of the rows whose final answer no restart made wrong, with the bounds ``accuracy_low``
           and ``accuracy_high`` of a 95 % interval;
         - with a defense, ``accuracy_without_defense``: the same for the classifier alone; ``flagged``: share of the
-          rows that are flagged (in the worst case: wrong and flagged); and ``undetected``: share of wrong answers
-          without an alarm;
+          rows that are flagged (in the worst case: at every loss, or, if nothing takes the row, under any attack); and
+          ``undetected``: share of wrong answers without an alarm;
         - ``recall_worst_class`` and, for up to 20 classes, the recall of each;
         - ``rows`` that were attacked, and ``seconds``.
     check_list : list of Check
@@ -90,7 +90,7 @@ class RobustnessReport:
         return import_extra("pandas", "pandas").DataFrame(lines, columns=list(names))
 
     def passed(self, strict: bool = False) -> bool:
-        """Whether no check failed.
+        """Whether attacks were made and no check failed.
 
         Parameters
         ----------
@@ -102,7 +102,8 @@ class RobustnessReport:
         passed : bool
         """
         bad = {FAIL, WARN} if strict else {FAIL}
-        return not any(check.status in bad for check in self.check_list) and not (strict and self.stopped)
+        was_attacked = len(self.frame) > 1
+        return was_attacked and not any(c.status in bad for c in self.check_list) and not (strict and self.stopped)
 
     def accuracy(self, attacker: str = "none", size: float | None = None, *, without_defense: bool = False) -> float:
         """Look up the accuracy in the worst case.
@@ -129,7 +130,10 @@ class RobustnessReport:
         if attacker != "none" and size is not None:
             line = line[np.isclose(line["size"], size)]
         if not len(line):
-            raise ValueError(f"The report has no attack of attacker {attacker!r} and size {size}.")
+            known = self.summary()[["attacker", "size"]].drop_duplicates().itertuples(index=False, name=None)
+            raise ValueError(
+                f"The report has no attack of attacker {attacker!r} and size {size}, but of these: {[*known]}."
+            )
         column = "accuracy_without_defense" if without_defense and self.has_defense else "accuracy"
         return float(line[column].iloc[-1])
 
@@ -180,13 +184,15 @@ class RobustnessReport:
                     found[f"{attacker}, no defense"] = lines["size"].to_numpy(), alone
         return found
 
-    def plot(self, ax: Axes | None = None) -> Axes:
+    def plot(self, ax: Axes | None = None, label: str | None = None) -> Axes:
         """Draw the accuracy in the worst case against the size, for each attacker, and without the defense.
 
         Parameters
         ----------
         ax : matplotlib Axes or None, default=None
             None: a new figure.
+        label : str or None, default=None
+            What stands before the names in the legend, where several reports are drawn in the same axes.
 
         Returns
         -------
@@ -196,7 +202,8 @@ class RobustnessReport:
         for name, (sizes, accuracies) in self.curves().items():
             attacker, alone, _ = name.partition(",")
             style: dict[str, Any] = {**STYLES[attacker], "linestyle": "--" if alone else "-"}
-            ax.plot(sizes, accuracies, label=name.replace(attacker, f"{attacker} attacker"), **style)
+            shown = name.replace(attacker, f"{attacker} attacker")
+            ax.plot(sizes, accuracies, label=f"{label}: {shown}" if label else shown, **style)
         ax.axhline(0, color=foreground(ax), linewidth=0.5)
         ax.set(xlabel=f"size ({self.settings['unit of sizes']})", ylabel="accuracy, worst case", ylim=(-0.03, 1.03))
         legend_above(ax, ncols=2)

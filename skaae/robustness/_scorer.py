@@ -26,18 +26,21 @@ from skaae.robustness._efforts import EFFORTS, Effort
 from skaae.robustness._gradient_attacks import art, foolbox, quiet_libraries
 from skaae.robustness._plan import Plan
 
+METRICS = ("accuracy", "balanced_accuracy")
+
 
 def robust_accuracy_scorer(
     attacks: str | Sequence[str] = "fast",
     size: float | None = None,
     *,
+    metric: str = "accuracy",
     unit: str = "auto",
     constraints: FeatureConstraints | None = None,
     n_samples: int | None = None,
     memory: str | os.PathLike[str] | Any | None = None,
     random_state: int = 0,
 ) -> RobustAccuracy:
-    """Make a scorer for scikit-learn's model selection: accuracy in the worst case, after correction.
+    """Make a scorer for scikit-learn's model selection: accuracy or recall in the worst case, after correction.
 
     Parameters
     ----------
@@ -45,9 +48,12 @@ def robust_accuracy_scorer(
         As in `evaluate_robustness`, but a list of names tries as hard as "fast".
     size : float or None, default=None
         How far each feature is moved at most. None: the largest default of `evaluate_robustness`.
+    metric : {"accuracy", "balanced_accuracy"}, default="accuracy"
+        The latter is the mean of the recalls of the classes, for tables with a rare class.
     unit : {"auto", "std", "range"}, default="auto"
+        What a size of 1 is: see `evaluate_robustness`.
     constraints : FeatureConstraints or None, default=None
-        What a size of 1 is, and what an attacker can alter: see `evaluate_robustness`.
+        What an attacker can alter: see `evaluate_robustness`.
     n_samples : int or None, default=None
         Rows that are attacked. None: as in `evaluate_robustness`.
     memory : str, path, joblib.Memory or None, default=None
@@ -59,7 +65,7 @@ def robust_accuracy_scorer(
     Returns
     -------
     scorer : RobustAccuracy
-        ``scorer(estimator, X, y)`` returns the accuracy, for the parameter ``scoring`` of GridSearchCV.
+        ``scorer(estimator, X, y)`` returns the metric, for the parameter ``scoring`` of GridSearchCV.
 
     Raises
     ------
@@ -85,9 +91,11 @@ def robust_accuracy_scorer(
         raise ValueError(
             f"random_state must be an integer, so that all candidates meet the same, got {random_state!r}."
         )
+    if metric not in METRICS:
+        raise ValueError(f"metric must be one of {METRICS}, got {metric!r}.")
     memory_of(memory)
     names = attacks if isinstance(attacks, str) else tuple(attacks)
-    return RobustAccuracy(names, size, unit, constraints, n_samples, memory, random_state)
+    return RobustAccuracy(names, size, metric, unit, constraints, n_samples, memory, random_state)
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,7 @@ class RobustAccuracy:
 
     attacks: str | tuple[str, ...]
     size: float | None
+    metric: str
     unit: str
     constraints: FeatureConstraints | None
     n_samples: int | None
@@ -113,7 +122,10 @@ class RobustAccuracy:
         unaware = [attack for attack in beginning.battery if attack.attacker != "knowing"]
         with quiet_libraries():
             right = campaign.clean.right & self._right_under_unaware(campaign.arena, unaware)
-            return float((right & self._right_under_knowing(campaign)).mean())
+            right &= self._right_under_knowing(campaign)
+        labels = campaign.arena.labels
+        classes = np.unique(labels) if self.metric == "balanced_accuracy" else [labels]
+        return float(np.mean([right[labels == label].mean() for label in classes]))
 
     @property
     def _effort(self) -> Effort:

@@ -32,8 +32,9 @@ def status(code, found):
     ("code", "expected", "found"),
     [
         ("SKA011", "PASS", findings()),
-        ("SKA011", "WARN", findings(stuck=(1, 3))),
-        ("SKA011", "FAIL", findings(stuck=(3, 3))),
+        ("SKA011", "WARN", findings(stuck={"count": 0.7}, n_moving=3)),
+        ("SKA011", "FAIL", findings(stuck={"count": 0.7}, n_moving=1)),
+        ("SKA002", "WARN", findings(never_flagged=["1"])),
         ("SKA001", "PASS", findings(clean=0.94)),
         ("SKA001", "WARN", findings(clean=0.92)),
         ("SKA001", "FAIL", findings(clean=0.80)),
@@ -66,7 +67,8 @@ def status(code, found):
         ("SKA006", "FAIL", findings(planted={"classifier": 0.1})),
         ("SKA006", "SKIP", findings(planted={"classifier": float("nan")})),
         ("SKA007", "PASS", findings(outcome("PGD Linf", 0.8, 0.2))),
-        ("SKA007", "WARN", findings(outcome("PGD Linf", 0.235, 0.2))),
+        ("SKA007", "PASS", findings(outcome("PGD Linf", 0.94, 0.9))),
+        ("SKA007", "WARN", findings(outcome("PGD Linf", 0.35, 0.2))),
         ("SKA007", "FAIL", findings(outcome("PGD Linf", 0.2, 0.2))),
         ("SKA007", "SKIP", findings(outcome("PGD Linf", 0.95, 0.95))),
         ("SKA007", "SKIP", findings()),
@@ -79,8 +81,10 @@ def status(code, found):
         ("SKA009", "WARN", findings(outcome("PGD Linf", 0.8), outcome("joint PGD", 0.1, attacker="knowing"))),
         ("SKA009", "FAIL", findings(outcome("PGD Linf", 0.3))),
         ("SKA009", "SKIP", findings()),
+        ("SKA009", "SKIP", findings(outcome("PGD Linf", 0.3), labels=np.zeros(N, int))),
         ("SKA010", "PASS", findings(growing=[outcome("PGD Linf, growing", 0.0, size=4.8)])),
         ("SKA010", "WARN", findings(growing=[outcome("PGD Linf, growing", 0.6, size=4.8)])),
+        ("SKA010", "SKIP", findings(growing=[outcome("PGD Linf, growing", 0.6, size=4.8)], n_fixed=2)),
         ("SKA010", "SKIP", findings()),
     ],
 )
@@ -94,3 +98,13 @@ def test_every_check_has_a_title_and_a_link(monkeypatch):
     assert check.link == "https://arxiv.org/abs/1802.00420"
     monkeypatch.setenv("SKAAE_DOCUMENTATION", "https://example.org/")
     assert check.link == "https://example.org/robustness.html#ska003"
+
+
+def test_a_rare_class_counts_as_much_as_the_common_one():
+    """Always answering the common class would be right for .95 of the rows."""
+    labels = np.repeat([0, 1], [190, 10])
+    good, bad = outcome("PGD Linf", 1.0), outcome("PGD Linf", 1.0)
+    good.right[:] = np.arange(N) >= 20
+    bad.right[:] = (labels == 0) & (np.arange(N) >= 20)
+    assert status("SKA009", findings(good, labels=labels)) == "PASS"
+    assert status("SKA009", findings(bad, labels=labels)) == "FAIL"

@@ -3,12 +3,14 @@ import subprocess
 import sys
 
 import joblib
+import numpy as np
 import pandas as pd
 import pytest
+from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from skaae.robustness._command_line import FAILED, INVALID, PASSED, _names, main
 
@@ -51,6 +53,22 @@ def test_report_and_exit_codes(files, capsys):
 def test_invalid_input(files, capsys, options, says):
     assert run(files, *options) == INVALID
     assert says in capsys.readouterr().err
+
+
+def test_text_that_looks_like_numbers(tmp_path, capsys):
+    """A code with a leading zero, and a country whose code pandas takes for missing."""
+    X = pd.DataFrame({"zip": ["01067", "10115"] * 30, "country": ["NA", "DE", "FR"] * 20, "amount": np.arange(60.0)})
+    y = (X["amount"] > 30).astype(int)
+    encoder = make_column_transformer((OneHotEncoder(), ["zip", "country"]), remainder=StandardScaler())
+    joblib.dump(make_pipeline(encoder, LogisticRegression()).fit(X, y), tmp_path / "model.joblib")
+    X.assign(kind=y).to_csv(tmp_path / "data.csv", index=False)
+    assert run(tmp_path, "--attacks", "FGSM") == INVALID
+    assert "--text" in capsys.readouterr().err
+    assert run(tmp_path, "--attacks", "FGSM", "--text", "zip", "country") in (PASSED, FAILED)
+
+
+def test_nothing_attacked_is_no_pass(files):
+    assert run(files, "--attacks", "FGSM", "--time-limit", 1e-6) == FAILED
 
 
 def test_names_of_attacks_with_a_comma():

@@ -40,7 +40,7 @@ def test_plot(bare_report):
     ax = bare_report.plot(given)
     assert ax is given
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["unaware attacker"]
-    assert ax.get_xlabel() == "size (standard deviations)"
+    assert ax.get_xlabel() == "size of the attacks (standard deviations), knowing attacker"
     plt.close("all")
 
 

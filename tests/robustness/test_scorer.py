@@ -55,6 +55,17 @@ def test_memory_knows_what_the_attacks_depend_on(tmp_path):
         assert found == expected
 
 
+def test_mean_of_the_recalls(iris, iris_model):
+    rows = np.r_[0:50, 100:110]
+    X, y = iris[0][rows], iris[1][rows]
+    report = evaluate_robustness(iris_model, X, y, attacks=["FGSM"], sizes=0.5, random_state=0)
+    line = report.frame[report.frame["attack"] == "worst case"].iloc[0]
+    scorer = robust_accuracy_scorer(["FGSM"], size=0.5, metric="balanced_accuracy")
+    recalls = [recall for name, recall in line.items() if name.startswith("recall_") and name != "recall_worst_class"]
+    assert scorer(iris_model, X, y) == pytest.approx(np.nanmean([*map(float, recalls)]))
+    assert scorer(iris_model, X, y) < line["accuracy"]
+
+
 def test_constraints(iris, iris_model):
     """An attacker who can alter one feature only takes fewer rows."""
     X, y = iris
@@ -72,6 +83,7 @@ def test_constraints(iris, iris_model):
         *({"random_state": seed} for seed in (None, "0", 0.5)),
         *({"n_samples": n_samples} for n_samples in (0, True)),
         {"unit": "meter"},
+        {"metric": "recall"},
         {"constraints": [0]},
         {"attacks": "slow"},
         {"attacks": 3},
