@@ -229,7 +229,7 @@ def test_front(bench, split, results, monkeypatch, tmp_path):
     for _ in range(2):
         bench.front.run_set("some", 0)
     lines = bench.front.LEDGER.lines()
-    assert lines[["first", "second"]].to_numpy().tolist() == [[0.8, 0.0], [0.4, 0.3]]
+    assert lines[["first", "second", "default"]].to_numpy().tolist() == [[0.8, 0.0, False], [0.4, 0.3, True]]
     assert lines["knowing"].between(0, 1).all()
     texts = bench.front.draw(lines).axes[0].texts
     assert [(text.get_text(), text.get_weight()) for text in texts] == [("(0.8, 0)", "normal"), ("(0.4, 0.3)", "bold")]

@@ -77,7 +77,7 @@ class Perturbation:
     ) -> Perturbation:
         """Perturbation with the scale and the bounds of the training rows X, but for the columns that are kept.
 
-        With None, `virtual_adversarial` is `DEFAULT_SIZE`, and `shares` are `default_shares` for so many training steps.
+        With None, `virtual_adversarial` is `DEFAULT_SIZE`, and `shares` are `default_shares`.
         """
         kind = "image" if (len(X.shape) > 3 if images is None else images) else "row"
         first, second = map(float, default_shares(kind == "image", n_steps) if shares is None else shares)

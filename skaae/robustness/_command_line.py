@@ -128,9 +128,12 @@ def _loaded(path: Path) -> Any:
 
 
 def _table(path: Path, target: str, text: Sequence[str]) -> tuple[Any, Any]:
-    """The rows and the classes. What stands in a column of text is never read as a number, nor as missing."""
-    pandas, as_text = import_extra("pandas", "attacks"), {name: lambda value: value or None for name in text}
-    table = pandas.read_parquet(path) if path.suffix == ".parquet" else pandas.read_csv(path, converters=as_text)
+    """The rows and the classes."""
+    pandas = import_extra("pandas", "attacks")
+    table = pandas.read_parquet(path) if path.suffix == ".parquet" else pandas.read_csv(path)
+    if text:  # never read as numbers, nor as missing unless empty
+        read = {"usecols": list(text), "dtype": str, "keep_default_na": False, "na_values": [""]}
+        table = table.assign(**pandas.read_csv(path, **read))
     if target not in table.columns:
         raise ValueError(f"{path} has no column {target!r}. Its columns are {table.columns.tolist()[:20]}.")
     return table.drop(columns=target), table[target]

@@ -76,3 +76,12 @@ def test_many_classes_have_no_column_each(clean):
 
 def test_interval_of_nothing():
     assert np.isnan(interval(0, 0)).all()
+
+
+def test_alarms_in_the_worst_case(clean):
+    """One attack has its own share; a row that nothing takes counts if it was flagged under any."""
+    one = attacked(clean, verdict([1, 0, 1, 1], [1, 1, 0, 0]))
+    worst = worst_case([clean, one], "unaware", 0.1)
+    assert worst.flagged.tolist() == one.flagged.tolist() == [True, True, False, False]
+    other = attacked(clean, verdict([1, 0, 1, 1], [0, 0, 1, 0]))
+    assert worst_case([clean, one, other], "unaware", 0.1).flagged.tolist() == [False, True, True, False]

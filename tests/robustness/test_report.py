@@ -40,7 +40,7 @@ def test_plot(bare_report):
     ax = bare_report.plot(given)
     assert ax is given
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["unaware attacker"]
-    assert ax.get_xlabel() == "size of the attacks (standard deviations), knowing attacker"
+    assert ax.get_xlabel() == "size (standard deviations)"
     plt.close("all")
 
 
@@ -60,7 +60,7 @@ class TestDisplay:
         assert display.x.tolist() == [0, *worst["size"]]
         assert display.accuracy[1:].tolist() == worst["accuracy"].tolist()
         assert set(display.lines_) == {"without defense", "corrected"}
-        assert display.ax_.get_xlabel() == "size (standard deviations)"
+        assert display.ax_.get_xlabel() == "size of the attacks (standard deviations), knowing attacker"
 
     def test_without_the_attacks(self, bare_report, defended_report):
         with pytest.raises(ValueError, match="report must be of an estimator with a defense"):
