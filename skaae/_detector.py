@@ -100,8 +100,7 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, ExplanationMixin,
         against M(AE(x)), to the whole size in steps of the sign of the gradient [3]_. The others
         only get noise. The first share protects against attacks that do not know the defense, the
         second against attacks that do; it costs protection against the others, and time. None:
-        (0.4, 0.3) for up to 2,300 training steps, (0.7, 0.1) from 7,000 on, and shares in between;
-        (0.6, 0.2) for images.
+        (0.4, 0.3), and (0.6, 0.2) for images.
     virtual_adversarial_steps : int, default=5
         Number of gradient steps of a perturbation against M(AE(x)), each of which costs two thirds of
         a training step on these rows. Against M there are at most two, and one on images and sequences.

@@ -29,8 +29,7 @@ from benchmarks.defense.defense import KNOWING_IMAGES, N_ROWS, prepared
 from benchmarks.defense.judging import Predictions, judge_unaware, thresholds_of
 from benchmarks.defense.ledger import Ledger
 from benchmarks.defense.methods import skaae
-from skaae._training.loop import TrainingOptions
-from skaae._training.perturbations import default_shares
+from skaae._training.perturbations import DEFAULT_SHARES
 
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
 LEDGER = Ledger.named("front")
@@ -53,7 +52,7 @@ def run_set(name: str, seed: int) -> None:
     if not wanted:
         return
     split, model, attacked = prepared(name, seed)
-    default = default_shares(split.is_image, TrainingOptions().count_steps(split.X_train))
+    default = DEFAULT_SHARES["image" if split.is_image else "row"]
     for key in wanted:
         shares = key["first"], key["second"]
         line = {**key, "default": shares == default, **judged(split, model, attacked, seed, shares)}

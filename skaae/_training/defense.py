@@ -167,9 +167,8 @@ def train_defense(
         domain = find_domain(classifier, X, seed, kept) if isinstance(classifier, PredictProbaClassifier) else None
         rule = label_rule or MostProbable()
         defense = Defense(trainable, classifier, stand_in, heads, score, X.shape[1:], {}, domain, rule, kept, images)
-        named = {"kept": kept, "images": images, "n_steps": options.count_steps(X)}
         perturbation = Perturbation.of_rows(
-            X, noise, virtual_adversarial, virtual_adversarial_shares, virtual_adversarial_steps, **named
+            X, noise, virtual_adversarial, virtual_adversarial_shares, virtual_adversarial_steps, kept, images
         )
         default_weight = default_reconstruction_weight(X, images, stand_in is None and not perturbation)
         weight = default_weight if reconstruction_weight is None else reconstruction_weight

@@ -26,10 +26,8 @@ Divergence = Callable[[tf.Tensor, Sequence[tf.Tensor]], tf.Tensor]
 LEAST_NOISE = 0.01
 # In units of the standard deviation of a feature, or of the range of an image.
 DEFAULT_SIZE = {"row": 0.3, "image": 0.2}
-# On tables, the share against M(AE(x)) sums up to about so many steps: with a larger one, a long training loses more to
-# attackers who do not know AE than it gains against those who do.
-STEPS_AGAINST_DEFENSE = 700
-SHARES_OF_IMAGES = 0.6, 0.2
+# Shares of the rows. Against M(AE(x)) with a larger one, images lose more to attackers who do not know AE.
+DEFAULT_SHARES = {"row": (0.4, 0.3), "image": (0.6, 0.2)}
 # A fixed network needs few. That of images costs as much as AE.
 MOST_STEPS_AGAINST_M = {"row": 2, "image": 1}
 # Against M and against M(AE(x)).
@@ -50,7 +48,7 @@ class Perturbation:
         Standard deviation of the Gaussian noise on every row. An ascent uses at least 0.01.
     virtual_adversarial : float, default=0.0
         Size of the ascents against M(AE(x)). Those against M have up to one and a half times this size.
-    shares : tuple of two float
+    shares : tuple of two float, default=(0.4, 0.3)
         Shares of the rows that are perturbed against M, and against M(AE(x)).
     steps : int, default=5
         Number of gradient steps against M(AE(x)). Against M there are at most 2, and 1 on images.
@@ -60,7 +58,7 @@ class Perturbation:
     bounds: tuple[float, float] | None
     noise: float = 0.0
     virtual_adversarial: float = 0.0
-    shares: tuple[float, float] = (0.4, 0.3)
+    shares: tuple[float, float] = DEFAULT_SHARES["row"]
     steps: int = 5
 
     @classmethod
@@ -73,14 +71,13 @@ class Perturbation:
         steps: int,
         kept: Sequence[int] = (),
         images: bool | None = None,
-        n_steps: int = 0,
     ) -> Perturbation:
         """Perturbation with the scale and the bounds of the training rows X, but for the columns that are kept.
 
-        With None, `virtual_adversarial` is `DEFAULT_SIZE`, and `shares` are `default_shares`.
+        With None, `virtual_adversarial` is `DEFAULT_SIZE`, and `shares` are `DEFAULT_SHARES`.
         """
         kind = "image" if (len(X.shape) > 3 if images is None else images) else "row"
-        first, second = map(float, default_shares(kind == "image", n_steps) if shares is None else shares)
+        first, second = map(float, DEFAULT_SHARES[kind] if shares is None else shares)
         scale = unit_of_perturbation(X, images)
         if len(kept):
             scale[list(kept)] = 0.0
@@ -150,31 +147,6 @@ class Perturbation:
                 ascent = Ascent(gradient, self.scale, self.virtual_adversarial, n_steps, self.bounds)
                 parts[place] = ascend(ascent, parts[place], seed)
         return tf.concat(parts, axis=0)
-
-
-def default_shares(images: bool, n_steps: int) -> tuple[float, float]:
-    """Shares of the rows that are perturbed against M, and against M(AE(x)).
-
-    Parameters
-    ----------
-    images : bool
-    n_steps : int
-        Number of training steps.
-
-    Returns
-    -------
-    shares : tuple of two float
-
-    Examples
-    --------
-    >>> from skaae._training.perturbations import default_shares
-    >>> default_shares(False, 2000), default_shares(False, 7000), default_shares(True, 7000)
-    ((0.4, 0.3), (0.7, 0.1), (0.6, 0.2))
-    """
-    if images:
-        return SHARES_OF_IMAGES
-    second = float(np.clip(STEPS_AGAINST_DEFENSE / max(n_steps, 1), 0.1, 0.3))
-    return round(0.85 - 1.5 * second, 4), round(second, 4)
 
 
 def _gradient(divergence: Divergence, targets: Sequence[tf.Tensor], scale: np.ndarray, x: tf.Tensor) -> tf.Tensor:

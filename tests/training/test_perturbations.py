@@ -8,7 +8,6 @@ from skaae._training.perturbations import (
     LEAST_NOISE,
     Perturbation,
     bounds_of_perturbation,
-    default_shares,
     unit_of_perturbation,
 )
 from tests.support.models import PUBLISHED, QUICK
@@ -190,11 +189,3 @@ class TestInTheDetector:
         given = np.searchsorted(ranked.classes_, found.no_defense[changed])
         odds = again.max(axis=1) / again[np.arange(len(again)), given]
         np.testing.assert_allclose(found.instance_score[changed], 1000 + np.log(odds), atol=1e-5)
-
-
-@pytest.mark.parametrize(("n_steps", "second"), [(0, 0.3), (2000, 0.3), (3500, 0.2), (7000, 0.1), (10**6, 0.1)])
-def test_long_trainings_need_a_smaller_share_against_the_defense(n_steps, second):
-    shares = default_shares(False, n_steps)
-    assert shares[1] == second
-    assert 0.4 <= shares[0] <= 0.7
-    assert default_shares(True, n_steps) == (0.6, 0.2)
