@@ -139,6 +139,7 @@ def test_pipelines(name, payments, tmp_path):
             method(X)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BOOSTERS)
 def test_boosters_with_categories_of_their_own(name, payments, tmp_path):
     X, y = payments
@@ -162,6 +163,7 @@ def test_boosters_with_categories_of_their_own(name, payments, tmp_path):
         np.testing.assert_array_equal(detector.correct(unknown).no_defense, labels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gap", [None, np.nan], ids=repr)
 def test_what_stands_for_missing_text_reaches_the_classifier(payments, gap):
     """To OneHotEncoder, None and NaN are two categories: it refuses the one that it does not know."""
@@ -185,6 +187,7 @@ def test_missing_values_alone(payments, X, tmp_path):
     np.testing.assert_array_equal(np.isnan(detector.reconstruct(rows)), np.isnan(rows))
 
 
+@pytest.mark.slow
 def test_missing_values_that_fit_has_not_seen(payments, tmp_path):
     """They reach the trees, as they do without the detector; an imputer leaves none to be encoded."""
     X, y = payments

@@ -138,6 +138,7 @@ def test_encoder_that_leaves_these_rows_unchanged(iris):
     assert isinstance(as_frozen_classifier(classifier, iris[0]), PredictProbaClassifier)
 
 
+@pytest.mark.slow
 def test_labels_in_another_order(flowers_of_iris):
     X, y = flowers_of_iris
     classifier = scikeras(Reversed).fit(X, y)

@@ -83,6 +83,7 @@ def test_sequences(tmp_path):
     assert_same(detector, tmp_path / "file.onnx", moved(X))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "classifier",
     [

@@ -71,6 +71,7 @@ def test_weights_alone(iris, classifier, tmp_path):
     assert not hasattr(detector.autoencoder_, "optimizer")
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_is_resumed(iris, classifier, tmp_path, rates):
     Interrupt.done.clear()
     whole = fit(classifier, iris[0], LearningRates())
