@@ -88,6 +88,7 @@ def test_mutable_features_of_the_detector(loans):
     assert report.settings["features that move"] == 1
 
 
+@pytest.mark.slow
 def test_mutable_features_behind_transformers(iris):
     """They are not columns of X."""
     X, y = iris

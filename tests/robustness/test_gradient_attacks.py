@@ -12,6 +12,7 @@ from skaae.robustness._efforts import EFFORTS
 
 SIZE = 0.5
 EFFORT = EFFORTS["fast"]
+LATER = [pytest.param(name, marks=pytest.mark.slow) for name in ("PGD Linf", "AutoPGD Linf")]
 
 
 def is_right(arena, z):
@@ -57,7 +58,7 @@ def test_no_step_leads_out_of_the_range(iris_arena, name):
     assert (np.abs(z).max(axis=1) > 0).any()
 
 
-@pytest.mark.parametrize("attack", ["FGSM", "PGD Linf", "AutoPGD Linf"])
+@pytest.mark.parametrize("attack", ["FGSM", *LATER])
 def test_steep_classifiers_are_attacked_too(cancer, attack):
     """Margins of several hundred: the cross-entropy has no gradient there, in float32."""
     X, y = cancer[0][:, :5], cancer[1]

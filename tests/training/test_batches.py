@@ -61,6 +61,7 @@ class TestLargeX:
             assert [len(x) for (x,) in full] == [8, 8] * 2
             assert (made[0][0] != made[3][0]).numpy().any()
 
+    @pytest.mark.slow
     def test_the_copy_of_the_rows_goes_with_the_batches(self):
         """At once, not when Python next looks for cycles of references."""
         X = np.ones((1_000_000, 16), np.float32)
