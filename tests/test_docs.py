@@ -11,8 +11,8 @@ DOCS = Path(__file__).parent.parent / "docs"
 # Run elsewhere: by test_examples.py, and scale.md by test_dask.py too.
 ELSEWHERE = {"alibi", "deploy", "evaluate", "index", "persist", "scale"}
 PAGES = sorted(path.stem for path in DOCS.glob("*.md") if "```python" in path.read_text())
-# A line that each page prints, where it says something. The threshold that 1,600 rows set for 10 % may be 1.5 points off:
-# two standard deviations.
+# A line that each page prints, where it says something. The threshold that 1,600 rows set for 10 % may be 1.5 points
+# off: two standard deviations.
 PRINTED = {
     "classifiers": r"^True$",
     "images": r"^\(3, 8, 8, 1\)$",
