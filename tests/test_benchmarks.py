@@ -162,6 +162,7 @@ def test_evasion_alters_mutable_numbers_within_their_range(bench, monkeypatch):
     assert (moved["amount"] > rows["amount"]).any()
 
 
+@pytest.mark.slow
 def test_arena_of_a_set(bench, split):
     """PGD of skaae.robustness on a set of the benchmark stays in the box and in the bounds."""
     model = bench.victims.train(split, seed=0)

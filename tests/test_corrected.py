@@ -57,6 +57,7 @@ def trainings(monkeypatch):
 
 
 class TestFit:
+    @pytest.mark.slow
     @pytest.mark.parametrize("kind", CLASSIFIERS)
     def test_trains_the_classifier_first(self, cancer, kind):
         X, y = cancer[0].astype("float32"), cancer[1]

@@ -173,6 +173,7 @@ class TestData:
         with pytest.raises(ValueError, match="feature names should match"):
             detector.predict(frame[["sw", "sl", "pl", "pw"]])
 
+    @pytest.mark.slow
     def test_read_only_memory_map(self, iris, flowers, tmp_path):
         np.save(tmp_path / "X.npy", iris[0])
         X = np.load(tmp_path / "X.npy", mmap_mode="r")
@@ -242,6 +243,7 @@ class TestTheClassifierIsLeftAlone:
             "layers": [id(layer) for layer in model.layers],
         }
 
+    @pytest.mark.slow
     def test_nothing_of_it_changes(self, iris):
         X, y = iris
         keras.utils.set_random_seed(0)
@@ -279,6 +281,7 @@ class TestTheClassifierIsLeftAlone:
 
 
 class TestRandomState:
+    @pytest.mark.slow
     def test_an_int_gives_the_same_detector_and_leaves_the_global_states(self, iris, flowers):
         def draws():
             return np.random.rand(), float(tf.random.normal(())), float(keras.random.normal(()))

@@ -50,6 +50,7 @@ def test_weights_are_repetitions(iris, detector, settings):
     assert not same_weights(clone(detector).set_params(**settings).fit(X[weights > 0]), weighted, 1e-4)
 
 
+@pytest.mark.slow
 def test_rows_of_weight_0_are_left_out(iris, detector):
     X, used = iris[0], np.arange(len(iris[0])) % 2 == 0
     odd = np.where(used[:, None], X, 1e6)
@@ -66,6 +67,7 @@ def test_weights_reach_rows_that_are_preprocessed(iris, detector):
     assert same_weights(plain, preprocessed, 1e-5)
 
 
+@pytest.mark.slow
 def test_weights_of_classes_are_those_of_their_rows(iris, flowers, detector):
     X, _ = iris
     of_rows = np.where(flowers.predict(X) == "virginica", 4.0, 1.0)

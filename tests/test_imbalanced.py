@@ -54,6 +54,7 @@ def test_classifiers(rare, classifier, kind, tmp_path):
     np.testing.assert_array_equal(found.predict(X), detector.predict(X))
 
 
+@pytest.mark.slow
 def test_pipeline_around_the_detector(rare, tmp_path):
     X, y = rare
     classifier = FrozenEstimator(LogisticRegression().fit(StandardScaler().fit_transform(X), y))

@@ -65,6 +65,7 @@ class TestScorers:
         with pytest.raises(ValueError, match="false_alarm_rate must be in"):
             TruePositiveRateAt(5)
 
+    @pytest.mark.slow
     def test_corrected_accuracy(self, detector, fresh):
         X, y, _ = fresh
         wanted = np.mean(detector.correct(X).corrected == y)
@@ -121,6 +122,7 @@ class TestReport:
         assert report.loc["none"].isna().tolist() == report.loc["clean"].isna().tolist()
         assert report.loc["clean"][["detection_auc", "detection_rate"]].isna().all()
 
+    @pytest.mark.slow
     def test_estimators_around_the_detector(self, detector, fresh):
         X, y, attacked = fresh
         wanted = defense_report(detector, X, y, {"moved": attacked})

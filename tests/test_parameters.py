@@ -122,6 +122,7 @@ def test_nothing_works_before_fit(iris, iris_model, method):
         getattr(AdversarialAEDetector(iris_model), method)(iris[0])
 
 
+@pytest.mark.slow
 def test_image_of_another_size(digit_images, digits_model):
     images = digit_images[0][:50]
     detector = AdversarialAEDetector(digits_model, **{**QUICK, "epochs": 0, "threshold": 1.0}).fit(images)

@@ -281,6 +281,7 @@ class TestAnything:
         holds()
         assert seen == {"classified", "refused"}
 
+    @pytest.mark.slow
     def test_fit_takes_it_or_leaves_the_estimator_as_it_was(self):
         seen = set()
 

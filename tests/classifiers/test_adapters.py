@@ -46,6 +46,7 @@ class TestAcceptedKinds:
     def test_keras_model(self, iris_model):
         assert as_frozen_classifier(iris_model).model is iris_model
 
+    @pytest.mark.slow
     def test_fitted_scikeras_classifier(self, iris, scikeras_classifier):
         X = iris[0].astype("float32")
         for classifier in (scikeras_classifier, FrozenEstimator(scikeras_classifier)):
@@ -99,6 +100,7 @@ class TestPredictProba:
         # Of classes that are equally probable scikit-learn 1.7 predicts the last, later ones the first.
         np.testing.assert_array_equal(detector.correct(X[:, :2]).no_defense, trees.predict(X[:, :2]))
 
+    @pytest.mark.slow
     def test_names_of_features_reach_the_classifier(self, iris):
         """Otherwise it would warn that X has none."""
         X, y = iris

@@ -121,6 +121,7 @@ def test_a_threshold_of_the_decision_function(payments, steps):
     np.testing.assert_array_equal(detector.correct(X).no_defense, classifier.predict(X))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PIPELINES)
 def test_pipelines(name, payments, tmp_path):
     X, y = payments
@@ -175,6 +176,7 @@ def test_what_stands_for_missing_text_reaches_the_classifier(payments, gap):
     np.testing.assert_array_equal(detector.correct(X).no_defense, classifier.predict(X))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("X", ["numbers with gaps", "DataFrame with gaps"])
 def test_missing_values_alone(payments, X, tmp_path):
     frame, y = payments
@@ -226,6 +228,7 @@ def test_polars(payments):
     np.testing.assert_array_equal(detector.correct(X).no_defense, classifier.predict(X))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["logistic", "missing values reach the trees"])
 def test_corrected_classifier(name, payments):
     X, y = payments
@@ -272,6 +275,7 @@ class TestBadInput:
         with pytest.raises(kind, match=message):
             detector.predict(make(payments[0]))
 
+    @pytest.mark.slow
     def test_an_array_where_columns_are_encoded_by_name(self, payments):
         X, y = payments[0][["amount", "channel"]], payments[1]
         classifier = HistGradientBoostingClassifier(max_iter=2).fit(X, y)
@@ -321,6 +325,7 @@ class TestBadInput:
         with pytest.raises(ValueError, match=r"categories that were not there.*in the columns \['size'\]"):
             detector.predict(X.assign(size="1000"))
 
+    @pytest.mark.slow
     def test_missing_values_after_a_fit_without(self, payments):
         X, y = payments[0][["amount"]], payments[1]
         classifier = HistGradientBoostingClassifier(max_iter=2).fit(X, y)

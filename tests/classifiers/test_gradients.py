@@ -66,6 +66,7 @@ MODELS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", MODELS)
 def test_without_gradient(kind):
     model = MODELS[kind]()
@@ -113,6 +114,7 @@ def test_images_are_refused_with_the_name_of_the_layer():
             AdversarialAEDetector(classifier, **QUICK).fit(images)
 
 
+@pytest.mark.slow
 def test_in_a_corrected_classifier():
     model = MODELS["embedding"]()
     labels = model.predict(X, verbose=0).argmax(axis=1)

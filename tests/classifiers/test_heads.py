@@ -18,6 +18,7 @@ def projected(model, layer, projection, X):
     return softmax(values.reshape(len(X), -1) @ projection, axis=1)
 
 
+@pytest.mark.slow
 def test_heads_are_projections_of_the_hidden_layers(digits_model, digit_images):
     X = digit_images[0][:20].astype("float32")
     layers = {"convolution": 5, -1: 4}

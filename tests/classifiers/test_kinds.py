@@ -141,6 +141,7 @@ class TestCategoriesOfPandas:
         detector = AdversarialAEDetector(FrozenEstimator(classifier), surrogate=tiny_surrogate, **QUICK).fit(FRAME)
         np.testing.assert_array_equal(detector.correct(FRAME).no_defense, classifier.predict(FRAME.astype(float)))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("features", [["code"], [1], [False, True]], ids=["name", "index", "mask"])
     def test_numbers_that_are_categories_by_name(self, features):
         """The error said that X has no categories of pandas, which the classifier has never seen."""

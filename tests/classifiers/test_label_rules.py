@@ -84,6 +84,7 @@ def fitted(name, X, y):
     return classifier
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings(
     "ignore:The `probability` parameter:FutureWarning",
     "ignore:Attribute `prob:FutureWarning",

@@ -172,6 +172,7 @@ def named(kind, n_outputs, activation):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["dict", "list", "subclassed"])
 @pytest.mark.usefixtures("short_distillation")
 @pytest.mark.filterwarnings("ignore:The surrogate:UserWarning")

@@ -55,6 +55,7 @@ def test_traced_once_for_all_sizes():
     assert len(traces) == 1
 
 
+@pytest.mark.slow
 def test_many_rows_give_the_bits_of_few():
     """Also where larger batches round differently, as these wide layers do: then they are not used."""
     for width in (64, 2048):

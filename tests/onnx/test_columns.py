@@ -109,6 +109,7 @@ def test_inside_the_classifier(calibrated, tmp_path):
             estimator.predict(X[list(X)[::-1]])
 
 
+@pytest.mark.slow
 def test_columns_of_text_that_are_dropped(tmp_path):
     X = frame().assign(customer="C 17")
     columns = ColumnTransformer([("a", StandardScaler(), ["amount"])], remainder="drop")

@@ -209,6 +209,7 @@ def test_files_that_are_none_of_ours(path, tmp_path):
         OnnxDetector(tmp_path / "other.onnx")
 
 
+@pytest.mark.slow
 def test_a_failed_export_leaves_nothing_behind(detector, tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match=r"the folder .* does not exist"):
         to_onnx(detector, tmp_path / "missing" / "file.onnx")

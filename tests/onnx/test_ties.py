@@ -96,6 +96,7 @@ def test_classifiers_with_few_probabilities(kind, label_change_first, tmp_path):
     assert_same_flags(detector, tmp_path / "file.onnx", X[2000:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "percentile"), [("logistic regression", 80), ("naive Bayes", 95)])
 def test_rows_that_occur_several_times(kind, percentile, tmp_path):
     X, y = rows_that_repeat()
@@ -146,6 +147,7 @@ def test_best_of_a_search(tmp_path):
     assert_same_flags(search.best_estimator_, tmp_path / "file.onnx", X[2000:])
 
 
+@pytest.mark.slow
 def test_scores_of_saturated_networks(tmp_path):
     """The threshold is 1e-15 or less: a tolerance that is not relative would flag nothing."""
     X = np.random.default_rng(0).normal(size=(400, 5)).astype(np.float32)

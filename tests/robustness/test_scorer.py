@@ -39,6 +39,7 @@ def test_search(iris):
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
+@pytest.mark.slow
 def test_memory_knows_what_the_attacks_depend_on(tmp_path):
     """Relations between columns, and columns that stay as they are."""
     X = np.random.default_rng(0).normal(size=(60, 3))

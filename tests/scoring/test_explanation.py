@@ -106,6 +106,7 @@ def test_behind_a_scaler_values_are_in_the_units_before_it():
     np.testing.assert_allclose(explanation["value"].to_numpy(), values)
 
 
+@pytest.mark.slow
 def test_categories_and_missing_values_that_the_classifier_takes_itself():
     frame = X.astype({"job": "category"}).assign(amount=X["amount"].where(X["age"] > 25))
     trees = HistGradientBoostingClassifier(categorical_features="from_dtype", max_iter=5).fit(frame, Y)

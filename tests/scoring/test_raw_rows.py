@@ -73,6 +73,7 @@ class TestNumbers:
         search = GridSearchCV(detector, {"threshold_percentile": [90, 95]}, cv=2, scoring=lambda *_: 0.0).fit(iris[0])
         assert search.best_estimator_._defense.kept == (1, 3)
 
+    @pytest.mark.slow
     def test_none_is_all(self, iris):
         X, y = iris
         classifier = LogisticRegression().fit(X, y)
@@ -138,6 +139,7 @@ class TestEncodedHere:
         settings = {**PERTURBED, "surrogate": tiny_surrogate, "mutable_features": ["debt"], "threshold": 0.0}
         return AdversarialAEDetector(classifier, **settings).fit(X), X
 
+    @pytest.mark.slow
     def test_repaired_rows(self, detector):
         detector, X = detector
         X = X.set_axis(np.arange(120) * 2)

@@ -46,6 +46,7 @@ def test_cached_training_brings_the_surrogate_too(iris, iris_forest, trainings, 
     np.testing.assert_array_equal(first.adversarial_score(X), second.adversarial_score(X))
 
 
+@pytest.mark.slow
 def test_another_classifier_is_another_training(iris, iris_forest, trainings, tmp_path):
     X, y = iris
     other = FrozenEstimator(RandomForestClassifier(5, random_state=1).fit(X, y))

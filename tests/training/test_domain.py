@@ -129,6 +129,7 @@ def shifted(offset):
     return build
 
 
+@pytest.mark.slow
 def test_rows_whose_repair_is_refused_are_flagged_alone():
     classifier, X = gap_of(0.02)
     detector = fitted(classifier, X, autoencoder=shifted(0.5))

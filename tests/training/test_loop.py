@@ -137,6 +137,7 @@ class TestOptimizer:
         np.testing.assert_array_equal(detector.fit(iris[0]).score_samples(iris[0]), first)
         assert make_optimizer(given, 1.0).get_config() == given.get_config()
 
+    @pytest.mark.slow
     def test_learning_rate_schedule(self, iris, iris_model):
         def moved(rate):
             schedule = keras.optimizers.schedules.ExponentialDecay(rate, 10, 0.9)
