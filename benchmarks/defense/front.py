@@ -4,8 +4,8 @@
 
 A line of results/front.csv for each set, seed and pair of shares: accuracies after `correct` on clean rows, under
 attackers who do not know the defense (mean of the attacks of the benchmark) and under those who do (the worse of the
-composite and the joint attack at the whole size, 40 steps, one start). Then results/front.png, and the same picture for
-the documentation. A run goes on where the last one stopped.
+composite and the joint attack at the whole size, 40 steps, one start). Then the picture of the documentation. A run
+goes on where the last one stopped.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import logging
-import shutil
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -41,8 +40,7 @@ PICTURE = Path(__file__).parents[2] / "docs" / "images" / "front.png"
 def main() -> None:
     known = [*TABLES, *IMAGES]
     for_each_set(parsed(parser_of(__doc__, ["spambase", "magic"], seeds=1), known), run_set)
-    draw(LEDGER.lines()).savefig(LEDGER.path.with_suffix(".png"), dpi=130)
-    shutil.copy(LEDGER.path.with_suffix(".png"), PICTURE)
+    draw(LEDGER.lines()).savefig(PICTURE, dpi=130)
 
 
 def run_set(name: str, seed: int) -> None:

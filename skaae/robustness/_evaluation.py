@@ -25,11 +25,11 @@ from skaae.robustness._plan import Beginning, Plan
 from skaae.robustness._report import RobustnessReport
 from skaae.robustness._target import Target, Verdict
 
-# Of columns that the report lists.
-MOST_NAMES = 30
-
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
+
+# Of columns that the report lists.
+MOST_NAMES = 30
 
 
 def evaluate_robustness(
@@ -128,9 +128,19 @@ def evaluate_robustness(
     check_arguments(attacks, unit, constraints, n_samples, time_limit, verbose)
     n_processes, seed = number_of_processes(n_jobs), checked_seed(random_state)
     foolbox(), art("attacks.evasion"), import_extra("pandas", "pandas")
-    effort = EFFORTS[attacks if isinstance(attacks, str) else DEFAULT]
     clock = Clock(time_limit, verbose)
-    plan = Plan(estimator, X, y, attacks, effort, checked_sizes(sizes), unit, constraints, n_samples, seed)
+    plan = Plan(
+        estimator,
+        X,
+        y,
+        attacks=attacks,
+        effort=EFFORTS[attacks if isinstance(attacks, str) else DEFAULT],
+        sizes=checked_sizes(sizes),
+        unit=unit,
+        constraints=constraints,
+        n_samples=n_samples,
+        seed=seed,
+    )
     with quiet_libraries(), clock:
         beginning = plan.begin()
         everything = beginning.target.judge(beginning.X)
@@ -179,21 +189,21 @@ def _findings(campaign: Campaign, everything: Verdict, n_fixed: int, seed: int) 
     except KeyboardInterrupt:
         campaign.stopped = "interrupted"
     return Findings(
-        [campaign.clean, *campaign.outcomes],
-        campaign.growing,
-        arena.labels,
-        target.classes,
-        campaign.sizes,
-        _promised(target),
-        _alarms(everything),
-        target.detector is not None,
-        target.own_gradient,
-        arena.moves.stuck(campaign.sizes[-1]),
-        arena.moves.n_moving,
-        n_fixed,
-        _never_flagged(target),
-        without,
-        planted,
+        outcomes=[campaign.clean, *campaign.outcomes],
+        growing=campaign.growing,
+        labels=arena.labels,
+        classes=target.classes,
+        sizes=campaign.sizes,
+        promised=_promised(target),
+        alarms=_alarms(everything),
+        has_defense=target.detector is not None,
+        own_gradient=target.own_gradient,
+        stuck=arena.moves.stuck(campaign.sizes[-1]),
+        n_moving=arena.moves.n_moving,
+        n_fixed=n_fixed,
+        never_flagged=_never_flagged(target),
+        without_gradient=without,
+        planted=planted,
     )
 
 

@@ -112,20 +112,31 @@ class RobustAccuracy:
     random_state: int
 
     def __call__(self, estimator: Any, X: Any, y: Any) -> float:
-        """Compute the accuracy in the worst case."""
+        """Compute the metric in the worst case."""
         foolbox(), art("attacks.evasion")
-        sizes = None if self.size is None else [self.size]
-        chosen = self.attacks, self._effort, sizes, self.unit, self.constraints, self.n_samples, self.random_state
-        beginning = Plan(estimator, X, y, *chosen).begin()
+        plan = Plan(
+            estimator,
+            X,
+            y,
+            attacks=self.attacks,
+            effort=self._effort,
+            sizes=None if self.size is None else [self.size],
+            unit=self.unit,
+            constraints=self.constraints,
+            n_samples=self.n_samples,
+            seed=self.random_state,
+        )
+        beginning = plan.begin()
         beginning = replace(beginning, sizes=beginning.sizes[-1:])
         campaign = beginning.campaign(Clock())
         unaware = [attack for attack in beginning.battery if attack.attacker != "knowing"]
         with quiet_libraries():
             right = campaign.clean.right & self._right_under_unaware(campaign.arena, unaware)
             right &= self._right_under_knowing(campaign)
+        if self.metric == "accuracy":
+            return float(right.mean())
         labels = campaign.arena.labels
-        classes = np.unique(labels) if self.metric == "balanced_accuracy" else [labels]
-        return float(np.mean([right[labels == label].mean() for label in classes]))
+        return float(np.mean([right[labels == label].mean() for label in np.unique(labels)]))
 
     @property
     def _effort(self) -> Effort:
