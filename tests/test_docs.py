@@ -22,7 +22,7 @@ PRINTED = {
     "robustness": r"^under attack +0\.[3-7]",
     "quickstart": r"^under attack, corrected +(1\.0|0\.[7-9])",
     "tables": r"^True$",
-    "threshold": r"(?s)^false alarms on fresh rows  0\.(08[5-9]|09|10|11[0-4]).*rows: mean 0\.(09|10).*^\{'threshold",
+    "threshold": r"(?s)^false alarms on fresh rows  0\.(08[5-9]|09|10|11[0-4]).*00 rows: mean 0\.(09|10).*^\{'thresh",
     "trees": r"agrees with the forest on (100|9\d)%",
 }
 
