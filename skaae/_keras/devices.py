@@ -70,7 +70,46 @@ def can_compile(models: Iterable[keras.Model]) -> bool:
     """
     layers = [layer for model in models for layer in model._flatten_layers()]
     known = all(layer.supports_jit and type(layer).__module__.startswith(("keras.", "skaae.")) for layer in layers)
-    return known and not config.is_op_determinism_enabled()
+    return known and not is_op_determinism_enabled()
+
+
+def is_op_determinism_enabled() -> bool:
+    """Whether TensorFlow's operations are deterministic, as `tf.config.experimental.enable_op_determinism` makes them.
+
+    scikeras does so for good when it fits with a seed.
+
+    Examples
+    --------
+    >>> from skaae._keras.devices import is_op_determinism_enabled
+    >>> isinstance(is_op_determinism_enabled(), bool)
+    True
+    """
+    return bool(config.is_op_determinism_enabled())
+
+
+@contextmanager
+def op_determinism(enabled: bool) -> Iterator[None]:
+    """Make TensorFlow's operations deterministic, or not, inside the block. The setting belongs to the process.
+
+    Some operations round differently then.
+
+    Examples
+    --------
+    >>> from skaae._keras.devices import is_op_determinism_enabled, op_determinism
+    >>> with op_determinism(True):
+    ...     is_op_determinism_enabled()
+    True
+    """
+    before = is_op_determinism_enabled()
+    _set_op_determinism(enabled)
+    try:
+        yield
+    finally:
+        _set_op_determinism(before)
+
+
+def _set_op_determinism(enabled: bool) -> None:
+    (config.enable_op_determinism if enabled else config.disable_op_determinism)()
 
 
 def run_deterministically(training: Callable[[], Result], model: keras.Model) -> Result:
@@ -96,17 +135,15 @@ def run_deterministically(training: Callable[[], Result], model: keras.Model) ->
     UserWarning
         If a layer has no such operation. The training is repeated without.
     """
-    if not has_gpu() or config.is_op_determinism_enabled():
+    if not has_gpu() or is_op_determinism_enabled():
         return training()
     start = model.get_weights()
-    config.enable_op_determinism()
     try:
-        return training()
+        with op_determinism(True):
+            return training()
     except tf.errors.UnimplementedError as error:
         warn(f"A layer has no deterministic operation on this device, so that fits differ: {str(error)[:200]}")
         model.set_weights(start)
-    finally:
-        config.disable_op_determinism()
     return training()
 
 

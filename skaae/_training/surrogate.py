@@ -11,13 +11,15 @@ from typing import Any, TypeAlias
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import layers
 from scipy.special import softmax
 
 from skaae._classifiers.adapters import PredictProbaClassifier, floored_logarithms
 from skaae._data.rows import Rows, Statistics
+from skaae._divergence import kullback_leibler, log_probabilities
 from skaae._frozen_keras_model import FrozenKerasModel
-from skaae._keras.logits import count_classes
+from skaae._keras.logits import class_logits, count_classes
 from skaae._keras.models import check_input_shape, check_keras_version, check_one_input_one_output, copy_model
 from skaae._training.batches import shuffled_batches
 from skaae._training.domain import Domain, into_domain
@@ -97,21 +99,40 @@ def distill(
         Where the perturbed rows stay, see `skaae._training.domain`. Those that the classifier refuses are left out.
     """
     rows = into_domain(perturbed_copies(X, np.random.default_rng(seed)), domain)
-    rows, probabilities = _targets(classifier, rows)
+    rows, targets = _targets(classifier, rows)
     model = surrogate.model
-    one_unit = model.outputs[0].shape[-1] == 1
     model.compile(
         keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, STEPS)),
-        loss="binary_crossentropy" if one_unit else "categorical_crossentropy",
+        loss=divergence_from_targets,
         steps_per_execution=STEPS_PER_EXECUTION,
         jit_compile=False,
     )
     model.optimizer.build(model.trainable_variables)
     skip_all_reduce(model.optimizer)
-    targets = probabilities[:, 1:] if one_unit else probabilities
     epochs = math.ceil(STEPS / math.ceil(len(rows) / BATCH_SIZE))
     batches = shuffled_batches([rows, targets], BATCH_SIZE, epochs, seed)
     model.fit(batches, steps_per_epoch=STEPS, shuffle=False, verbose=0)
+
+
+def divergence_from_targets(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+    """The Kullback-Leibler divergence of the outputs of a network from target probabilities.
+
+    It has the gradient of the cross-entropy. That of TensorFlow rounds differently once its operations are to be
+    deterministic, as they are after scikeras has fitted anything: a fit would depend on what the process did before.
+
+    Parameters
+    ----------
+    targets : tf.Tensor of shape (n_samples, n_classes)
+        Positive probabilities.
+    outputs : tf.Tensor of shape (n_samples, n_classes) or (n_samples, 1)
+        Probabilities. A single column stands for the second of two classes.
+
+    Returns
+    -------
+    divergence : tf.Tensor of shape (n_samples,), float32
+    """
+    logits = class_logits(outputs, from_logits=False)
+    return tf.cast(kullback_leibler(log_probabilities(tf.math.log(targets)), log_probabilities(logits)), tf.float32)
 
 
 def _targets(classifier: PredictProbaClassifier, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -11,6 +11,7 @@ from typing import Any
 import cloudpickle
 import joblib
 
+from skaae._keras.devices import is_op_determinism_enabled, op_determinism
 from skaae.robustness._campaign import Campaign, Part
 from skaae.robustness._clock import Clock
 from skaae.robustness._gradient_attacks import quiet_libraries
@@ -20,7 +21,7 @@ from skaae.robustness._plan import Plan
 # Processes, also where joblib would use threads, as it does inside its own workers: they would share a campaign.
 OPTIONS = {"backend": "loky", "return_as": "generator_unordered", "batch_size": 1}
 # Of this process, where it is one of the workers: the last evaluation that it has begun.
-_begun: dict[bytes, Campaign] = {}
+_begun: dict[tuple[bytes, bool], Campaign] = {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +48,13 @@ def run_in_processes(campaign: Campaign, plan: Plan, n_jobs: int) -> None:
     """
     parts = campaign.parts()
     campaign.clock.expect(len(parts))
-    run = partial(run_elsewhere, cloudpickle.dumps(plan), deadline=_deadline(campaign.clock), n_jobs=n_jobs)
+    run = partial(
+        run_elsewhere,
+        cloudpickle.dumps(plan),
+        deadline=_deadline(campaign.clock),
+        n_jobs=n_jobs,
+        deterministic=is_op_determinism_enabled(),
+    )
     done: dict[Part, Done] = {}
     try:
         calls = (joblib.delayed(run)(part) for part in parts)
@@ -67,7 +74,7 @@ def _deadline(clock: Clock) -> float | None:
     return None if clock.limit is None else time.time() + clock.limit - clock.seconds
 
 
-def run_elsewhere(plan: bytes, part: Part, deadline: float | None, n_jobs: int) -> Done:
+def run_elsewhere(plan: bytes, part: Part, deadline: float | None, n_jobs: int, deterministic: bool) -> Done:
     """Run one attack in this process, which is a worker.
 
     Parameters
@@ -79,21 +86,28 @@ def run_elsewhere(plan: bytes, part: Part, deadline: float | None, n_jobs: int) 
         When the time limit will have passed, in seconds since the epoch.
     n_jobs : int
         Number of processes, which share the processors.
+    deterministic : bool
+        Whether TensorFlow's operations are deterministic in the process that asks, as scikeras makes them: some round
+        differently then.
 
     Returns
     -------
     done : Done
     """
-    if plan not in _begun:
-        _share_processors(n_jobs)
-        _begun.clear()
-        _begun[plan] = cloudpickle.loads(plan).begin().campaign(Clock())
-    campaign = _begun[plan]
-    campaign.outcomes, campaign.growing, campaign.stopped = [], [], None
-    campaign.clock = Clock(None if deadline is None else deadline - time.time())
-    with quiet_libraries():
+    with quiet_libraries(), op_determinism(deterministic):
+        campaign = _begin_once((plan, deterministic), n_jobs)
+        campaign.outcomes, campaign.growing, campaign.stopped = [], [], None
+        campaign.clock = Clock(None if deadline is None else deadline - time.time())
         campaign.run([part])
     return Done(part, campaign.outcomes, campaign.growing, campaign.stopped)
+
+
+def _begin_once(key: tuple[bytes, bool], n_jobs: int) -> Campaign:
+    if key not in _begun:
+        _share_processors(n_jobs)
+        _begun.clear()
+        _begun[key] = cloudpickle.loads(key[0]).begin().campaign(Clock())
+    return _begun[key]
 
 
 def _share_processors(n_jobs: int) -> None:

@@ -5,7 +5,14 @@ import pytest
 import tensorflow as tf
 
 from skaae._keras import devices, row_function
-from skaae._keras.devices import allocate_memory_as_needed, can_compile, full_float32, memory_errors
+from skaae._keras.devices import (
+    allocate_memory_as_needed,
+    can_compile,
+    full_float32,
+    is_op_determinism_enabled,
+    memory_errors,
+    op_determinism,
+)
 
 is_enabled = tf.config.experimental.tensor_float_32_execution_enabled
 
@@ -127,3 +134,10 @@ class TestScoringOnAGpu:
 
 def test_no_device_but_the_cpu_here():
     assert devices.has_gpu() == bool(tf.config.list_physical_devices("GPU"))
+
+
+def test_op_determinism_is_as_before_after_the_block():
+    with op_determinism(True):
+        with op_determinism(False):
+            assert not is_op_determinism_enabled()
+        assert is_op_determinism_enabled()

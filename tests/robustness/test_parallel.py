@@ -7,18 +7,21 @@ import pandas as pd
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 
+from skaae._keras.devices import op_determinism
 from skaae.robustness import evaluate_robustness
 from tests.support.new_process import run_python
 
 pytestmark = pytest.mark.slow
 
 
-def test_two_processes_have_the_figures_of_one(iris):
-    """For a classifier that gets a surrogate, which each process distills anew."""
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_two_processes_have_the_figures_of_one(iris, deterministic):
+    """For a classifier that gets a surrogate, which each process distills anew, also where scikeras was before."""
     X, y = iris
     forest = RandomForestClassifier(10, random_state=0).fit(X, y)
     named = {"attacks": ["noise", "FGSM", "PGD Linf"], "sizes": [0.3, 0.5], "n_samples": 40, "random_state": 0}
-    one, two = (evaluate_robustness(forest, X, y, **named, n_jobs=n_jobs) for n_jobs in (1, 2))
+    with op_determinism(deterministic):
+        one, two = (evaluate_robustness(forest, X, y, **named, n_jobs=n_jobs) for n_jobs in (1, 2))
     pd.testing.assert_frame_equal(one.frame.drop(columns="seconds"), two.frame.drop(columns="seconds"))
     assert one.checks.equals(two.checks)
 
@@ -43,6 +46,7 @@ INTERRUPTED = """
 import os, signal
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
+from skaae._keras.devices import op_determinism
 from skaae.robustness import evaluate_robustness
 from skaae.robustness._clock import Clock
 signal.signal(signal.SIGINT, signal.default_int_handler)

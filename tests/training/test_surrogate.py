@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from lightgbm import LGBMClassifier
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_wine
@@ -23,9 +24,11 @@ from xgboost import XGBClassifier
 
 from skaae import AdversarialAEDetector, FrozenKerasModel
 from skaae._classifiers.adapters import PredictProbaClassifier
+from skaae._keras.devices import op_determinism
 from skaae._training.surrogate import (
     NOISE,
     build_surrogate,
+    divergence_from_targets,
     perturbed_copies,
     share_of_equal_labels,
 )
@@ -104,6 +107,35 @@ def test_score_is_that_of_the_real_classifier(cancer, forest):
     wanted = np.sum(given * np.log(given / reconstructed), axis=1)
     np.testing.assert_allclose(detector.adversarial_score(X), wanted, atol=1e-12)
     np.testing.assert_array_equal(detector.correct(X).defense, forest.predict(detector.reconstruct(X).astype(float)))
+
+
+@pytest.mark.usefixtures("short_distillation")
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_a_fit_does_not_depend_on_what_scikeras_left_behind(cancer, forest, n_outputs):
+    def fitted_weights(deterministic):
+        surrogate = keras.Sequential([keras.Input((30,)), keras.layers.Dense(n_outputs, activation=ends[n_outputs])])
+        surrogate.set_weights([np.zeros_like(weights) for weights in surrogate.get_weights()])
+        with op_determinism(deterministic):
+            detector = AdversarialAEDetector(forest, surrogate=surrogate, **QUICK).fit(cancer[0])
+        return [*detector.surrogate_.model.get_weights(), *detector.autoencoder_.get_weights()]
+
+    ends = {1: "sigmoid", 2: "softmax"}
+    for weights, wanted in zip(fitted_weights(True), fitted_weights(False), strict=True):
+        np.testing.assert_array_equal(weights, wanted)
+
+
+def test_gradient_of_the_divergence_is_that_of_the_cross_entropy():
+    targets = tf.constant([[0.7, 0.2, 0.1], [0.05, 0.05, 0.9]])
+    logits = tf.Variable([[0.3, -1.0, 2.0], [0.0, 0.0, 0.5]])
+
+    @tf.function
+    def gradients():
+        with tf.GradientTape(persistent=True) as tape:
+            found = divergence_from_targets(targets, tf.nn.softmax(logits))
+            wanted = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
+        return tape.gradient(found, logits), tape.gradient(wanted, logits)
+
+    np.testing.assert_allclose(*gradients(), atol=1e-6)
 
 
 @pytest.mark.usefixtures("short_distillation")
