@@ -8,8 +8,8 @@ DOCS := .venv-docs/bin
 
 .PHONY: test test-slow test-lowest demo docs format clean
 .PHONY: bench-data bench-defense bench-peers bench-trees bench-tables bench-corruptions bench-adaptive bench-limit
-.PHONY: bench-front bench-strong bench-promise
-.PHONY: bench-speed bench-gpu bench-dask bench-facade bench-deployment
+.PHONY: bench-front bench-rows bench-strong bench-promise
+.PHONY: bench-speed bench-gpu bench-dask bench-large bench-facade bench-deployment
 
 # Two processes share the cores: more threads in each would wait for one another
 test test-slow test-lowest: export OMP_NUM_THREADS = 1
@@ -55,6 +55,10 @@ bench-trees bench-tables bench-corruptions bench-adaptive bench-limit bench-stro
 bench-front: .venv-bench/ready
 	$(BENCH)/python -m benchmarks.defense.front $(SETS)
 
+# How many training rows the defense gains from
+bench-rows: .venv-bench/ready
+	$(BENCH)/python -m benchmarks.defense.rows $(SETS)
+
 bench-promise: .venv-bench/ready
 	$(BENCH)/python -m benchmarks.defense.promise
 
@@ -73,6 +77,10 @@ bench-gpu: .venv-gpu/ready
 # Two worker processes of Dask against one process
 bench-dask: .venv-bench/ready
 	$(BENCH)/python -m benchmarks.speed.dask_workers
+
+# 10 million rows on disk: a memory map in one process, Parquet with two workers of Dask
+bench-large: .venv-bench/ready
+	$(BENCH)/python -m benchmarks.speed.large
 
 # The same script with skaae.alibi and with alibi-detect
 bench-facade: .venv-bench/ready .venv-peers/ready

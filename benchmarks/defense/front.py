@@ -53,14 +53,15 @@ def run_set(name: str, seed: int) -> None:
     default = DEFAULT_SHARES["image" if split.is_image else "row"]
     for key in wanted:
         shares = key["first"], key["second"]
-        line = {**key, "default": shares == default, **judged(split, model, attacked, seed, shares)}
+        parameters = {"virtual_adversarial_shares": shares}
+        line = {**key, "default": shares == default, **judged(split, model, attacked, seed, **parameters)}
         LEDGER.write([line])
         print(line, flush=True)
 
 
-def judged(split, model, attacked, seed: int, shares: tuple[float, float]) -> dict[str, float]:
-    """Accuracies of a detector with these shares."""
-    fitted = skaae(model, split, seed, virtual_adversarial_shares=shares)
+def judged(split, model, attacked, seed: int, **parameters) -> dict[str, float]:
+    """Accuracies of a detector with these parameters."""
+    fitted = skaae(model, split, seed, **parameters)
     thresholds = thresholds_of(fitted, model, split)
 
     def is_right(X: np.ndarray, y: np.ndarray) -> np.ndarray:
