@@ -82,26 +82,23 @@ def judged(split, model, attacked, seed: int, **parameters) -> dict[str, float]:
 def draw(lines: pd.DataFrame) -> plt.Figure:
     """A curve for each set, from the shares that serve one attacker to those that serve the other."""
     names = lines["set"].unique()
-    figure, axes = plt.subplots(1, len(names), figsize=(4.6 * len(names), 4), layout="constrained", squeeze=False)
+    figure, axes = plt.subplots(1, len(names), figsize=(4.2 * len(names) + 1.4, 4), layout="constrained", squeeze=False)
     means = lines.groupby(["set", "first", "second"], as_index=False).mean(numeric_only=True).sort_values("second")
     for ax, name in zip(axes[0], names, strict=True):
         points = means[means["set"] == name]
-        ax.plot(points["unaware"], points["knowing"], marker="o", color="#0072B2")
-        for place, point in enumerate(points.itertuples()):
-            ax.annotate(
-                f"({point.first:g}, {point.second:g})",
-                (point.unaware, point.knowing),
-                xytext=(4, 5) if place % 2 else (-4, -8),
-                ha="left" if place % 2 else "right",
-                textcoords="offset points",
-                weight="bold" if point.default else "normal",
-                fontsize=8,
-                rotation=30,
-                rotation_mode="anchor",
-            )
+        ax.plot(points["unaware"], points["knowing"], color="0.6", zorder=0)
+        colors = plt.colormaps["viridis"](np.linspace(0, 0.95, len(points)))
+        for color, point in zip(colors, points.itertuples(), strict=True):
+            style = {"marker": "*", "s": 260} if point.default else {"marker": "o", "s": 60}
+            label = f"({point.first:g}, {point.second:g})" + (", default" if point.default else "")
+            ax.scatter(point.unaware, point.knowing, color=[color], edgecolors="black", label=label, **style)
         ax.set(title=name, xlabel="accuracy, attackers who do not know AE", ylabel="accuracy, attackers who know AE")
-        ax.margins(0.18)
+        ax.margins(0.08)
         ax.spines[["top", "right"]].set_visible(False)
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside right center", frameon=False, title="shares of the rows\nagainst M, M(AE(x))"
+    )
     return figure
 
 

@@ -30,7 +30,7 @@ TITLES = {
     "SKA006": "Planted adversarial rows are found",
     "SKA007": "The defense repairs",
     "SKA008": "Enough rows",
-    "SKA009": "Accuracy under attack",
+    "SKA009": "Recall under attack",
     "SKA010": "Large moves leave nothing",
     "SKA011": "Whole numbers can move",
 }
