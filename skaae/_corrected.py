@@ -23,8 +23,9 @@ from skaae._constraints import FeatureConstraints
 from skaae._data.features import mask_of_features
 from skaae._data.input import DTYPES, check_labels, explain_conversion_errors
 from skaae._data.samples import check_float32_range, check_frame
-from skaae._data.weights import check_sample_weight, rows_with_weight
+from skaae._data.weights import check_class_weight, check_sample_weight, rows_with_weight
 from skaae._detector import AdversarialAEDetector
+from skaae._keras.processes import check_not_forked
 from skaae._keras.seeds import draw_seed, temporary_seed
 from skaae._parameters import check_parameters, unchanged_on_error
 from skaae._persistence import PersistenceMixin
@@ -228,6 +229,7 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
         )
 
     def _fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> None:
+        check_not_forked()
         rows, y = self._checked(X, y)
         weights = check_sample_weight(sample_weight, rows)
         with temporary_seed(0):  # Keras draws seeds when it copies models
@@ -238,6 +240,7 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
             self._check_labels_are_known(detector, y)
             training, calibration = detector._split(checked, weights, seed)
         else:
+            check_class_weight(detector.class_weight, np.unique(y))
             used, fraction = rows_with_weight(weights, len(y)), detector._calibration_fraction()
             training, calibration = (used[part] for part in split_by_class(y[used], fraction, seed, True))
             frame = X if hasattr(X, "iloc") else rows

@@ -65,6 +65,7 @@ class FittingMixin(OutlierDetectorMixin):
         self._spread = rows.statistics.spread
         held_out = RowSubset(X, calibration)
         check_finite(self._scorer, held_out)
+        self.__dict__.pop("surrogate_agreement_", None)
         if self.surrogate_ is not None:
             self.surrogate_agreement_ = share_of_equal_labels(self.surrogate_, self.classifier_, held_out)
         if self.threshold is None:

@@ -9,7 +9,9 @@ import copy
 import copyreg
 import json
 import pickle
+import random
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -97,7 +99,7 @@ class PersistenceMixin:
     def __sklearn_clone__(self) -> Self:
         """Clone the estimator; Keras models are copied without the settings of `compile`, as in a file."""
         estimator: Any = self
-        with without_compilation(estimator.get_params(deep=False)):
+        with without_compilation(estimator.get_params(deep=False)), unchanged_random_state():
             clone: Any = super().__sklearn_clone__()  # type: ignore[misc]
         for name, value in estimator.get_params(deep=False).items():
             _keep_fit_kwargs(value, getattr(clone, name))
@@ -128,7 +130,7 @@ class Saved:
         self.value = value
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        with without_compilation(self.value):
+        with without_compilation(self.value), unchanged_random_state():
             return type(self)(self.name, copy.deepcopy(self.value, memo))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -230,19 +232,40 @@ def without_compilation(value: Any) -> Iterator[None]:
     value : object
         A Keras model, or a list, tuple or dict of objects, which may contain models. Others are ignored.
     """
-    models = [
-        layer
-        for model in _keras_models_in(value)
-        for layer in model._flatten_layers()
-        if isinstance(layer, keras.Model) and "get_compile_config" not in vars(layer)
-    ]
-    for model in models:
-        object.__setattr__(model, "get_compile_config", lambda: None)
+    layers = [layer for model in _keras_models_in(value) for layer in model._flatten_layers()]
+    with _lock:
+        models = [
+            layer
+            for layer in layers
+            if isinstance(layer, keras.Model) and (layer in _holders or "get_compile_config" not in vars(layer))
+        ]
+        for model in models:
+            _holders[model] = _holders.get(model, 0) + 1
+            object.__setattr__(model, "get_compile_config", lambda: None)
     try:
         yield
     finally:
-        for model in models:
-            object.__delattr__(model, "get_compile_config")
+        with _lock:
+            for model in models:
+                _holders[model] -= 1
+                if not _holders[model]:
+                    del _holders[model]
+                    object.__delattr__(model, "get_compile_config")
+
+
+# Blocks of `without_compilation`, in all threads, that a model is in.
+_holders: dict[keras.Model, int] = {}
+_lock = threading.Lock()
+
+
+@contextmanager
+def unchanged_random_state() -> Iterator[None]:
+    """Restore the state of `random` after the block. Keras draws seeds of copied layers from it."""
+    state = random.getstate()
+    try:
+        yield
+    finally:
+        random.setstate(state)
 
 
 def _keras_models_in(value: Any) -> Iterator[keras.Model]:

@@ -176,6 +176,11 @@ class TestInScikitLearn:
         assert pipeline.score(*cancer) > 0.9
 
 
+class Untrainable(LogisticRegression):
+    def fit(self, X, y, sample_weight=None):
+        raise AssertionError("the classifier was trained")
+
+
 class TestRefused:
     @pytest.mark.parametrize(
         ("detector", "error", "message"),
@@ -185,6 +190,7 @@ class TestRefused:
             (AdversarialAEDetector(None), ValueError, "classifier must be the classifier to defend"),
             (AdversarialAEDetector(LogisticRegression), TypeError, "got the class LogisticRegression"),
             (AdversarialAEDetector(LogisticRegression(), epochs=-1), ValueError, "'epochs' parameter"),
+            (AdversarialAEDetector(Untrainable(), class_weight={"fruad": 5}), ValueError, "class_weight.*fruad"),
             (AdversarialAEDetector(LinearSVC()), TypeError, "no predict_proba.*CalibratedClassifierCV"),
             (AdversarialAEDetector(Ridge()), TypeError, "got the regressor Ridge"),
             (

@@ -8,6 +8,7 @@ import random
 import sys
 import warnings
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cloudpickle
@@ -202,12 +203,25 @@ def test_copy_keeps_its_threshold_and_may_be_fitted_again(iris, detector):
     assert pickle.loads(pickle.dumps(again)).threshold_ == again.threshold_
 
 
-def test_dump_and_load_leave_the_random_states(detector):
+def test_dumps_and_copies_leave_the_random_states(detector, flowers):
+    parts = AdversarialAEDetector(flowers, autoencoder=keras.Sequential([keras.Input((4,)), keras.layers.Dense(4)]))
     random.seed(0)
     wanted = random.random()
     random.seed(0)
     pickle.loads(pickle.dumps(detector))
+    clone(parts), copy.deepcopy(parts), copy.deepcopy(detector)
     assert random.random() == wanted
+
+
+def test_threads_copy_the_same_model(flowers):
+    """Each leaves out the settings of `compile` while another may be at it."""
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4)])
+    model.compile(loss=lambda y, x: x)
+    detector = AdversarialAEDetector(flowers, autoencoder=model)
+    with ThreadPoolExecutor(8) as pool:
+        copies = list(pool.map(lambda _: clone(detector), range(40)))
+    assert all(one.autoencoder is not model for one in copies)
+    assert "get_compile_config" not in vars(model)
 
 
 def test_equal_detectors_have_equal_files(detector):
@@ -424,7 +438,6 @@ class TestUnregisteredCompilation:
             assert same.classifier_.model.compiled is False or same.classifier_.model is model
         np.testing.assert_array_equal(copy.deepcopy(fitted).predict(iris[0]), fitted.predict(iris[0]))
         assert model.compiled
-        assert model.get_compile_config() is not None
 
     @pytest.mark.slow
     @pytest.mark.parametrize("wrap", [lambda model: model, FrozenKerasModel], ids=["model", "frozen"])

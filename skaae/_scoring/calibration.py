@@ -34,12 +34,15 @@ class Calibration:
     thresholds : SharedThreshold or PooledThresholds
     n_rows, n_flagged, n_kept : ndarray of shape (n_classes,), int
         Calibration rows that M assigns to the class, those of them that are flagged, and those whose label x' keeps.
+    percentile : float or None, default=None
+        The percentile of the thresholds. None in files of earlier versions.
     """
 
     thresholds: Thresholds
     n_rows: np.ndarray
     n_flagged: np.ndarray
     n_kept: np.ndarray
+    percentile: float | None = None
 
     def report(self, classes: np.ndarray) -> Any:
         """Return a DataFrame with a line for each class."""
@@ -109,8 +112,10 @@ def calibrate(
     else:
         thresholds = SharedThreshold(conformal_threshold(scores, percentile), np.sort(scores))
     flagged, kept = thresholds.is_adversarial(scores, labels), labels == labels_reconstructed
-    counts = [np.bincount(rows, minlength=n_classes) for rows in (labels, labels[flagged], labels[kept])]
-    return Calibration(thresholds, *counts)
+    n_rows, n_flagged, n_kept = (
+        np.bincount(rows, minlength=n_classes) for rows in (labels, labels[flagged], labels[kept])
+    )
+    return Calibration(thresholds, n_rows, n_flagged, n_kept, float(percentile))
 
 
 def form_pools(scores: np.ndarray, labels: np.ndarray, n_classes: int, percentile: float) -> PooledThresholds:

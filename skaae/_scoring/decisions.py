@@ -71,6 +71,8 @@ class DecisionsMixin:
     @threshold_.setter
     def threshold_(self, threshold: float) -> None:
         self._thresholds_for("threshold_")
+        if not threshold >= 0:
+            raise ValueError(f"threshold_ must be at least 0, got {threshold!r}.")
         self._thresholds, self._calibration = SharedThreshold(float(threshold)), None
 
     @property

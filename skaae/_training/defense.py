@@ -27,7 +27,7 @@ from skaae._persistence import PersistenceMixin
 from skaae._training.autoencoders import SMALLEST_SPREAD, SampleShape, build_autoencoder
 from skaae._training.cache import cache_key_of, cached_training
 from skaae._training.domain import Domain, find_domain, tensor_into_domain
-from skaae._training.loop import Objective, TrainingOptions, train
+from skaae._training.loop import Objective, TrainingOptions, check_preprocess, train
 from skaae._training.perturbations import Perturbation, unit_of_perturbation
 from skaae._training.surrogate import Surrogate, build_surrogate, distill
 from skaae._utils.warnings import warn
@@ -256,6 +256,7 @@ class Training:
         return history
 
     def _train(self, X: RowSubset) -> History:
+        check_preprocess(self.options, X)
         if isinstance(self.defense.classifier, PredictProbaClassifier) and self.distilled is not None:
             arguments = self.distilled, self.defense.classifier, X, self.seed, self.defense.domain
             run_deterministically(partial(distill, *arguments), self.distilled.model)
@@ -312,7 +313,7 @@ class Training:
         surrogate = self.defense.surrogate
         return [
             fingerprint(self.defense.autoencoder),
-            _fingerprint_of_classifier(self.defense.classifier),
+            fingerprint_of_classifier(self.defense.classifier),
             [None if surrogate is None else fingerprint(surrogate.model), self.distilled is not None],
             self.defense.heads.fingerprint(),
             {name: cache_key_of(value) for name, value in settings.items()},
@@ -320,7 +321,7 @@ class Training:
         ]
 
 
-def _fingerprint_of_classifier(classifier: Classifier) -> list[Any]:
+def fingerprint_of_classifier(classifier: Classifier) -> list[Any]:
     if isinstance(classifier, PredictProbaClassifier | ConvertedClassifier):
         return [joblib.hash(classifier.estimator)]
     return [fingerprint(classifier.model), classifier.from_logits]

@@ -250,9 +250,6 @@ def train(
     epochs = options.count_epochs(X)
     if epochs == 0:
         return {}
-    if options.preprocess:
-        batch = X[: options.batch_size].astype(np.float32)
-        checked_batch(options.preprocess(batch.copy()), batch)
     weights = X.weights if isinstance(X, RowSubset) else None
     arrays: list[Rows] = [X] if options.preprocess else [X, *logits]
     arrays += [] if weights is None else [weights]
@@ -283,6 +280,13 @@ def train(
         ).history
     _check_convergence(autoencoder, history)
     return {name: [float(value) for value in values] for name, values in history.items()}
+
+
+def check_preprocess(options: TrainingOptions, X: Rows) -> None:
+    """Raise a ValueError unless `preprocess` returns a batch of the shape of the first rows."""
+    if options.preprocess:
+        batch = X[: options.batch_size].astype(np.float32)
+        checked_batch(options.preprocess(batch.copy()), batch)
 
 
 def make_optimizer(
@@ -373,10 +377,11 @@ def _batches(
 
 
 def _check_convergence(autoencoder: keras.Model, history: dict[str, list[float]]) -> None:
-    finite = np.isfinite(history["loss"]).all() and all(np.isfinite(w).all() for w in autoencoder.get_weights())
+    losses = history.get("loss", [])  # none, if a callback resumes a training that was at its end
+    finite = np.isfinite(losses).all() and all(np.isfinite(w).all() for w in autoencoder.get_weights())
     if not finite:
+        course = f"{losses[0]:.3g} in the first epoch and {losses[-1]:.3g} in the last" if losses else "not computed"
         raise ValueError(
-            f"The training diverged: the loss was {history['loss'][0]:.3g} in the first epoch and "
-            f"{history['loss'][-1]:.3g} in the last. Try a smaller learning_rate or an optimizer with clipnorm=1.0, or "
-            f"scale X (StandardScaler)."
+            f"The training diverged: the loss was {course}. Try a smaller learning_rate or an optimizer with "
+            f"clipnorm=1.0, or scale X (StandardScaler)."
         )

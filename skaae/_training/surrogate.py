@@ -100,11 +100,11 @@ def distill(
     """
     rows = into_domain(perturbed_copies(X, np.random.default_rng(seed)), domain)
     rows, targets = _targets(classifier, rows)
-    model = surrogate.model
+    model, replicas = surrogate.model, tf.distribute.get_strategy().num_replicas_in_sync
     model.compile(
         keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, STEPS)),
         loss=divergence_from_targets,
-        steps_per_execution=STEPS_PER_EXECUTION,
+        steps_per_execution=STEPS_PER_EXECUTION if replicas == 1 else 1,
         jit_compile=False,
     )
     model.optimizer.build(model.trainable_variables)

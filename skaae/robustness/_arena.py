@@ -214,7 +214,9 @@ def row_loss(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """Cross-entropy of each row, which goes on linearly where the right class leads too far for it to have a slope."""
     truth = tf.one_hot(labels, logits.shape[1], dtype=logits.dtype)
     lead = tf.reduce_sum(logits * truth, axis=1) - tf.reduce_max(logits - 1e9 * truth, axis=1)
-    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits) - tf.nn.relu(lead - LARGEST_LEAD)
+    # TensorFlow's own cross-entropy rounds differently once its operations are to be deterministic.
+    loss = -tf.reduce_sum(tf.where(truth > 0, tf.nn.log_softmax(logits), 0.0), axis=1)
+    return loss - tf.nn.relu(lead - LARGEST_LEAD)
 
 
 def one_hot(places: list[int], n_columns: int) -> tf.Tensor:

@@ -100,7 +100,7 @@ class Campaign:
         for size in sizes:
             before = self._begin(before, attack, size)
             self.outcomes.append(before)
-            self._attack(before, attack, size, self._rows(attack))
+            self._attack(before, attack, size, rows_of(attack, len(self.arena), self.effort, self.seed))
 
     def _begin(self, before: Outcome, attack: Attack, size: float) -> Outcome:
         kind = attack.kind
@@ -108,18 +108,12 @@ class Campaign:
             kind = "transfer"
         return before.begin(attack.attacker, attack.name, kind, attack.norm, size)
 
-    def _rows(self, attack: Attack) -> np.ndarray:
-        rows = np.arange(len(self.arena))
-        if not attack.is_slow or len(rows) <= self.effort.jump_rows:
-            return rows
-        return np.sort(np.random.default_rng(self.seed).permutation(rows)[: self.effort.jump_rows])
-
     def _attack(self, outcome: Outcome, attack: Attack, size: float, rows: np.ndarray, restarts: int = 0) -> None:
         """Attack chunk by chunk; rows that are lost are not attacked again."""
         effort = replace(self.effort, steps=self.effort.steps * attack.more)
         start = time.perf_counter()
         for chunk in chunks(rows, ROWS_AT_ONCE):
-            for restart in range(restarts or self._restarts(attack)):
+            for restart in range(restarts or restarts_of(attack, self.effort)):
                 left = chunk[self._is_left(outcome, attack, chunk)]
                 if len(left):
                     self.clock.check()
@@ -130,11 +124,6 @@ class Campaign:
                     self._judge(outcome, left, arena, z)
             outcome.tried[chunk] = True
             outcome.seconds = time.perf_counter() - start
-
-    def _restarts(self, attack: Attack) -> int:
-        # AutoPGD has restarts of its own, and FGSM no random start.
-        is_random = attack.name not in ("FGSM", "AutoPGD Linf") and not attack.is_minimal and attack.more == 1
-        return self.effort.restarts if is_random and attack.kind != "gradient-free" else 1
 
     def _is_left(self, outcome: Outcome, attack: Attack, rows: np.ndarray) -> np.ndarray:
         """Rows that are not lost: to an attack that ignores the defense, also those that only M would lose."""
@@ -154,7 +143,8 @@ class Campaign:
             before = self._begin(before, attack, size)
             outcomes.append(before)
         self.outcomes.extend(outcomes)
-        for chunk in chunks(self._rows(attack), SLOW_ROWS_AT_ONCE if attack.is_slow else ROWS_AT_ONCE):
+        rows = rows_of(attack, len(self.arena), self.effort, self.seed)
+        for chunk in chunks(rows, SLOW_ROWS_AT_ONCE if attack.is_slow else ROWS_AT_ONCE):
             self._find_smallest(attack, chunk, outcomes)
 
     def _find_smallest(self, attack: Attack, chunk: np.ndarray, outcomes: list[Outcome]) -> None:
@@ -185,6 +175,20 @@ class Campaign:
             self.growing.append(before)
             if not before.right.any() or size > self.arena.moves.bound:
                 break
+
+
+def rows_of(attack: Attack, n_rows: int, effort: Effort, seed: int) -> np.ndarray:
+    """The rows that an attack is made on: all, or a few of them if it is slow."""
+    rows = np.arange(n_rows)
+    if not attack.is_slow or n_rows <= effort.jump_rows:
+        return rows
+    return np.sort(np.random.default_rng(seed).permutation(rows)[: effort.jump_rows])
+
+
+def restarts_of(attack: Attack, effort: Effort) -> int:
+    """How often an attack is made: once, unless it has a random start. AutoPGD has restarts of its own."""
+    is_random = attack.name not in ("FGSM", "AutoPGD Linf") and not attack.is_minimal and attack.more == 1
+    return effort.restarts if is_random and attack.kind != "gradient-free" else 1
 
 
 def _keep_losses(smaller: Outcome, larger: Outcome, rows: np.ndarray) -> None:

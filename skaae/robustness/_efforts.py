@@ -49,5 +49,3 @@ EFFORTS = {
 }
 # Where attacks are named one by one.
 DEFAULT = "standard"
-# Times the steps, for the check that more steps find no more.
-MORE = 4

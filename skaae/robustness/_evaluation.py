@@ -128,7 +128,6 @@ def evaluate_robustness(
     check_arguments(attacks, unit, constraints, n_samples, time_limit, verbose)
     n_processes, seed = number_of_processes(n_jobs), checked_seed(random_state)
     foolbox(), art("attacks.evasion"), import_extra("pandas", "pandas")
-    clock = Clock(time_limit, verbose)
     plan = Plan(
         estimator,
         X,
@@ -141,6 +140,7 @@ def evaluate_robustness(
         n_samples=n_samples,
         seed=seed,
     )
+    clock = Clock(time_limit, verbose)
     with quiet_libraries(), clock:
         beginning = plan.begin()
         everything = beginning.target.judge(beginning.X)
@@ -208,10 +208,12 @@ def _findings(campaign: Campaign, everything: Verdict, n_fixed: int, seed: int) 
 
 
 def _promised(target: Target) -> float | None:
+    """The rate of false alarms that the thresholds promise: none if they were given, or are above all scores."""
     detector = target.detector
-    if detector is None or detector.threshold is not None:
+    if detector is None or detector._calibration is None:
         return None
-    return 1 - float(detector.threshold_percentile) / 100
+    percentile = detector._calibration.percentile or detector.threshold_percentile
+    return None if percentile == 100 else 1 - float(percentile) / 100
 
 
 def _never_flagged(target: Target) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -104,17 +106,23 @@ def run_elsewhere(plan: bytes, part: Part, deadline: float | None, n_jobs: int, 
 
 def _begin_once(key: tuple[bytes, bool], n_jobs: int) -> Campaign:
     if key not in _begun:
-        _share_processors(n_jobs)
         _begun.clear()
-        _begun[key] = cloudpickle.loads(key[0]).begin().campaign(Clock())
+        with _shared_processors(n_jobs):
+            _begun[key] = cloudpickle.loads(key[0]).begin().campaign(Clock())
     return _begun[key]
 
 
-def _share_processors(n_jobs: int) -> None:
-    """Of TensorFlow, which reads this when it starts: before the first model is unpickled."""
+@contextmanager
+def _shared_processors(n_jobs: int) -> Iterator[None]:
+    """Let TensorFlow, if it starts inside the block, take this process's share of the processors."""
     own = str(max(1, joblib.cpu_count() // n_jobs))
-    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
-        os.environ.setdefault(name, own)
+    names = [name for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS") if name not in os.environ]
+    os.environ.update(dict.fromkeys(names, own))
+    try:
+        yield
+    finally:
+        for name in names:
+            del os.environ[name]
 
 
 def number_of_processes(n_jobs: Any) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from numbers import Integral
 from typing import Any
 
@@ -14,13 +15,14 @@ import numpy as np
 from sklearn.utils.validation import check_memory
 
 from skaae._constraints import FeatureConstraints
+from skaae._keras.processes import check_not_forked
 from skaae._keras.seeds import temporary_seed
-from skaae._training.defense import _fingerprint_of_classifier
+from skaae._training.defense import fingerprint_of_classifier
 from skaae.robustness._arena import Arena
-from skaae.robustness._arguments import check_arguments, is_number
+from skaae.robustness._arguments import check_arguments, checked_seed, is_number
 from skaae.robustness._battery import Attack
 from skaae.robustness._budgets import inside, radius
-from skaae.robustness._campaign import Campaign
+from skaae.robustness._campaign import Campaign, restarts_of, rows_of
 from skaae.robustness._clock import Clock
 from skaae.robustness._efforts import EFFORTS, Effort
 from skaae.robustness._gradient_attacks import art, foolbox, quiet_libraries
@@ -91,11 +93,12 @@ def robust_accuracy_scorer(
         raise ValueError(
             f"random_state must be an integer, so that all candidates meet the same, got {random_state!r}."
         )
+    seed = checked_seed(random_state)
     if metric not in METRICS:
         raise ValueError(f"metric must be one of {METRICS}, got {metric!r}.")
     memory_of(memory)
     names = attacks if isinstance(attacks, str) else tuple(attacks)
-    return RobustAccuracy(names, size, metric, unit, constraints, n_samples, memory, random_state)
+    return RobustAccuracy(names, size, metric, unit, constraints, n_samples, memory, seed)
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,7 @@ class RobustAccuracy:
 
     def __call__(self, estimator: Any, X: Any, y: Any) -> float:
         """Compute the metric in the worst case."""
+        check_not_forked()
         foolbox(), art("attacks.evasion")
         plan = Plan(
             estimator,
@@ -158,8 +162,9 @@ class RobustAccuracy:
         assert frozen is not None
         # Relations are functions, which joblib cannot hash.
         rules = None if relations is None else cloudpickle.dumps(relations.relations)
-        found = [_fingerprint_of_classifier(frozen), X, arena.front.parts, rules, arena.labels, names, arena.size]
-        return str(joblib.hash(found))
+        classifier = [fingerprint_of_classifier(frozen), np.asarray(arena.target.log_weights)]
+        attacked = [X, arena.front.parts, rules, arena.labels, names, arena.size]
+        return str(joblib.hash([version("skaae"), *classifier, *attacked]))
 
     def _right_under_knowing(self, campaign: Campaign) -> np.ndarray:
         campaign.battery = [attack for attack in campaign.battery if attack.attacker == "knowing"]
@@ -204,10 +209,14 @@ def displacements(
     alone = Arena.of(arena.target.with_surrogate_of(X, seed), arena.moves, arena.labels, arena.size)
     found = []
     for attack in attacks:
-        for restart in range(effort.restarts):
-            own = replace(effort, steps=effort.steps * attack.more)
-            with temporary_seed(seed + restart):
-                z = attack.run(alone, attack.through, arena.size, seed + restart, own)
-            limit = radius(arena.size, attack.norm, arena.moves.n_moving)
+        rows = rows_of(attack, len(arena), effort, seed)
+        own, limit = (
+            replace(effort, steps=effort.steps * attack.more),
+            radius(arena.size, attack.norm, arena.moves.n_moving),
+        )
+        for restart in range(restarts_of(attack, effort)):
+            z, restart_seed = arena.start(), (seed + restart) % 2**32
+            with temporary_seed(restart_seed):
+                z[rows] = attack.run(alone.take(rows), attack.through, arena.size, restart_seed, own)
             found.append(inside(z, limit, attack.norm) if attack.is_minimal else z)
     return found

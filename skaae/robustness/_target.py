@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import keras
@@ -24,6 +25,7 @@ from skaae._data.samples import check_frame
 from skaae._detector import AdversarialAEDetector
 from skaae._divergence import log_probabilities
 from skaae._frozen_keras_model import FrozenKerasModel
+from skaae._keras.devices import run_deterministically
 from skaae._keras.logits import class_logits
 from skaae._keras.models import call_frozen
 from skaae._keras.sample_kinds import are_images
@@ -80,6 +82,8 @@ class Target:
         Whether transformers stand before the detector.
     frozen : FrozenKerasModel or PredictProbaClassifier
         The classifier of encoded rows.
+    log_weights : float or ndarray of shape (n_classes,)
+        What the label rule of the classifier subtracts from log-probabilities.
     """
 
     name: str
@@ -93,6 +97,7 @@ class Target:
     detector: AdversarialAEDetector | None = None
     has_prefix: bool = False
     frozen: Classifier | None = None
+    log_weights: float | np.ndarray = 0.0
 
     def with_surrogate_of(self, X: Any, seed: int) -> Target:
         """The same with a surrogate that depends on the classifier and X only, not on the defense around it."""
@@ -124,6 +129,7 @@ def read_rows(X: Any, estimator: Any) -> Any:
 def _takes_missing(estimator: Any) -> bool:
     first = all_steps_of(without_searches(estimator))[0]
     if isinstance(first, CorrectedClassifier):
+        check_is_fitted(first)
         return allows_missing(first.detector_.classifier)
     return allows_missing(first.classifier if isinstance(first, AdversarialAEDetector) else first)
 
@@ -213,6 +219,7 @@ def _defended_target(
         detector=detector,
         has_prefix=bool(before),
         frozen=detector.classifier_,
+        log_weights=detector._defense.label_rule.log_weights(),
     )
 
 
@@ -285,6 +292,7 @@ def _bare_target(classifier: Any, X: Any, seed: int) -> Target:
         own_gradient=own,
         images=rows.ndim > 2 and are_images(getattr(frozen, "model", None), rows.shape[1:]),
         frozen=frozen,
+        log_weights=rule.log_weights(),
     )
 
 
@@ -331,5 +339,6 @@ def _surrogate_of(classifier: PredictProbaClassifier, X: np.ndarray, seed: int) 
     """A network distilled from the probabilities for X, which is all that an attacker without a gradient has."""
     with temporary_seed(seed):
         surrogate = build_surrogate(None, X, classifier.classes_)
-        distill(surrogate, classifier, X, seed, find_domain(classifier, X, seed, ()))
+        arguments = surrogate, classifier, X, seed, find_domain(classifier, X, seed, ())
+        run_deterministically(partial(distill, *arguments), surrogate.model)
     return surrogate

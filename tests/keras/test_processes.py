@@ -12,7 +12,9 @@ FORKED = """
 import multiprocessing, pickle, warnings
 import keras, numpy as np
 from joblib import Parallel, delayed
-from skaae import AdversarialAEDetector
+from sklearn.linear_model import LogisticRegression
+from skaae import AdversarialAEDetector, CorrectedClassifier
+from skaae.robustness import robust_accuracy_scorer
 
 X = np.random.default_rng(0).normal(size=(50, 3)).astype("float32")
 model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, activation="softmax")])
@@ -34,12 +36,18 @@ def fit(_):
 def load(_):
     return message(lambda X: pickle.loads(file))
 
+def fit_corrected(_):
+    corrected = CorrectedClassifier(AdversarialAEDetector(LogisticRegression()))
+    return message(lambda X: corrected.fit(X, X[:, 0] > 0))
+
+def attack(_):
+    return message(lambda X: robust_accuracy_scorer("fast")(detector, X, X[:, 0] > 0))
+
 if __name__ == "__main__":
     warnings.simplefilter("ignore")  # Python's own word against forking beside threads
     with multiprocessing.get_context("fork").Pool(1) as pool:
-        print(pool.map_async(score, [0]).get(timeout=60)[0])
-        print(pool.map_async(fit, [0]).get(timeout=60)[0])
-        print(pool.map_async(load, [0]).get(timeout=60)[0])
+        for work in (score, fit, load, fit_corrected, attack):
+            print(pool.map_async(work, [0]).get(timeout=60)[0])
     same = Parallel(n_jobs=2)(delayed(detector.score_samples)(X) for _ in range(2))
     assert all((found == detector.score_samples(X)).all() for found in same)
     print("loky gives the same")
@@ -52,9 +60,9 @@ def test_a_forked_process_says_so_and_loky_works(tmp_path):
     command = [sys.executable, tmp_path / "script.py"]
     found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     lines = found.stdout.splitlines()
-    assert len(lines) == 4, found.stderr[-2000:]
-    assert all(line.startswith("This process was forked after TensorFlow had been used") for line in lines[:3])
-    assert lines[3] == "loky gives the same"
+    assert len(lines) == 6, found.stderr[-2000:]
+    assert all(line.startswith("This process was forked after TensorFlow had been used") for line in lines[:5])
+    assert lines[5] == "loky gives the same"
 
 
 LOADED = """

@@ -7,7 +7,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from skaae.robustness._arena import Arena
+from skaae._keras.devices import op_determinism
+from skaae.robustness._arena import Arena, row_loss
 from skaae.robustness._budgets import moves_of
 from skaae.robustness._target import target_of
 
@@ -65,3 +66,17 @@ def test_gradient_passes_whole_numbers_and_ranges():
         tape.watch(z)
         value = arena.logits("classifier")(z)[:, 0]
     assert (tape.gradient(value, z).numpy() != 0).all()
+
+
+def test_loss_does_not_depend_on_what_scikeras_left_behind():
+    labels, logits = tf.constant([0, 1]), tf.Variable([[0.3, -1.2, 2.1], [7.3, 0.1, -90.0]])
+
+    def loss_and_gradient(deterministic):
+        with op_determinism(deterministic), tf.GradientTape() as tape:
+            loss = row_loss(labels, logits)
+        return loss.numpy(), tape.gradient(loss, logits).numpy()
+
+    for found, wanted in zip(loss_and_gradient(True), loss_and_gradient(False), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+        assert np.isfinite(found).all()
+    np.testing.assert_allclose(loss_and_gradient(False)[0], [2.0, 7.2], atol=0.1)

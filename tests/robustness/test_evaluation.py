@@ -232,3 +232,27 @@ def test_without_foolbox_the_error_names_the_extra():
             print(error)
     """)
     assert "pip install 'skaae[attacks]'" in shown
+
+
+class TestPromise:
+    """What false alarms are compared with."""
+
+    def test_is_that_of_the_thresholds(self, iris, iris_model):
+        detector = AdversarialAEDetector(iris_model, **QUICK).fit(iris[0]).infer_threshold(iris[0], 50)
+        check = (
+            evaluate_robustness(detector, *iris, attacks=["noise"], random_state=0)
+            .checks.set_index("code")
+            .loc["SKA002"]
+        )
+        assert check["status"] != "FAIL"
+        assert "50" in check["sentence"] or "0.5" in check["sentence"]
+
+    @pytest.mark.parametrize("how", ["given afterwards", "above all scores"])
+    def test_there_is_none(self, iris, iris_model, how):
+        detector = AdversarialAEDetector(iris_model, **QUICK, threshold_percentile=80).fit(iris[0])
+        if how == "given afterwards":
+            detector.threshold_ = 0.0
+        else:
+            detector.infer_threshold(iris[0], 100)
+        report = evaluate_robustness(detector, *iris, attacks=["noise"], random_state=0)
+        assert report.checks.set_index("code").loc["SKA002", "status"] == "SKIP"

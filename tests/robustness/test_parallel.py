@@ -9,6 +9,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 from skaae._keras.devices import op_determinism
 from skaae.robustness import evaluate_robustness
+from skaae.robustness._parallel import _shared_processors
 from tests.support.new_process import run_python
 
 pytestmark = pytest.mark.slow
@@ -60,3 +61,12 @@ print(report.stopped, len(set(report.frame["attack"]) - {"clean", "worst case"})
 
 def test_interrupted():
     assert run_python(INTERRUPTED).strip() == "interrupted 1 True"
+
+
+def test_environment_is_as_before(monkeypatch):
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "7")
+    monkeypatch.delenv("TF_NUM_INTEROP_THREADS", raising=False)
+    with _shared_processors(10**6):
+        assert (os.environ["TF_NUM_INTRAOP_THREADS"], os.environ["TF_NUM_INTEROP_THREADS"]) == ("7", "1")
+    assert os.environ["TF_NUM_INTRAOP_THREADS"] == "7"
+    assert "TF_NUM_INTEROP_THREADS" not in os.environ

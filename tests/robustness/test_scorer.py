@@ -1,12 +1,17 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
 from sklearn.neural_network import MLPClassifier
 
 from skaae import AdversarialAEDetector, CorrectedClassifier, FeatureConstraints
 from skaae.robustness import evaluate_robustness, robust_accuracy_scorer
+from skaae.robustness._battery import BATTERY
+from skaae.robustness._efforts import EFFORTS
+from skaae.robustness._scorer import displacements
 from tests.support.models import QUICK
 
 
@@ -56,6 +61,26 @@ def test_memory_knows_what_the_attacks_depend_on(tmp_path):
         assert found == expected
 
 
+def test_memory_knows_the_decision_threshold(cancer, tmp_path):
+    """The classifier inside is the same, but its attackers need other moves."""
+    X, y = cancer
+    model = FrozenEstimator(LogisticRegression().fit(X, y))
+    for threshold in (0.5, 0.001):
+        decided = FixedThresholdClassifier(model, threshold=threshold).fit(X, y)
+        scores = [robust_accuracy_scorer(["FGSM"], 0.3, memory=memory)(decided, X, y) for memory in (tmp_path, None)]
+        assert scores[0] == scores[1]
+    assert len(list(tmp_path.rglob("output.pkl"))) == 2
+
+
+def test_attacks_are_made_as_in_a_report(iris_arena):
+    """Slow ones on a few rows, and those without a random start once."""
+    attacks = [attack for attack in BATTERY if attack.name in ("FGSM", "PGD Linf", "HopSkipJump L2")]
+    effort = replace(EFFORTS["fast"], restarts=2, jump_rows=3, jumps=1, evaluations=10)
+    arena = iris_arena.take(np.arange(10))
+    found = displacements("", arena, arena.moves.moved(arena.start()), attacks, effort, 0)
+    assert [(z != 0).any(axis=1).sum() > 3 for z in found] == [True, True, True, False]
+
+
 def test_mean_of_the_recalls(iris, iris_model):
     rows = np.r_[0:50, 100:110]
     X, y = iris[0][rows], iris[1][rows]
@@ -81,7 +106,7 @@ def test_constraints(iris, iris_model):
     "argument",
     [
         *({"size": size} for size in (0, [0.1, 0.2], "0.3", True, np.inf)),
-        *({"random_state": seed} for seed in (None, "0", 0.5)),
+        *({"random_state": seed} for seed in (None, "0", 0.5, -1, 2**32)),
         *({"n_samples": n_samples} for n_samples in (0, True)),
         {"unit": "meter"},
         {"metric": "recall"},

@@ -123,3 +123,5 @@ def test_missing_values_that_the_classifier_does_not_take(iris):
     X[0, 0] = np.nan
     with pytest.raises(ValueError, match="X contains NaN, but LogisticRegression takes no missing values"):
         read_rows(X, LogisticRegression().fit(*iris))
+    with pytest.raises(NotFittedError, match="CorrectedClassifier"):
+        read_rows(X, CorrectedClassifier(AdversarialAEDetector(LogisticRegression())))

@@ -1,7 +1,5 @@
 """What scikit-learn adds to the decisions: Bunch, set_output, the threshold."""
 
-import copy
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -135,3 +133,11 @@ def test_no_report_where_the_threshold_was_given(iris, flowers):
     with pytest.raises(AttributeError, match="class_report_ requires calibration rows"):
         print(detector.class_report_)
     assert detector.infer_threshold(iris[0]).class_report_["calibration_rows"].sum() == len(iris[0])
+
+
+@pytest.mark.parametrize("threshold", [-1.0, np.nan])
+def test_a_threshold_that_would_flag_no_row_or_every_row(threshold):
+    detector = Distance().infer_threshold(np.arange(1.0, 101.0).reshape(-1, 1))
+    with pytest.raises(ValueError, match="threshold_ must be at least 0, got"):
+        detector.threshold_ = threshold
+    assert detector.threshold_ == 96

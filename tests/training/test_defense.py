@@ -160,3 +160,10 @@ def test_default_reconstruction_weight():
     np.testing.assert_allclose(default_reconstruction_weight(rows, images=False), [0.1, 0.001])
     assert default_reconstruction_weight(images, images=True) == 2.5
     assert default_reconstruction_weight(images, images=True, published=True) == 0
+
+
+def test_preprocess_is_checked_before_the_surrogate_is_distilled(iris, iris_forest, trainings):
+    detector = AdversarialAEDetector(iris_forest, surrogate=tiny_surrogate, **QUICK, preprocess=lambda batch: batch[:1])
+    with pytest.raises(ValueError, match="preprocess must return an array of the shape of its batch"):
+        detector.fit(iris[0])
+    assert trainings == {"distill": 0, "train": 0}

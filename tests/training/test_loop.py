@@ -182,6 +182,8 @@ TWO_DEVICES = """
 import keras, numpy as np, tensorflow as tf
 (cpu,) = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.frozen import FrozenEstimator
 from skaae import AdversarialAEDetector
 
 X = np.random.default_rng(0).normal(size=(200, 6)).astype("float32")
@@ -191,11 +193,17 @@ detector = AdversarialAEDetector(
     model, noise=0, virtual_adversarial=0, metrics=["categorical_accuracy"], epochs=3, batch_size=50, random_state=0
 )
 one = detector.fit(X).history_
-with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+with strategy.scope():
     two = detector.fit(X).history_
 for name in ("loss", "categorical_accuracy"):
     np.testing.assert_allclose(two[name], one[name], rtol=1e-3)
 assert detector.predict(X).shape == (200,)
+
+forest = FrozenEstimator(RandomForestClassifier(5, random_state=0).fit(X, X[:, 0] > 0))
+with strategy.scope():
+    detector = AdversarialAEDetector(forest, epochs=1, random_state=0).fit(X)
+assert detector.surrogate_agreement_ > 0.8
 print("same")
 """
 
@@ -250,3 +258,12 @@ class TestProgress:
                     shown += found
         os.close(ours)
         assert shown.count(b"\rEpoch ") == 2
+
+
+def test_a_training_that_was_resumed_at_its_end(iris, iris_model, tmp_path):
+    """It has no loss."""
+    backup = keras.callbacks.BackupAndRestore(str(tmp_path), delete_checkpoint=False)
+    detector = AdversarialAEDetector(iris_model, **QUICK, callbacks=[backup])
+    first = detector.fit(iris[0]).adversarial_score(iris[0])
+    np.testing.assert_array_equal(detector.fit(iris[0]).adversarial_score(iris[0]), first)
+    assert detector.history_ == {}

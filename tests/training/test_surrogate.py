@@ -124,6 +124,13 @@ def test_a_fit_does_not_depend_on_what_scikeras_left_behind(cancer, forest, n_ou
         np.testing.assert_array_equal(weights, wanted)
 
 
+@pytest.mark.usefixtures("short_distillation")
+def test_agreement_is_that_of_the_last_fit(iris, iris_forest, iris_model):
+    detector = AdversarialAEDetector(iris_forest, surrogate=tiny_surrogate, **QUICK).fit(iris[0])
+    assert hasattr(detector, "surrogate_agreement_")
+    assert not hasattr(detector.set_params(classifier=iris_model, surrogate=None).fit(iris[0]), "surrogate_agreement_")
+
+
 def test_gradient_of_the_divergence_is_that_of_the_cross_entropy():
     targets = tf.constant([[0.7, 0.2, 0.1], [0.05, 0.05, 0.9]])
     logits = tf.Variable([[0.3, -1.0, 2.0], [0.0, 0.0, 0.5]])
