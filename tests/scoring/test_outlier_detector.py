@@ -1,5 +1,7 @@
 """What scikit-learn adds to the decisions: Bunch, set_output, the threshold."""
 
+import copy
+
 import numpy as np
 import pandas as pd
 import pytest
