@@ -6,13 +6,15 @@ python -m benchmarks.defense.report
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 
 from benchmarks.defense.ledger import Ledger
 from benchmarks.defense.sections import markdown, sections
-from benchmarks.defense.summaries import limit_section, lines_of, summary, with_limit
+from benchmarks.defense.summaries import limit_section, lines_of, ours_first, summary, with_limit
 
 LEDGER = Ledger.named("defense")
+OURS = "#d55e00"
 
 HEAD = """# Results of the benchmark of the defense
 
@@ -38,11 +40,14 @@ for M.
 
 def picture(results: pd.DataFrame) -> plt.Figure:
     """Accuracy under unaware attacks of every method on every set."""
-    lines = lines_of(results)
+    lines = lines_of(ours_first(results))
     table = lines["unaware"].groupby(["set", "method"], sort=False).mean().unstack("method")
+    table = table[[name for name in table if not name.startswith("skaae, ")]]
     table.insert(0, "without defense", lines["without"].groupby("set").mean())
+    others = plt.colormaps["cividis"](np.linspace(0, 1, table.shape[1]))
+    colors = [OURS if name == "skaae" else color for name, color in zip(table, others, strict=True)]
     figure, axes = plt.subplots(figsize=(9, 4), layout="constrained")
-    table.plot.bar(ax=axes, rot=0, ylim=(0, 1), width=0.8, colormap="cividis", ylabel="accuracy under unaware attacks")
+    table.plot.bar(ax=axes, rot=0, ylim=(0, 1), width=0.8, color=colors, ylabel="accuracy under unaware attacks")
     axes.set_xlabel("")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     axes.spines[["top", "right"]].set_visible(False)

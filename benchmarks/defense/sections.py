@@ -13,11 +13,12 @@ from benchmarks.defense.ledger import Ledger
 # An AUC of fewer rows than this is omitted.
 FEWEST = 10
 COLORS = "#0072b2", "#d55e00"
-TREES = """## Trees
+EARLIER = "These figures are of the defaults before November 2026."
+TREES = f"""## Trees
 
 From `trees.csv`. HopSkipJump (L2) attacks the first 100 test rows that M classifies correctly, so M alone is always
 right without the attack. It asks M for labels only and knows nothing of the defense. The columns are as above;
-**corrected** is the accuracy after `correct` under the attack.
+**corrected** is the accuracy after `correct` under the attack. {EARLIER}
 """
 TABLES = """## Tables with a rare class
 
@@ -31,15 +32,16 @@ CORRUPTIONS = f"""## Natural corruptions
 From `corruptions.csv`. A corrupted image is harmful if M is right on the clean image and wrong on the corrupted one; it
 is harmless if M stays right. **AUC 1** to **AUC 5** measure at severities 1 to 5 how well the score separates harmful
 from harmless images, as the mean over the corruptions with at least {FEWEST} images of each kind. **without** and
-**corrected** are the accuracies without defense and after `correct`, over all images.
+**corrected** are the accuracies without defense and after `correct`, over all images. {EARLIER}
 """
 BY_CORRUPTION = "The same AUC for each corruption, as the mean over its severities:\n"
-ADAPTIVE = """## Check for masked gradients
+ADAPTIVE = f"""## Check for masked gradients
 
 From `adaptive.csv`. The table shows the accuracy of skaae after `correct` under the worst attack of each kind, all on
-the same rows: PGD, which is the knowing attack of the first table; PGD with 4 times the steps; attacks transferred from
+the same rows: PGD, the knowing attack of the first table; PGD with 4 times the steps; attacks transferred from
 a detector with another seed; and Square, which needs no gradient. If gradients were masked, Square or the transfer
 would succeed where PGD fails. The last column is the smallest size of a growing attack at which no row is right.
+{EARLIER}
 """
 STRONG = """## Attacks of AutoAttack's strength, and on the decision
 
