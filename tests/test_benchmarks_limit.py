@@ -231,5 +231,18 @@ def test_front(bench, split, results, monkeypatch, tmp_path):
     lines = bench.front.LEDGER.lines()
     assert lines[["first", "second", "default"]].to_numpy().tolist() == [[0.8, 0.0, False], [0.4, 0.3, True]]
     assert lines["knowing"].between(0, 1).all()
-    texts = bench.front.draw(lines).axes[0].texts
-    assert [(text.get_text(), text.get_weight()) for text in texts] == [("(0.8, 0)", "normal"), ("(0.4, 0.3)", "bold")]
+    (legend,) = bench.front.draw(lines).legends
+    assert [text.get_text() for text in legend.get_texts()] == ["(0.8, 0)", "(0.4, 0.3), default"]
+
+
+def test_rows(bench, split, results, monkeypatch):
+    """Each number of rows once, up to all that there are."""
+    model = bench.victims.train(split, seed=0)
+    monkeypatch.setattr(bench.rows, "prepared", lambda name, seed: (split, model, {"FGSM": split.X_test[:10]}))
+    monkeypatch.setattr(bench.front, "skaae", partial(bench.methods.skaae, epochs=1))
+    monkeypatch.setattr(bench.front, "N_ROWS", 10)
+    monkeypatch.setattr(bench.front, "STEPS", 2)
+    monkeypatch.setattr(bench.rows, "N_ROWS", (50, 10**6))
+    for _ in range(2):
+        bench.rows.run_set("some", 0)
+    assert bench.rows.LEDGER.lines()["rows"].tolist() == [50, len(split.X_train)]

@@ -1,6 +1,8 @@
 """Scores, corrections and a search over two worker processes of Dask: the code of docs/scale.md, run."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import dask.array
@@ -74,3 +76,10 @@ def test_search():
     exec(code_of("Searches"), found)
     alone = search.best_estimator_.predict(X)
     np.testing.assert_array_equal(search.fit(X, y).predict(X), alone)
+
+
+def test_benchmark_of_rows_on_disk():
+    command = [sys.executable, "-m", "benchmarks.speed.large", "--rows", "1000"]
+    found = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1]).stdout
+    assert re.search(r"^memory map, one process: \d", found, re.M)
+    assert re.search(r"^Parquet, two workers: \d", found, re.M)

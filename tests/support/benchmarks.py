@@ -19,7 +19,7 @@ MODULES = {
         for name in ("adversarial_training", "auto_pgd", "corruptions", "decision", "front")
     },
     **{name: f"benchmarks.defense.{name}" for name in ("judging", "ledger", "methods", "report")},
-    **{name: f"benchmarks.defense.{name}" for name in ("limit", "raw_attacks", "raw_tables", "sections")},
+    **{name: f"benchmarks.defense.{name}" for name in ("limit", "raw_attacks", "raw_tables", "rows", "sections")},
     **{name: f"benchmarks.defense.{name}" for name in ("strong", "summaries", "tables", "trees", "victims")},
     **{f"speed_{name}": f"benchmarks.speed.{name}" for name in ("report", "targets")},
     **{name: f"benchmarks.deployment.{name}" for name in ("deployment", "load")},
@@ -43,7 +43,7 @@ def bench(tmp_path_factory):
 def results(bench, tmp_path, monkeypatch):
     """An empty folder for results."""
     monkeypatch.setattr(bench.ledger, "FOLDER", tmp_path)
-    names = "defense", "trees", "tables", "corruptions", "adaptive", "front", "limit", "strong", "report"
+    names = "defense", "trees", "tables", "corruptions", "adaptive", "front", "limit", "rows", "strong", "report"
     for module in (getattr(bench, name) for name in names):
         monkeypatch.setattr(module, "LEDGER", bench.ledger.Ledger.named(module.__name__.rpartition(".")[2]))
     return tmp_path
