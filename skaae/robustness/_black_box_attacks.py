@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from skaae.robustness._gradient_attacks import art
 
 # Share of the features that the first step moves. ART's default of 0.8 leaves small tables no place for its square.
 FIRST_SHARE = 0.5
+# Displacements among which HopSkipJump looks for one with another label.
+FIRST_DRAWS = 50
 
 
 def uniform_noise(arena: Arena, through: str, size: float, seed: int, effort: Effort) -> np.ndarray:
@@ -125,15 +128,26 @@ def _jumped(arena: Arena, through: str, seed: int, effort: Effort) -> np.ndarray
         max_iter=effort.jumps,
         max_eval=effort.evaluations,
         init_eval=min(50, effort.evaluations),
-        init_size=50,
+        init_size=FIRST_DRAWS,
         batch_size=500,
         verbose=False,
     )
     attack._interpolate = _rounded_once(attack._interpolate)
+    first = _first_wrong(predict, bound, arena.moves.n_moving, seed)
+    if first is None:
+        return arena.start()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         np.random.seed(seed)
-        return np.asarray(attack.generate(arena.start()), dtype=np.float32)
+        return np.asarray(attack.generate(arena.start(), x_adv_init=first), dtype=np.float32)
+
+
+def _first_wrong(predict: Callable[[np.ndarray], np.ndarray], bound: float, n_moving: int, seed: int) -> Any:
+    """A displacement with another label, or None if none was drawn. ART draws it from a generator without a seed."""
+    drawn = np.random.default_rng(seed).uniform(-bound, bound, (FIRST_DRAWS, n_moving))
+    labels = predict(np.vstack([np.zeros((1, n_moving)), drawn])).argmax(axis=1)
+    wrong = np.flatnonzero(labels[1:] != labels[0])
+    return drawn[wrong[:1]].astype(np.float32) if len(wrong) else None
 
 
 def _rounded_once(interpolate: Any) -> Any:

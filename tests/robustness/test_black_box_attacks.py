@@ -47,3 +47,17 @@ def test_hop_skip_jump_changes_labels(iris_arena):
     z = hop_skip_jump(arena, "classifier", 0.5, 0, EFFORT)
     assert z.shape == (3, 4)
     assert accuracy(arena, z) < 0.5
+
+
+def test_hop_skip_jump_is_the_same_every_time(iris_arena):
+    """ART draws its first points from a generator without a seed."""
+    arena = iris_arena.take(np.arange(0, 30, 10))
+    first, second, other = (hop_skip_jump(arena, "classifier", 0.5, seed, EFFORT) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, second)
+    assert not np.array_equal(first, other)
+
+
+def test_hop_skip_jump_where_no_label_changes(iris_arena, monkeypatch):
+    arena = iris_arena.take(np.arange(2))
+    monkeypatch.setattr(type(arena.moves), "bound", 1e-6)
+    assert (hop_skip_jump(arena, "classifier", 0.5, 0, EFFORT) == 0).all()
