@@ -59,12 +59,18 @@ def test_array_larger_than_a_worker():
 def test_data_frame():
     frame = pd.DataFrame(np.random.default_rng(1).random((1000, 3), dtype=np.float32), columns=["a", "b", "c"])
     detector = fit(3)
-    found = {"frame": dask.dataframe.from_pandas(frame, npartitions=4), "detector": detector}
+    detector.fit(frame)
+    rows = dask.dataframe.from_pandas(frame, npartitions=4)
+    nothing = rows.partitions[0][rows.partitions[0]["a"] > 2]
+    found = {"frame": dask.dataframe.concat([nothing, rows]), "detector": detector}
     exec(code_of("Dask DataFrames"), found)
-    expected = detector.correct(frame.to_numpy())
+    expected = detector.correct(frame)
     assert expected.is_adversarial.any()
     for name, values in expected.items():
         np.testing.assert_array_equal(found["corrected"][name], values)
+    found["frame"] = found["frame"][["b", "a", "c"]]
+    with pytest.raises(ValueError, match="in the same order as they were in fit"):
+        exec(code_of("Dask DataFrames"), found)
 
 
 def test_search():
