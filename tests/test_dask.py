@@ -1,6 +1,8 @@
 """Scores, corrections and a search over two worker processes of Dask: the code of docs/scale.md, run."""
 
+import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -89,3 +91,27 @@ def test_benchmark_of_rows_on_disk():
     found = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1]).stdout
     assert re.search(r"^memory map, one process: \d", found, re.M)
     assert re.search(r"^Parquet, two workers: \d", found, re.M)
+
+
+def test_a_device_for_each_worker(tmp_path, monkeypatch):
+    """The commands of the page: each worker sees the device of its own, and scores as this process does."""
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    commands = re.search(r"\*\*A device for each worker.*?```bash\n(.*?)```", PAGE, re.S)[1].replace("8786", str(port))
+    processes = [
+        subprocess.Popen(f"exec env {command}", shell=True, cwd=tmp_path, stderr=subprocess.DEVNULL)
+        for command in commands.splitlines()
+    ]
+    try:
+        with Client(f"tcp://localhost:{port}", timeout=120, set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=120)
+            assert sorted(client.run(os.getenv, "CUDA_VISIBLE_DEVICES").values()) == ["0", "1"]
+            detector, X = fit(3), np.random.default_rng(1).random((100, 3), dtype=np.float32)
+            for scores in client.run(detector.score_samples, X).values():
+                np.testing.assert_array_equal(scores, detector.score_samples(X))
+    finally:
+        for process in processes:
+            process.terminate()
+            process.wait()
