@@ -16,7 +16,6 @@ import argparse
 import resource
 import statistics
 import tempfile
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -104,12 +103,7 @@ def p_values(part: pd.DataFrame, detector: AdversarialAEDetector) -> pd.DataFram
 
 def median_rate(work: Callable[[], object], n_rows: int) -> float:
     """Million rows a second."""
-    rates = []
-    for _ in range(TURNS):
-        start = time.perf_counter()
-        work()
-        rates.append(n_rows / (time.perf_counter() - start) / 1e6)
-    return statistics.median(rates)
+    return n_rows / statistics.median(seconds(work) for _ in range(TURNS)) / 1e6
 
 
 def peak_of_process() -> float:

@@ -101,14 +101,15 @@ def op_determinism(enabled: bool) -> Iterator[None]:
     True
     """
     before = is_op_determinism_enabled()
-    _set_op_determinism(enabled)
+    set_op_determinism(enabled)
     try:
         yield
     finally:
-        _set_op_determinism(before)
+        set_op_determinism(before)
 
 
-def _set_op_determinism(enabled: bool) -> None:
+def set_op_determinism(enabled: bool) -> None:
+    """Make TensorFlow's operations deterministic from now on, or not."""
     (config.enable_op_determinism if enabled else config.disable_op_determinism)()
 
 

@@ -14,7 +14,8 @@ import numpy as np
 # TensorFlow and Keras offer no public way to read these states, only to set them.
 from keras.src.backend.common import global_state
 from tensorflow.python.eager import context
-from tensorflow.python.framework import config
+
+from skaae._keras.devices import is_op_determinism_enabled, set_op_determinism
 
 KERAS_STATES = ("global_random_seed", "global_seed_generator")
 # The states belong to the process: two fits in two threads would draw from each other's.
@@ -86,7 +87,7 @@ def _global_states() -> dict[str, Any]:
         "numpy": np.random.get_state(),
         "tensorflow": (tensorflow._seed, getattr(tensorflow, "_rng", None)),
         "keras": [global_state.get_global_attribute(name) for name in KERAS_STATES],
-        "deterministic": config.is_op_determinism_enabled(),
+        "deterministic": is_op_determinism_enabled(),
     }
 
 
@@ -97,5 +98,4 @@ def _restore(states: dict[str, Any]) -> None:
     tensorflow._seed, tensorflow._rng = states["tensorflow"]
     for name, value in zip(KERAS_STATES, states["keras"], strict=True):
         global_state.set_global_attribute(name, value)
-    if states["deterministic"] != config.is_op_determinism_enabled():
-        (config.enable_op_determinism if states["deterministic"] else config.disable_op_determinism)()
+    set_op_determinism(states["deterministic"])

@@ -133,16 +133,16 @@ def _jumped(arena: Arena, through: str, seed: int, effort: Effort) -> np.ndarray
         verbose=False,
     )
     attack._interpolate = _rounded_once(attack._interpolate)
-    first = _first_wrong(predict, bound, arena.moves.n_moving, seed)
-    if first is None:
+    start = _adversarial_start(predict, bound, arena.moves.n_moving, seed)
+    if start is None:
         return arena.start()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         np.random.seed(seed)
-        return np.asarray(attack.generate(arena.start(), x_adv_init=first), dtype=np.float32)
+        return np.asarray(attack.generate(arena.start(), x_adv_init=start), dtype=np.float32)
 
 
-def _first_wrong(predict: Callable[[np.ndarray], np.ndarray], bound: float, n_moving: int, seed: int) -> Any:
+def _adversarial_start(predict: Callable[[np.ndarray], np.ndarray], bound: float, n_moving: int, seed: int) -> Any:
     """A displacement with another label, or None if none was drawn. ART draws it from a generator without a seed."""
     drawn = np.random.default_rng(seed).uniform(-bound, bound, (FIRST_DRAWS, n_moving))
     labels = predict(np.vstack([np.zeros((1, n_moving)), drawn])).argmax(axis=1)

@@ -210,10 +210,8 @@ def displacements(
     found = []
     for attack in attacks:
         rows = rows_of(attack, len(arena), effort, seed)
-        own, limit = (
-            replace(effort, steps=effort.steps * attack.more),
-            radius(arena.size, attack.norm, arena.moves.n_moving),
-        )
+        own = replace(effort, steps=effort.steps * attack.more)
+        limit = radius(arena.size, attack.norm, arena.moves.n_moving)
         for restart in range(restarts_of(attack, effort)):
             z, restart_seed = arena.start(), (seed + restart) % 2**32
             with temporary_seed(restart_seed):
