@@ -10,17 +10,24 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.common.data import Split
 from benchmarks.defense.methods import PERCENTILE, Fitted, labels
-from skaae._scoring.calibration import form_pools
-from skaae._scoring.pools import PooledThresholds
+from skaae._scoring.calibration import calibrate
+from skaae._scoring.pools import Thresholds
 
 
-def thresholds_of(fitted: Fitted, model: Any, split: Split) -> PooledThresholds:
+def thresholds_of(fitted: Fitted, model: Any, split: Split) -> Thresholds:
     """Thresholds at 5 % false alarms in each class, from rows that neither M nor the method has seen.
 
     The rule is that of `class_thresholds`, for all methods.
     """
-    given, n_classes = labels(model, split.X_calibration), int(split.y_train.max()) + 1
-    return form_pools(fitted.score(split.X_calibration), given, n_classes, PERCENTILE)
+    given, repaired = labels_of(fitted, model, split.X_calibration)
+    n_classes = int(split.y_train.max()) + 1
+    return calibrate(fitted.score(split.X_calibration), given, repaired, n_classes, PERCENTILE, True).thresholds
+
+
+def labels_of(fitted: Fitted, model: Any, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The labels that M predicts, and those that the method would give instead."""
+    given = labels(model, X)
+    return given, fitted.repaired_labels(X) if fitted.repaired_labels else given
 
 
 def judge_unaware(
@@ -38,18 +45,18 @@ def judge_unaware(
 class Predictions:
     """Flags and labels of some rows."""
 
-    def __init__(self, score, flagged, given, repaired):
+    def __init__(self, score, flagged, given, repaired, corrected):
         self.score, self.flagged, self.given, self.repaired = score, flagged, given, repaired
-        self.corrected = np.where(flagged, repaired, given)
+        self.corrected = corrected
 
     @classmethod
-    def of(cls, fitted: Fitted, model: Any, X: np.ndarray, thresholds: PooledThresholds) -> Predictions:
-        score, given = fitted.score(X), labels(model, X)
-        repaired = fitted.repaired_labels(X) if fitted.repaired_labels else given
-        return cls(score, thresholds.is_adversarial(score, given), given, repaired)
+    def of(cls, fitted: Fitted, model: Any, X: np.ndarray, thresholds: Thresholds) -> Predictions:
+        score, (given, repaired) = fitted.score(X), labels_of(fitted, model, X)
+        corrected = np.where(thresholds.is_repaired(score, given, repaired), repaired, given)
+        return cls(score, thresholds.is_adversarial(score, given), given, repaired, corrected)
 
     def __getitem__(self, rows: slice | np.ndarray) -> Predictions:
-        return Predictions(self.score[rows], self.flagged[rows], self.given[rows], self.repaired[rows])
+        return Predictions(*(values[rows] for values in vars(self).values()))
 
     def summary(self, y: np.ndarray) -> dict[str, float]:
         accuracies = {"without": self.given, "corrected": self.corrected, "reconstructed": self.repaired}

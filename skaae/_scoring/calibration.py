@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy.stats import binom
 
 from skaae._scoring.pools import MARGIN, PooledThresholds, SharedThreshold, Thresholds, offset_of, threshold_of_pool
+from skaae._scoring.repairs import infer_repair_thresholds
 from skaae._scoring.threshold import conformal_threshold, rows_needed
 from skaae._utils.extras import import_extra
 from skaae._utils.warnings import warn
@@ -53,6 +54,7 @@ class Calibration:
                 "flagged": self.n_flagged / self.n_rows,
                 "label_kept": self.n_kept / self.n_rows,
                 "threshold": self.thresholds.of_classes(len(classes)),
+                "repair_threshold": self.thresholds.of_repairs(len(classes)),
             }
         return pandas.DataFrame(columns, index=pandas.Index(classes, name="class"))
 
@@ -85,7 +87,7 @@ def calibrate(
     percentile: float,
     class_thresholds: bool,
 ) -> Calibration:
-    """Set the threshold or, with `class_thresholds`, that of each pool of classes.
+    """Set the threshold or, with `class_thresholds`, that of each pool of classes and of repairs into each class.
 
     Parameters
     ----------
@@ -108,7 +110,7 @@ def calibrate(
         If a threshold would be NaN, or the threshold of all rows infinite.
     """
     if class_thresholds:
-        thresholds: Thresholds = form_pools(scores, labels, n_classes, percentile)
+        thresholds: Thresholds = _pools_and_repairs(scores, labels, labels_reconstructed, n_classes, percentile)
     else:
         thresholds = SharedThreshold(conformal_threshold(scores, percentile), np.sort(scores))
     flagged, kept = thresholds.is_adversarial(scores, labels), labels == labels_reconstructed
@@ -116,6 +118,16 @@ def calibrate(
         np.bincount(rows, minlength=n_classes) for rows in (labels, labels[flagged], labels[kept])
     )
     return Calibration(thresholds, n_rows, n_flagged, n_kept, float(percentile))
+
+
+def _pools_and_repairs(
+    scores: np.ndarray, labels: np.ndarray, labels_reconstructed: np.ndarray, n_classes: int, percentile: float
+) -> PooledThresholds:
+    """The thresholds of pools, and those of repairs among the rows that these flag."""
+    pools = form_pools(scores, labels, n_classes, percentile)
+    flagged = np.where(pools.is_adversarial(scores, labels), scores, -np.inf)
+    of_repairs = infer_repair_thresholds(flagged, labels, labels_reconstructed, n_classes, percentile)
+    return replace(pools, repair_thresholds=of_repairs)
 
 
 def form_pools(scores: np.ndarray, labels: np.ndarray, n_classes: int, percentile: float) -> PooledThresholds:

@@ -81,6 +81,11 @@ class DecisionsMixin:
         return self._thresholds_for("class_thresholds_").of_classes(len(self.classes_))
 
     @property
+    def repair_thresholds_(self) -> np.ndarray:
+        """S(x) that a flagged row must exceed to be repaired into each class; -inf where any is."""
+        return self._thresholds_for("repair_thresholds_").of_repairs(len(self.classes_))
+
+    @property
     def offset_(self) -> float:
         """Rows whose `score_samples` is smaller are adversarial."""
         return self._thresholds_for("offset_").offset
@@ -220,7 +225,7 @@ class DecisionsMixin:
         Returns
         -------
         X_repaired : ndarray of the shape of X, float32 or float64 as X
-            Samples that are not flagged are unchanged, bit for bit.
+            Samples that are not flagged, or whose repair is not allowed (see `correct`), are unchanged, bit for bit.
 
         Raises
         ------
@@ -228,13 +233,11 @@ class DecisionsMixin:
             If X does not fit, or if a sample has an infinite score, so that no x' can replace it.
         """
         rows = self._checked(X)
-        score, label = self._scores_and_labels(rows)
-        check_repairable(np.isfinite(score))
-        flagged = self._thresholds.is_adversarial(score, label)
+        is_repaired = self._is_repaired(self._results(rows, "score", "no_defense", "defense"))
         repaired = np.array(rows)
-        if flagged.any():
+        if is_repaired.any():
             # With the score, rows whose x' the classifier does not take are their own x'.
-            repaired[flagged] = self._results(rows[flagged], "reconstruction", "score")["reconstruction"]
+            repaired[is_repaired] = self._results(rows[is_repaired], "reconstruction", "score")["reconstruction"]
             repaired[:, self._kept()] = rows[:, self._kept()]  # exactly, not in float32
         return repaired
 
@@ -251,7 +254,8 @@ class DecisionsMixin:
         result : Bunch or Correction
             ``is_adversarial`` (bool), ``instance_score`` (S(x), float64), and class labels from
             ``classes_``: ``corrected`` (M(x') where adversarial, else M(x)), ``no_defense`` (M(x))
-            and ``defense`` (M(x') of every sample), each of shape (n_samples,).
+            and ``defense`` (M(x') of every sample), each of shape (n_samples,). An adversarial sample keeps
+            M(x) where its score does not exceed the element of `repair_thresholds_` of its new label.
 
         Raises
         ------
@@ -259,28 +263,33 @@ class DecisionsMixin:
             If X does not fit, or if a sample has an infinite score, so that it has no label.
         """
         results = self._results(self._checked(X), "score", "no_defense", "defense")
-        check_repairable(np.isfinite(results["score"]))
+        is_repaired = self._is_repaired(results)
         is_adversarial = self._thresholds.is_adversarial(results["score"], results["no_defense"])
         no_defense, defense = self.classes_[results["no_defense"]], self.classes_[results["defense"]]
         return self._correction(
             is_adversarial=is_adversarial,
             instance_score=results["score"],
-            corrected=np.where(is_adversarial, defense, no_defense),
+            corrected=np.where(is_repaired, defense, no_defense),
             no_defense=no_defense,
             defense=defense,
         )
 
     def _corrected_probabilities(self, X: ArrayLike) -> np.ndarray:
-        """Probabilities M(x') where x is adversarial, else M(x)."""
-        names = "score", "no_defense", "probabilities", "probabilities_reconstructed"
+        """Probabilities M(x') where x is repaired, else M(x)."""
+        names = "score", "no_defense", "defense", "probabilities", "probabilities_reconstructed"
         results = self._results(self._checked(X), *names)
-        check_repairable(np.isfinite(results["score"]))
-        flagged = self._thresholds.is_adversarial(results["score"], results["no_defense"])
-        return np.where(flagged[:, None], results["probabilities_reconstructed"], results["probabilities"])
+        return np.where(
+            self._is_repaired(results)[:, None], results["probabilities_reconstructed"], results["probabilities"]
+        )
 
     def _kept(self) -> list[int]:
         """Columns in which x' is x."""
         return []
+
+    def _is_repaired(self, results: dict[str, np.ndarray]) -> np.ndarray:
+        """Whether x' replaces x. Raise a ValueError if a score is infinite, so that there is no x'."""
+        check_repairable(np.isfinite(results["score"]))
+        return self._thresholds.is_repaired(results["score"], results["no_defense"], results["defense"])
 
     def _is_adversarial(self, X: np.ndarray) -> np.ndarray:
         return self._thresholds.is_adversarial(*self._scores_and_labels(X))

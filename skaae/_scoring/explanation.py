@@ -37,6 +37,7 @@ class ExplanationMixin:
         def _checked(self, X: Any) -> np.ndarray: ...
         def _results(self, X: Any, *names: str) -> dict[str, np.ndarray]: ...
         def _kept(self) -> list[int]: ...
+        def _is_repaired(self, results: dict[str, np.ndarray]) -> np.ndarray: ...
 
     @available_if(has_columns)  # type: ignore[untyped-decorator]
     def explain(
@@ -72,7 +73,7 @@ class ExplanationMixin:
             - ``value`` in x and ``repaired`` in x';
             - ``difference``: from x to x', in standard deviations of the training rows. For a category: the
               Euclidean norm over the columns that encode it;
-            - ``label`` that M predicts for x, and ``corrected``, for x';
+            - ``label`` that M predicts for x, and ``corrected``, see :meth:`correct`;
             - ``p_value``: see :meth:`p_values`. Missing if the threshold was given.
 
             Needs pandas. Empty if no row is flagged. Not available for images and sequences.
@@ -141,7 +142,7 @@ class ExplanationMixin:
         lines = _lines(features, difference, n_features)
         of_row = {
             "label": self.classes_[results["no_defense"]],
-            "corrected": self.classes_[results["defense"]],
+            "corrected": self.classes_[np.where(self._is_repaired(results), results["defense"], results["no_defense"])],
             "p_value": np.full(len(rows), np.nan),
         }
         if self._thresholds.calibration_scores is not None:

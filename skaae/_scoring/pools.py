@@ -44,9 +44,17 @@ class SharedThreshold:
         """The threshold of each class."""
         return np.full(n_classes, self.threshold)
 
+    def of_repairs(self, n_classes: int) -> np.ndarray:
+        """-inf for each class: every row that is flagged is repaired."""
+        return np.full(n_classes, -math.inf)
+
     def is_adversarial(self, scores: np.ndarray, _: np.ndarray) -> np.ndarray:
         """Whether each row is flagged, given its score."""
         return scores > self.threshold
+
+    def is_repaired(self, scores: np.ndarray, labels: np.ndarray, _: np.ndarray) -> np.ndarray:
+        """Whether x' replaces x: wherever a row is flagged."""
+        return self.is_adversarial(scores, labels)
 
     def normality(self, scores: np.ndarray, _: np.ndarray) -> np.ndarray:
         """-S(x)."""
@@ -83,6 +91,8 @@ class PooledThresholds:
         The pool of each class.
     offset : float
         Logarithm of the promised rate of false alarms. A row with a smaller normality is adversarial.
+    repair_thresholds : ndarray of shape (n_classes,) or None, default=None
+        A row that is flagged gets another label only if its score exceeds that of the new label. None: always.
 
     Examples
     --------
@@ -98,6 +108,7 @@ class PooledThresholds:
     calibration_scores: tuple[np.ndarray, ...]
     pool_of_class: np.ndarray
     offset: float
+    repair_thresholds: np.ndarray | None = None
 
     @property
     def threshold(self) -> float:
@@ -108,12 +119,23 @@ class PooledThresholds:
         """The threshold of each class; infinite if no row of the class is flagged."""
         return self._thresholds[:n_classes].copy()
 
+    def of_repairs(self, n_classes: int) -> np.ndarray:
+        """The score that a flagged row must exceed to be repaired into each class; -inf: any."""
+        return np.full(n_classes, -math.inf) if self.repair_thresholds is None else self.repair_thresholds.copy()
+
     def is_adversarial(self, scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Whether each row is flagged, given its score and the position of its label in ``classes_``."""
         # As normality(scores, labels) < offset says too, with a fifth of its memory.
         flagged: np.ndarray = scores > self._thresholds[labels]
         flagged |= np.isinf(scores)
         return flagged
+
+    def is_repaired(self, scores: np.ndarray, labels: np.ndarray, new_labels: np.ndarray) -> np.ndarray:
+        """Whether x' replaces x, given the score and the positions of both labels."""
+        repaired = self.is_adversarial(scores, labels)
+        if self.repair_thresholds is not None:
+            repaired &= (labels == new_labels) | (scores > self.repair_thresholds[new_labels])
+        return repaired
 
     def normality(self, scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Logarithm of the p-value, which goes on falling where the score exceeds all calibration scores."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skaae._data.samples import as_samples, check_feature_names, check_float32_range
-from skaae._scoring.decisions import DecisionsMixin, check_repairable
+from skaae._scoring.decisions import DecisionsMixin
 from skaae._utils.extras import import_extra
 from skaae.onnx._files import check_target, write_whole
 from skaae.onnx._options import options_of_values, values_of_options
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 __all__ = ["OnnxDetector", "to_onnx"]
-FORMAT = 3
+FORMAT = 4
 # The metadata that `OnnxDetector` reads in addition to the graph.
 METADATA = {
     "thresholds",
@@ -51,7 +51,8 @@ def to_onnx(estimator: Any, path: str | os.PathLike[str]) -> None:
     the class numbers "no_defense" and "defense", predicted from x and from x'. The metadata of the
     file contains the thresholds, the labels, the sample shape and the versions of the packages. A row
     is adversarial if its score exceeds the element "no_defense" of "class_thresholds", where null means
-    that rows of this class are never flagged.
+    that rows of this class are never flagged. Its corrected label is then "defense", if that is "no_defense"
+    or if the score exceeds the element "defense" of "repair_thresholds", where null means any score.
 
     If the detector was fitted on a table with text, the graph has an input for each column that a transformer reads,
     with the name of the column, strings or float64, and of shape (n_samples, 1). The transformers of the classifier
@@ -150,6 +151,8 @@ class OnnxDetector(DecisionsMixin):
         Threshold of the score for the classes that share one. To set it sets that of all classes.
     class_thresholds_ : ndarray of shape (n_classes,)
         Threshold of the score for each class that M predicts.
+    repair_thresholds_ : ndarray of shape (n_classes,)
+        Score that a flagged row must exceed to be repaired into each class.
     offset_ : float
         Rows with smaller `score_samples` are adversarial.
     classes_ : ndarray of shape (n_classes,)
@@ -227,16 +230,15 @@ class OnnxDetector(DecisionsMixin):
         Returns
         -------
         X_repaired : ndarray, same shape as X, float32 or float64 like X
-            Samples that are not flagged are returned unchanged, bit for bit. If the file contains steps
+            Samples that are not repaired are returned unchanged, bit for bit. If the file contains steps
             of a Pipeline, the array has the shape that these return, and dtype float64.
         """
         if self._table is None:
             return super().transform(X)
         self._check_invertible("transform")
-        results = self._results(self._checked(X), "original", "repaired", "score", "no_defense")
-        check_repairable(np.isfinite(results["score"]))
-        is_flagged = self._thresholds.is_adversarial(results["score"], results["no_defense"])
-        results["original"][is_flagged] = results["repaired"][is_flagged]
+        results = self._results(self._checked(X), "original", "repaired", "score", "no_defense", "defense")
+        is_repaired = self._is_repaired(results)
+        results["original"][is_repaired] = results["repaired"][is_repaired]
         return results["original"]
 
     def reconstruct(self, X: ArrayLike) -> np.ndarray:

@@ -283,6 +283,11 @@ HANDLERS: dict[str, tuple[Callable[..., None], list[Any]]] = {
 }
 
 
+def _finite_or_none(thresholds: np.ndarray) -> list[float | None]:
+    """Values that JSON can express."""
+    return [value if np.isfinite(value) else None for value in thresholds.tolist()]
+
+
 def _metadata(
     detector: AdversarialAEDetector, steps: list[Any], inputs: Inputs | None, file_format: int
 ) -> dict[str, str]:
@@ -297,7 +302,8 @@ def _metadata(
     values = {
         "skaae_format": file_format,
         "thresholds": as_values(detector._thresholds),
-        "class_thresholds": [value if np.isfinite(value) else None for value in detector.class_thresholds_.tolist()],
+        "class_thresholds": _finite_or_none(detector.class_thresholds_),
+        "repair_thresholds": _finite_or_none(detector.repair_thresholds_),
         "classes": classes.tolist(),
         "classes_dtype": detector.classes_.dtype.str,
         "sample_shape": list(detector._defense.sample_shape) if inputs is None else [inputs.n_columns],

@@ -21,10 +21,12 @@ def as_values(thresholds: Thresholds) -> dict[str, Any]:
     {'threshold': 2.5, 'calibration_scores': None}
     """
     if isinstance(thresholds, PooledThresholds):
+        repairs = thresholds.repair_thresholds
         return {
             "calibration_scores": [_as_text(scores) for scores in thresholds.calibration_scores],
             "pool_of_class": thresholds.pool_of_class.tolist(),
             "offset": thresholds.offset,
+            "repair_thresholds": None if repairs is None else _as_text(repairs),
         }
     scores = thresholds.calibration_scores
     return {"threshold": thresholds.threshold, "calibration_scores": None if scores is None else _as_text(scores)}
@@ -42,7 +44,9 @@ def from_values(values: dict[str, Any]) -> Thresholds:
     """
     scores = values["calibration_scores"]
     if "pool_of_class" in values:
-        return PooledThresholds(tuple(map(_as_scores, scores)), np.array(values["pool_of_class"]), values["offset"])
+        repairs = values.get("repair_thresholds")  # which files of format 3 lack
+        pools = tuple(map(_as_scores, scores)), np.array(values["pool_of_class"]), values["offset"]
+        return PooledThresholds(*pools, None if repairs is None else _as_scores(repairs))
     return SharedThreshold(values["threshold"], None if scores is None else _as_scores(scores))
 
 

@@ -247,6 +247,7 @@ def _judge_of_pipeline(
 def corrected_network(detector: AdversarialAEDetector) -> Network:
     """The logarithms of the corrected probabilities, with the gradient of the branch that the decision takes."""
     defense, thresholds = detector._defense, tf.constant(detector.class_thresholds_, tf.float64)
+    repair_thresholds = tf.constant(detector.repair_thresholds_, tf.float64)
     weights = defense.label_rule.log_weights()
 
     def logits(x: tf.Tensor) -> tf.Tensor:
@@ -255,8 +256,9 @@ def corrected_network(detector: AdversarialAEDetector) -> Network:
         plain, repaired = (log_probabilities(values[0]) - weights for values in (terms, repaired_terms))
         labels = tf.argmax(plain, axis=1), tf.argmax(repaired, axis=1)
         score = defense.score.ranked(terms, repaired_terms, labels, weights)
-        flagged = score > tf.gather(thresholds, labels[0])
-        return tf.cast(tf.where(flagged[:, None], repaired, plain), tf.float32)
+        is_allowed = (labels[0] == labels[1]) | (score > tf.gather(repair_thresholds, labels[1]))
+        is_repaired = (score > tf.gather(thresholds, labels[0])) & is_allowed
+        return tf.cast(tf.where(is_repaired[:, None], repaired, plain), tf.float32)
 
     return tf.function(logits, autograph=False, reduce_retracing=True)
 

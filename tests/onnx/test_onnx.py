@@ -119,7 +119,8 @@ def test_metadata_is_for_everybody(detector, path):
     found = {name: json.loads(value) for name, value in session.get_modelmeta().custom_metadata_map.items()}
     assert found["classes"] == ["setosa", "versicolor", "virginica"]
     assert found["class_thresholds"] == detector.class_thresholds_.tolist()
-    assert (found["skaae_format"], found["sample_shape"], found["temperature"]) == (3, [4], 0.5)
+    assert found["repair_thresholds"] == [v if np.isfinite(v) else None for v in detector.repair_thresholds_.tolist()]
+    assert (found["skaae_format"], found["sample_shape"], found["temperature"]) == (4, [4], 0.5)
     assert found["versions"]["numpy"] == np.__version__
     outputs = {"score", "reconstruction", "probabilities", "probabilities_reconstructed", "no_defense", "defense"}
     assert {output.name for output in session.get_outputs()} == outputs
@@ -191,11 +192,11 @@ def test_files_that_are_none_of_ours(path, tmp_path):
         OnnxDetector(tmp_path / "half.onnx")
     model = onnx.load(path)
     newer = [prop for prop in model.metadata_props if prop.key == "skaae_format"]
-    newer[0].value = "4"
+    newer[0].value = "5"
     onnx.save(model, tmp_path / "newer.onnx")
-    with pytest.raises(ValueError, match="has format 4, but this version of skaae reads formats up to 3"):
+    with pytest.raises(ValueError, match="has format 5, but this version of skaae reads formats up to 4"):
         OnnxDetector(tmp_path / "newer.onnx")
-    newer[0].value = "3"
+    newer[0].value = "4"
     thresholds = next(prop for prop in model.metadata_props if prop.key == "thresholds")
     model.metadata_props.remove(thresholds)
     onnx.save(model, tmp_path / "stripped.onnx")

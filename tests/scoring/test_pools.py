@@ -62,4 +62,4 @@ def test_thresholds_are_computed_once_and_not_saved():
     thresholds[0] = -1.0
     assert pools.of_classes(2).tolist() == [94.0, 940.0]
     assert pickle.loads(pickle.dumps(pools)).of_classes(2).tolist() == [94.0, 940.0]
-    assert set(pools.__getstate__()) == {"calibration_scores", "pool_of_class", "offset"}
+    assert set(pools.__getstate__()) == {"calibration_scores", "pool_of_class", "offset", "repair_thresholds"}
