@@ -140,7 +140,8 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, ExplanationMixin,
         Whether the promised rate of false alarms holds for each class that M predicts, instead of on
         average only. A class with significantly more false alarms than promised gets a threshold of its
         own, all others share one. Each class sets aside its share of the calibration rows, a rare class
-        up to 40 but at most half of its rows. False: one threshold, as published.
+        up to 40 but at most half of its rows. Nor do repairs of normal rows add more rows to a rare class
+        than may be flagged in it. False: one threshold, and every flagged row is repaired, as published.
     calibration_fraction : float, default=0.2
         Share of the rows that is set aside to infer the threshold, in [0, 1). With 0 it is inferred
         from the training rows, as published, and more new rows are flagged than promised. The promise
@@ -172,10 +173,12 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, ExplanationMixin,
         Threshold of S(x) for the classes that share one. To set it sets that of all classes.
     class_thresholds_ : ndarray of shape (n_classes,)
         Threshold of S(x) for each class that M predicts; infinite for a class that is never flagged.
+    repair_thresholds_ : ndarray of shape (n_classes,)
+        S(x) that a flagged row must exceed to be repaired into each class; -inf for a class that is not rare.
     class_report_ : DataFrame
         For each class that M predicts: ``calibration_rows``; the share of them that is ``flagged``; the
-        share whose label x' keeps, ``label_kept``, which tells how well the defense can repair; and
-        ``threshold``. Needs pandas. Not available if `threshold` was given.
+        share whose label x' keeps, ``label_kept``, which tells how well the defense can repair;
+        ``threshold``; and ``repair_threshold``. Needs pandas. Not available if `threshold` was given.
     offset_ : float
         Rows with smaller `score_samples` are adversarial: the logarithm of the promised rate of false
         alarms. With ``class_thresholds=False`` or a given threshold: ``-threshold_``.

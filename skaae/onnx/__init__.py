@@ -51,8 +51,8 @@ def to_onnx(estimator: Any, path: str | os.PathLike[str]) -> None:
     the class numbers "no_defense" and "defense", predicted from x and from x'. The metadata of the
     file contains the thresholds, the labels, the sample shape and the versions of the packages. A row
     is adversarial if its score exceeds the element "no_defense" of "class_thresholds", where null means
-    that rows of this class are never flagged. Its corrected label is then "defense", if that is "no_defense"
-    or if the score exceeds the element "defense" of "repair_thresholds", where null means any score.
+    that rows of this class are never flagged. Its corrected label is then "defense" if the score exceeds the
+    element "defense" of "repair_thresholds", where null means any score, and otherwise "no_defense".
 
     If the detector was fitted on a table with text, the graph has an input for each column that a transformer reads,
     with the name of the column, strings or float64, and of shape (n_samples, 1). The transformers of the classifier
