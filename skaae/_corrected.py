@@ -123,7 +123,7 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
         return self
 
     def predict(self, X: ArrayLike) -> np.ndarray:
-        """Predict corrected class labels: those of x' for adversarial rows, those of x for all others.
+        """Predict corrected class labels: those of x' for rows that are repaired, those of x for all others.
 
         Parameters
         ----------
@@ -139,7 +139,7 @@ class CorrectedClassifier(DocumentedMixin, PersistenceMixin, ClassifierMixin, Me
         return self.detector_.correct(X).corrected
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
-        """Predict corrected probabilities: M(x') for adversarial rows, M(x) for all others.
+        """Predict corrected probabilities: M(x') for rows that are repaired, M(x) for all others.
 
         Parameters
         ----------

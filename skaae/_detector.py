@@ -37,7 +37,7 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, ExplanationMixin,
         S(x) = KL(M(x) || M(x')),
 
     is large for an adversarial x. A row is flagged if S(x) exceeds the threshold of the class that M
-    predicts. Its corrected prediction is the prediction for x'. AE is trained on rows with added
+    predicts. Its corrected prediction is the prediction for x', see :meth:`correct`. AE is trained on rows with added
     noise and virtual adversarial perturbations, to restore the prediction for the clean row. Training
     needs neither labels nor attacks.
 
@@ -141,7 +141,7 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, ExplanationMixin,
         average only. A class with significantly more false alarms than promised gets a threshold of its
         own, all others share one. Each class sets aside its share of the calibration rows, a rare class
         up to 40 but at most half of its rows. Nor do repairs of normal rows add more rows to a rare class
-        than may be flagged in it. False: one threshold, and every flagged row is repaired, as published.
+        than may be flagged in it, or one. False: one threshold, and every flagged row is repaired, as published.
     calibration_fraction : float, default=0.2
         Share of the rows that is set aside to infer the threshold, in [0, 1). With 0 it is inferred
         from the training rows, as published, and more new rows are flagged than promised. The promise
@@ -174,7 +174,8 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, ExplanationMixin,
     class_thresholds_ : ndarray of shape (n_classes,)
         Threshold of S(x) for each class that M predicts; infinite for a class that is never flagged.
     repair_thresholds_ : ndarray of shape (n_classes,)
-        S(x) that a flagged row must exceed to be repaired into each class; -inf for a class that is not rare.
+        S(x) that a flagged row must exceed to be repaired into each class; -inf where any is: for a class
+        that is not rare, or to which few calibration rows are added.
     class_report_ : DataFrame
         For each class that M predicts: ``calibration_rows``; the share of them that is ``flagged``; the
         share whose label x' keeps, ``label_kept``, which tells how well the defense can repair;

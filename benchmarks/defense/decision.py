@@ -56,8 +56,10 @@ def see(detector: AdversarialAEDetector, x: tf.Tensor, y: tf.Tensor) -> Seen:
         only_changes = threshold >= LABEL_CHANGE
         excess = tf.where(only_changes, tf.nn.relu(odds - (threshold - LABEL_CHANGE)), excess + odds)
         score = tf.where(only_changes, odds, score + odds)
+    ranked = defense.score.ranked(before, after, (given, repaired), weights)
+    is_kept = (given != repaired) & (ranked <= tf.gather(tf.constant(detector.repair_thresholds_), repaired))
     misleading = tf.nn.sparse_softmax_cross_entropy_with_logits(y, log_p)
-    lost = tf.where(excess > 0, repaired, given) != y
+    lost = tf.where((excess > 0) & ~is_kept, repaired, given) != y
     return Seen(misleading, score, excess, given != y, lost)
 
 

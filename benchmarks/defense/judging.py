@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from skaae._scoring.pools import Thresholds
 def thresholds_of(fitted: Fitted, model: Any, split: Split) -> Thresholds:
     """Thresholds at 5 % false alarms in each class, from rows that neither M nor the method has seen.
 
-    The rule is that of `class_thresholds`, for all methods.
+    The rule is that of `class_thresholds`, for all methods, with its limit of repairs into rare classes.
     """
     given, repaired = labels_of(fitted, model, split.X_calibration)
     n_classes = int(split.y_train.max()) + 1
@@ -42,12 +43,15 @@ def judge_unaware(
         yield {"attack": name, "auc": auc(clean[rows], found), **found.summary(split.y_test[rows])}
 
 
+@dataclass(frozen=True)
 class Predictions:
     """Flags and labels of some rows."""
 
-    def __init__(self, score, flagged, given, repaired, corrected):
-        self.score, self.flagged, self.given, self.repaired = score, flagged, given, repaired
-        self.corrected = corrected
+    score: np.ndarray
+    flagged: np.ndarray
+    given: np.ndarray
+    repaired: np.ndarray
+    corrected: np.ndarray
 
     @classmethod
     def of(cls, fitted: Fitted, model: Any, X: np.ndarray, thresholds: Thresholds) -> Predictions:

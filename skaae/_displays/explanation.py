@@ -51,7 +51,7 @@ class ExplanationDisplay:
     >>> from skaae import ExplanationDisplay
     >>> explanation = pd.DataFrame(
     ...     {"row": 7, "feature": ["amount", "job"], "value": [12.0, "cook"], "repaired": [95.5, "clerk"],
-    ...      "difference": [1.8, 2.1], "label": "ok", "corrected": "fraud", "p_value": 0.01}
+    ...      "difference": [1.8, 2.1], "label": "ok", "corrected": "fraud", "defense": "fraud", "p_value": 0.01}
     ... )
     >>> display = ExplanationDisplay.from_explanation(explanation, row=7)
     >>> [text.get_text() for text in display.ax_.get_yticklabels()]
@@ -163,7 +163,8 @@ class ExplanationDisplay:
     def _title(self) -> str:
         line = self.explanation.iloc[0]
         p_value = "" if np.isnan(line["p_value"]) else f", p-value {line['p_value']:.2g}"
-        return f"Row {line['row']}: predicted {line['label']}, corrected {line['corrected']}{p_value}"
+        withheld = "" if line["defense"] == line["corrected"] else f" (x' is {line['defense']})"
+        return f"Row {line['row']}: predicted {line['label']}, corrected {line['corrected']}{withheld}{p_value}"
 
 
 def _text(value: Any) -> str:

@@ -65,7 +65,10 @@ class DecisionsMixin:
 
     @property
     def threshold_(self) -> float:
-        """Threshold of S(x) for the classes that share one. To set it sets the threshold of all classes."""
+        """Threshold of S(x) for the classes that share one.
+
+        To set it sets the threshold of all classes. Then all flagged rows are repaired, as `repair_thresholds_` says.
+        """
         return self._thresholds_for("threshold_").threshold
 
     @threshold_.setter

@@ -21,7 +21,7 @@ from skaae._utils.extras import import_extra
 
 # x' is computed in float32: smaller differences, in standard deviations, are its rounding.
 ROUNDING = 1e-6
-COLUMNS = ["row", "feature", "value", "repaired", "difference", "label", "corrected", "p_value"]
+COLUMNS = ["row", "feature", "value", "repaired", "difference", "label", "corrected", "defense", "p_value"]
 
 
 class ExplanationMixin:
@@ -73,7 +73,8 @@ class ExplanationMixin:
             - ``value`` in x and ``repaired`` in x';
             - ``difference``: from x to x', in standard deviations of the training rows. For a category: the
               Euclidean norm over the columns that encode it;
-            - ``label`` that M predicts for x, and ``corrected``, see :meth:`correct`;
+            - ``label`` that M predicts for x, ``defense``, for x', and ``corrected``, which is one of both: see
+              :meth:`correct`;
             - ``p_value``: see :meth:`p_values`. Missing if the threshold was given.
 
             Needs pandas. Empty if no row is flagged. Not available for images and sequences.
@@ -143,6 +144,7 @@ class ExplanationMixin:
         of_row = {
             "label": self.classes_[results["no_defense"]],
             "corrected": self.classes_[np.where(self._is_repaired(results), results["defense"], results["no_defense"])],
+            "defense": self.classes_[results["defense"]],
             "p_value": np.full(len(rows), np.nan),
         }
         if self._thresholds.calibration_scores is not None:

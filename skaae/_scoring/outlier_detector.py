@@ -124,7 +124,7 @@ class OutlierDetectorMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin,
         return super().set_output(transform=transform) if hasattr(self, "get_feature_names_out") else self
 
     def infer_threshold(self, X: ArrayLike, threshold_percentile: float | None = None) -> Self:
-        """Set the thresholds, the p-values and ``class_report_`` from normal samples, without training.
+        """Set all thresholds, the p-values and ``class_report_`` from normal samples, without training.
 
         The promised rate of false alarms holds for samples like these, if neither the classifier nor the
         autoencoder was trained on them. A threshold that was given is replaced.

@@ -7,7 +7,7 @@ import numpy as np
 from skaae._scoring.split import is_rare
 
 # Rows with the score of a calibration row are not repaired, however the score is rounded.
-MARGIN = 1e-6
+ROUNDING = 1e-6
 
 
 def infer_repair_thresholds(
@@ -39,15 +39,16 @@ def infer_repair_thresholds(
     >>> import numpy as np
     >>> from skaae._scoring.repairs import infer_repair_thresholds
     >>> scores, labels = np.arange(1000.0, 2000.0), np.repeat([0, 1], [960, 40])
-    >>> infer_repair_thresholds(scores, labels, np.ones(1000, int), 2, 95).round(1)
-    array([  -inf, 1958.])
+    >>> infer_repair_thresholds(scores, labels, np.ones(1000, int), 2, 95).round(1).tolist()
+    [-inf, 1958.0]
     """
     counts = np.bincount(labels, minlength=n_classes)
-    allowed = np.maximum(1, counts * (1 - percentile / 100) + MARGIN).astype(int)
+    allowed = np.maximum(1, counts * (1 - percentile / 100) + ROUNDING).astype(int)
     thresholds = np.full(n_classes, -np.inf)
     for label in np.flatnonzero(is_rare(counts)):
         added = np.sort(scores[(new_labels == label) & (labels != label) & np.isfinite(scores)])
         if len(added) >= allowed[label]:
             # A normal row exceeds the k-th largest of n scores with a probability of at most k / (n + 1).
-            thresholds[label] = added[-allowed[label]] * (1 + MARGIN)
+            score = added[-allowed[label]]
+            thresholds[label] = score + ROUNDING * max(1.0, score)
     return thresholds

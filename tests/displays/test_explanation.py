@@ -18,6 +18,7 @@ EXPLANATION = pd.DataFrame(
         "difference": [-1.8, 2.1, 0.5],
         "label": "ok",
         "corrected": "fraud",
+        "defense": "fraud",
         "p_value": [0.012, 0.012, np.nan],
     }
 )
@@ -32,6 +33,11 @@ def test_bars_values_and_title():
     assert [bar.get_width() for bar in display.bars_] == [-1.8, 2.1]
     assert texts(display) == ["12 → 95.5", "cook → clerk"]
     assert display.ax_.get_title(loc="left") == "Row r1: predicted ok, corrected fraud, p-value 0.012"
+
+
+def test_a_repair_that_is_not_made_is_in_the_title():
+    display = ExplanationDisplay.from_explanation(EXPLANATION.assign(corrected="ok"))
+    assert display.ax_.get_title(loc="left") == "Row r1: predicted ok, corrected ok (x' is fraud), p-value 0.012"
 
 
 def test_row_and_axes_are_chosen():

@@ -47,7 +47,17 @@ def detector():
 
 def test_one_line_for_each_flagged_row_and_feature_that_changed(detector):
     explanation, flagged = detector.explain(X, n_features=None), X.index[detector.predict(X) == -1]
-    assert list(explanation) == ["row", "feature", "value", "repaired", "difference", "label", "corrected", "p_value"]
+    assert list(explanation) == [
+        "row",
+        "feature",
+        "value",
+        "repaired",
+        "difference",
+        "label",
+        "corrected",
+        "defense",
+        "p_value",
+    ]
     assert explanation["row"].unique().tolist() == flagged.tolist()
     assert set(explanation["feature"]) == {"amount", "job"}  # nobody can alter the age
     cells = explanation[["row", "feature"]].to_numpy()
