@@ -99,20 +99,6 @@ def split_by_class(
     return np.flatnonzero(is_training), np.sort(calibration)
 
 
-def is_rare(counts: np.ndarray) -> np.ndarray:
-    """Whether each class has less than half of the rows that it would have if all classes were equally large.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skaae._scoring.split import is_rare
-    >>> is_rare(np.array([60, 39, 1])).tolist()
-    [False, False, True]
-    """
-    rare: np.ndarray = counts < RARE * counts.sum() / len(counts)
-    return rare
-
-
 def _places(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The class of each row as a number from 0, and the rows of each class."""
     if labels.dtype.kind != "i" or labels.min() < 0 or labels.max() > LARGEST_POSITION:
@@ -129,8 +115,8 @@ def _places(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _quotas(counts: np.ndarray, fraction: float, n_calibration: int, least_left: int) -> np.ndarray:
     """Calibration rows of each class, which sum to at least `n_calibration`."""
     quotas = np.floor(np.round(fraction * counts, 6)).astype(int)
-    rare = is_rare(counts)
-    quotas[rare] = np.maximum(quotas, np.minimum(LEAST_ROWS_OF_RARE_CLASS, counts // 2))[rare]
+    is_rare = counts < RARE * counts.sum() / len(counts)
+    quotas[is_rare] = np.maximum(quotas, np.minimum(LEAST_ROWS_OF_RARE_CLASS, counts // 2))[is_rare]
     quotas = np.minimum(quotas, counts - least_left)
     for _ in range(n_calibration - quotas.sum()):
         quotas[np.argmax(counts - least_left - quotas)] += 1

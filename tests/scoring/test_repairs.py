@@ -47,8 +47,9 @@ def test_the_promise_holds_on_average():
 
 def test_classes_that_are_not_rare_have_no_limit():
     """With one for each of the 26 letters, .05 of the accuracy under attack was lost."""
-    thresholds = calibrate(*rows(1000, 500, share=0.2), 2, 95, True).thresholds
-    assert thresholds.repair_thresholds.tolist() == [-np.inf, -np.inf]
+    for n_rare, is_limited in ((500, False), (120, False), (100, True)):
+        thresholds = calibrate(*rows(1000, n_rare, share=0.2), 2, 95, True).thresholds
+        assert np.isfinite(thresholds.repair_thresholds).tolist() == [False, is_limited]
 
 
 @pytest.mark.parametrize("n_rare", [1, 19])
