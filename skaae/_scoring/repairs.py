@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-# A class is limited if it has less than this share of the rows that it would have if all classes were equally large: with
+# A class is limited if it has less than this share of the rows that it would have if all classes were equally large: of
 # two classes, less than a tenth. At a quarter (adult), a limit saves no clean row and loses .04 of the attacked ones.
 RARE = 0.2
 # Rows with the score of a calibration row are not repaired, however the score is rounded.
