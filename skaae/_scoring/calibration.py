@@ -16,8 +16,9 @@ from skaae._scoring.threshold import conformal_threshold, rows_needed
 from skaae._utils.extras import import_extra
 from skaae._utils.warnings import warn
 
-# A class leaves the pool if so many of its rows are flagged only with this probability.
-SIGNIFICANCE = 0.01
+# A class leaves the pool if so many of its rows are flagged with less than the first probability, divided by the number
+# of classes, or less than the second. With many classes, more would leave by chance, to an uncertain threshold.
+SIGNIFICANCE, LEAST_SIGNIFICANCE = 0.1, 0.01
 # With fewer rows whose label x' keeps, the defense replaces more right labels than it repairs wrong ones.
 LEAST_LABELS_KEPT = 0.5
 # Of fewer rows the share of kept labels says little.
@@ -134,8 +135,9 @@ def form_pools(scores: np.ndarray, labels: np.ndarray, n_classes: int, percentil
     """Put the classes into pools, so that none has significantly more false alarms than promised.
 
     All classes start in one pool. A class whose rows exceed the threshold of the pool significantly more often than
-    promised (one-sided binomial test, 1 %) leaves it and gets a threshold of its own. Then the threshold of the pool is
-    computed again, until no class leaves. A class that left with fewer rows than the percentile needs is never flagged.
+    promised leaves it and gets a threshold of its own. Then the threshold of the pool is computed again, until no class
+    leaves. A class that left with fewer rows than the percentile needs is never flagged. The one-sided binomial test has
+    a level of 10 % divided by the number of classes, but at least 1 %.
 
     Parameters
     ----------
@@ -181,18 +183,21 @@ def _classes_that_leave(scores: Sequence[np.ndarray], percentile: float) -> list
     """The classes that get a threshold of their own, given the scores of each class."""
     pool: list[int] = [label for label, values in enumerate(scores) if len(values)]
     left: list[int] = []
+    significance = max(SIGNIFICANCE / len(pool), LEAST_SIGNIFICANCE)
     while True:
         threshold = threshold_of_pool(np.sort(np.concatenate([scores[label] for label in pool])), offset_of(percentile))
-        leaving = [label for label in pool if len(pool) > 1 and _exceeds(scores[label], threshold, percentile)]
+        leaving = [
+            label for label in pool if len(pool) > 1 and _chance(scores[label], threshold, percentile) < significance
+        ]
         if not leaving:
             return left
         pool, left = [label for label in pool if label not in leaving], left + leaving
 
 
-def _exceeds(scores: np.ndarray, threshold: float, percentile: float) -> bool:
-    """Whether significantly more scores than promised are above the threshold."""
+def _chance(scores: np.ndarray, threshold: float, percentile: float) -> float:
+    """The probability that so many scores or more are above the threshold, if as many are as promised."""
     n_above = int(np.sum(scores > threshold))
-    return bool(binom.sf(n_above - 1, len(scores), 1 - percentile / 100) < SIGNIFICANCE)
+    return float(binom.sf(n_above - 1, len(scores), 1 - percentile / 100))
 
 
 def _labels_lost(rows: str) -> str:
