@@ -136,8 +136,8 @@ def form_pools(scores: np.ndarray, labels: np.ndarray, n_classes: int, percentil
 
     All classes start in one pool. A class whose rows exceed the threshold of the pool significantly more often than
     promised leaves it and gets a threshold of its own. Then the threshold of the pool is computed again, until no class
-    leaves. A class that left with fewer rows than the percentile needs is never flagged. The one-sided binomial test has
-    a level of 10 % divided by the number of classes, but at least 1 %.
+    leaves. A class that left with fewer rows than the percentile needs is never flagged. The level of the one-sided
+    binomial test is 10 % divided by the number of classes, but at least 1 %.
 
     Parameters
     ----------
