@@ -60,8 +60,8 @@ class OutlierDetectorMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin,
         Returns
         -------
         X_repaired : ndarray of the shape of X, float32 or float64 as X
-            Samples that are not repaired (see `correct`) are unchanged, bit for bit. A DataFrame if the classifier takes
-            a DataFrame with categories or missing values itself.
+            Samples that are not repaired (see `correct`) are unchanged, bit for bit. A DataFrame if the classifier
+            takes a DataFrame with categories or missing values itself.
 
         Raises
         ------
