@@ -60,8 +60,23 @@ class Calibration:
         return pandas.DataFrame(columns, index=pandas.Index(classes, name="class"))
 
     def warn_if_weak(self, classes: np.ndarray, percentile: float) -> None:
-        """Warn of classes that are never flagged, and of those, or all rows, for which x' keeps too few labels."""
+        """Warn of classes without calibration rows, never flagged, or whose label x' keeps for too few rows."""
         needed = rows_needed(percentile)
+        if isinstance(self.thresholds, PooledThresholds) and self.n_rows.sum() >= needed:
+            self._warn_of_absent_classes(classes)
+        self._warn_of_never_flagged(classes, percentile, needed)
+        self._warn_of_lost_labels(classes)
+
+    def _warn_of_absent_classes(self, classes: np.ndarray) -> None:
+        absent = classes[self.n_rows == 0]
+        if len(absent):
+            warn(
+                f"The classifier assigns no calibration row to these classes: {_named([*map(str, absent)])}. Their "
+                f"rows have the threshold of other classes and may be flagged far more often than promised. Pass rows "
+                f"of all classes, as they occur, to fit or infer_threshold."
+            )
+
+    def _warn_of_never_flagged(self, classes: np.ndarray, percentile: float, needed: float) -> None:
         never = np.flatnonzero(np.isinf(self.thresholds.of_classes(len(classes))) & (self.n_rows > 0))
         if len(never):
             rows = _named([f"{classes[place]!s} ({self.n_rows[place]} calibration rows)" for place in never])
@@ -70,6 +85,8 @@ class Calibration:
                 f"the other classes they would be flagged too often, and a threshold of their own needs at least "
                 f"{needed} calibration rows for threshold_percentile={percentile}. Call infer_threshold with more rows."
             )
+
+    def _warn_of_lost_labels(self, classes: np.ndarray) -> None:
         n_rows, n_kept = int(self.n_rows.sum()), int(self.n_kept.sum())
         if n_rows >= LEAST_ROWS_TO_JUDGE and n_kept < LEAST_LABELS_KEPT * n_rows:
             warn(_labels_lost(f"only {n_kept / n_rows:.0%} of the calibration rows"))

@@ -57,6 +57,18 @@ def test_a_class_without_calibration_rows_shares_the_threshold():
     assert calibrated(scores[:1000], labels[:1000]).report(np.array([0, 1])).flagged.isna().tolist() == [False, True]
 
 
+def test_a_warning_names_classes_without_calibration_rows():
+    """With rows of normal payments alone, all alerts were flagged, and the recall fell from .23 to .02."""
+    scores, labels = two_classes()
+    with pytest.warns(UserWarning, match=r"no calibration row to these classes: fraud\. Their rows have the threshold"):
+        calibrated(scores[:1000], labels[:1000]).warn_if_weak(np.array(["normal", "fraud"]), 95)
+    with pytest.warns(UserWarning, match="too few to promise"):
+        of_few_rows = calibrated(scores[:18], labels[:18])
+    with warnings.catch_warnings(action="error"):
+        of_few_rows.warn_if_weak(np.array([0, 1]), 95)
+        calibrated(scores[:1000], labels[:1000], class_thresholds=False).warn_if_weak(np.array([0, 1]), 95)
+
+
 @pytest.mark.parametrize(("n_scores", "percentile"), [(12, 95), (500, 100)])
 def test_what_cannot_be_promised_flags_rows_above_the_largest_score(n_scores, percentile):
     scores = np.arange(float(n_scores))
