@@ -299,7 +299,8 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, ExplanationMixin,
         ----------
         X : array-like of shape (n_samples, ...)
             Normal rows (n_samples, n_features), sequences (n_samples, n_timesteps, n_channels) or
-            images (n_samples, height, width[, n_channels]) of the shape that the classifier expects.
+            images (n_samples, height, width[, n_channels]) of the shape that the classifier expects. Normal
+            means not attacked: rows of all classes as they occur, also those of frauds.
         y : object
             Ignored.
         sample_weight : array-like of shape (n_samples,) or None, default=None
