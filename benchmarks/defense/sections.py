@@ -25,7 +25,9 @@ TABLES = """## Tables with a rare class
 From `tables.csv`. **recall** and **precision** are those of the rare class on clean rows: of M alone and, after the
 arrow, after `correct`. **alarms** are the shares of clean rows that are flagged, of those that M predicts to be common
 and rare; 5 % are promised for each. **evasion** is the recall of rows of the rare class that M recognized before they
-were altered, without defense and after `correct`. **won back** is the share of the lost recall that `correct` restores.
+were altered, without defense and after `correct`. **flagged** is the share of these altered rows that are flagged; into
+a class of less than a tenth, only few of them are repaired. **won back** is the share of the lost recall that `correct`
+restores.
 """
 CORRUPTIONS = f"""## Natural corruptions
 
@@ -150,6 +152,7 @@ def tables_table(results: pd.DataFrame) -> pd.DataFrame:
         shown[name] = before.map("{:.3f}".format) + " → " + after.map("{:.3f}".format)
     for which in ("common", "rare"):
         shown[f"alarms, {which}"] = means[f"false alarms, {which}", "clean"].map("{:.3f}".format)
+    shown["flagged"] = means["flagged", "evasion"].map("{:.2f}".format)
     lost = 1 - means["recall, without", "evasion"]
     won = means["recall, corrected", "evasion"] - means["recall, without", "evasion"]
     shown["won back"] = (won / lost).map("{:.2f}".format)

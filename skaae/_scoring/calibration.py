@@ -60,30 +60,29 @@ class Calibration:
         return pandas.DataFrame(columns, index=pandas.Index(classes, name="class"))
 
     def warn_if_weak(self, classes: np.ndarray, percentile: float) -> None:
-        """Warn of classes without calibration rows, never flagged, or whose label x' keeps for too few rows."""
-        needed = rows_needed(percentile)
-        if isinstance(self.thresholds, PooledThresholds) and self.n_rows.sum() >= needed:
-            self._warn_of_absent_classes(classes)
-        self._warn_of_never_flagged(classes, percentile, needed)
+        """Warn of classes that are never flagged, and of those, or all rows, for which x' keeps too few labels."""
+        self._warn_of_never_flagged(classes, percentile)
         self._warn_of_lost_labels(classes)
 
-    def _warn_of_absent_classes(self, classes: np.ndarray) -> None:
-        absent = classes[self.n_rows == 0]
-        if len(absent):
+    def warn_of_absent_classes(self, classes: np.ndarray, before: Calibration) -> None:
+        """Warn of classes that have no calibration row now, but had one before."""
+        absent = classes[(self.n_rows == 0) & (before.n_rows > 0)]
+        if isinstance(self.thresholds, PooledThresholds) and len(absent):
             warn(
                 f"The classifier assigns no calibration row to these classes: {_named([*map(str, absent)])}. Their "
                 f"rows have the threshold of other classes and may be flagged far more often than promised. Pass rows "
-                f"of all classes, as they occur, to fit or infer_threshold."
+                f"of all classes, as they occur."
             )
 
-    def _warn_of_never_flagged(self, classes: np.ndarray, percentile: float, needed: float) -> None:
+    def _warn_of_never_flagged(self, classes: np.ndarray, percentile: float) -> None:
         never = np.flatnonzero(np.isinf(self.thresholds.of_classes(len(classes))) & (self.n_rows > 0))
         if len(never):
             rows = _named([f"{classes[place]!s} ({self.n_rows[place]} calibration rows)" for place in never])
             warn(
                 f"Rows that the classifier assigns to these classes are never flagged: {rows}. With the threshold of "
                 f"the other classes they would be flagged too often, and a threshold of their own needs at least "
-                f"{needed} calibration rows for threshold_percentile={percentile}. Call infer_threshold with more rows."
+                f"{rows_needed(percentile)} calibration rows for threshold_percentile={percentile}. Call "
+                f"infer_threshold with more rows."
             )
 
     def _warn_of_lost_labels(self, classes: np.ndarray) -> None:

@@ -144,7 +144,10 @@ class OutlierDetectorMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin,
         percentile = self.threshold_percentile if threshold_percentile is None else threshold_percentile
         constraints = {"threshold_percentile": [PERCENTILE]}
         validate_parameter_constraints(constraints, {"threshold_percentile": percentile}, "infer_threshold")
+        before = getattr(self, "_calibration", None)
         self._calibrate(self._checked(X), percentile)
+        if before is not None:
+            self._calibration.warn_of_absent_classes(self.classes_, before)
         return self
 
     @property

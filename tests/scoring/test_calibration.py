@@ -57,16 +57,16 @@ def test_a_class_without_calibration_rows_shares_the_threshold():
     assert calibrated(scores[:1000], labels[:1000]).report(np.array([0, 1])).flagged.isna().tolist() == [False, True]
 
 
-def test_a_warning_names_classes_without_calibration_rows():
+def test_a_warning_names_classes_that_have_lost_their_calibration_rows():
     """With rows of normal payments alone, all alerts were flagged, and the recall fell from .23 to .02."""
-    scores, labels = two_classes()
+    (scores, labels), classes = two_classes(), np.array(["normal", "fraud"])
+    before, after = calibrated(scores, labels), calibrated(scores[:1000], labels[:1000])
     with pytest.warns(UserWarning, match=r"no calibration row to these classes: fraud\. Their rows have the threshold"):
-        calibrated(scores[:1000], labels[:1000]).warn_if_weak(np.array(["normal", "fraud"]), 95)
-    with pytest.warns(UserWarning, match="too few to promise"):
-        of_few_rows = calibrated(scores[:18], labels[:18])
+        after.warn_of_absent_classes(classes, before)
     with warnings.catch_warnings(action="error"):
-        of_few_rows.warn_if_weak(np.array([0, 1]), 95)
-        calibrated(scores[:1000], labels[:1000], class_thresholds=False).warn_if_weak(np.array([0, 1]), 95)
+        after.warn_of_absent_classes(classes, after)
+        before.warn_of_absent_classes(classes, after)
+        calibrated(scores[:1000], labels[:1000], class_thresholds=False).warn_of_absent_classes(classes, before)
 
 
 @pytest.mark.parametrize(("n_scores", "percentile"), [(12, 95), (500, 100)])

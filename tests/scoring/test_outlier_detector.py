@@ -88,6 +88,15 @@ def test_thresholds_of_classes():
     assert (detector.predict(far) == -1).all()
 
 
+def test_a_threshold_from_rows_of_one_class_alone_warns():
+    X = np.random.default_rng(0).uniform(-1, 3, 1000).reshape(-1, 1)
+    detector = Distance()
+    detector.class_thresholds = True
+    detector.infer_threshold(X)
+    with pytest.warns(UserWarning, match="no calibration row to these classes: high"):
+        detector.infer_threshold(X[X[:, 0] < 0])
+
+
 def test_a_threshold_that_is_set_holds_for_all_classes():
     detector = Distance()
     detector.class_thresholds = True
