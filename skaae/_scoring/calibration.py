@@ -64,10 +64,11 @@ class Calibration:
         self._warn_of_never_flagged(classes, percentile)
         self._warn_of_lost_labels(classes)
 
-    def warn_of_absent_classes(self, classes: np.ndarray, before: Calibration) -> None:
-        """Warn of classes that have no calibration row now, but had one before."""
+    def warn_of_absent_classes(self, classes: np.ndarray, percentile: float, before: Calibration) -> None:
+        """Warn of classes that have no calibration row now, but had one before, unless nothing is promised."""
         absent = classes[(self.n_rows == 0) & (before.n_rows > 0)]
-        if isinstance(self.thresholds, PooledThresholds) and len(absent):
+        is_promised = isinstance(self.thresholds, PooledThresholds) and self.n_rows.sum() >= rows_needed(percentile)
+        if is_promised and len(absent):
             warn(
                 f"The classifier assigns no calibration row to these classes: {_named([*map(str, absent)])}. Their "
                 f"rows have the threshold of other classes and may be flagged far more often than promised. Pass rows "

@@ -147,7 +147,7 @@ class OutlierDetectorMixin(OneToOneFeatureMixin, OutlierMixin, TransformerMixin,
         before = getattr(self, "_calibration", None)
         self._calibrate(self._checked(X), percentile)
         if before is not None:
-            self._calibration.warn_of_absent_classes(self.classes_, before)
+            self._calibration.warn_of_absent_classes(self.classes_, percentile, before)
         return self
 
     @property

@@ -62,11 +62,12 @@ def test_a_warning_names_classes_that_have_lost_their_calibration_rows():
     (scores, labels), classes = two_classes(), np.array(["normal", "fraud"])
     before, after = calibrated(scores, labels), calibrated(scores[:1000], labels[:1000])
     with pytest.warns(UserWarning, match=r"no calibration row to these classes: fraud\. Their rows have the threshold"):
-        after.warn_of_absent_classes(classes, before)
+        after.warn_of_absent_classes(classes, 95, before)
     with warnings.catch_warnings(action="error"):
-        after.warn_of_absent_classes(classes, after)
-        before.warn_of_absent_classes(classes, after)
-        calibrated(scores[:1000], labels[:1000], class_thresholds=False).warn_of_absent_classes(classes, before)
+        after.warn_of_absent_classes(classes, 95, after)
+        before.warn_of_absent_classes(classes, 95, after)
+        after.warn_of_absent_classes(classes, 99.95, before)
+        calibrated(scores[:1000], labels[:1000], class_thresholds=False).warn_of_absent_classes(classes, 95, before)
 
 
 @pytest.mark.parametrize(("n_scores", "percentile"), [(12, 95), (500, 100)])
