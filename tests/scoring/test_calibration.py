@@ -30,6 +30,14 @@ def test_classes_that_are_alike_share_one():
     assert len(form_pools(scores, labels, 26, 95).calibration_scores) <= 2
 
 
+@pytest.mark.parametrize(("n_classes", "n_pools"), [(2, 2), (10, 1)])
+def test_of_few_classes_one_leaves_at_a_higher_level(n_classes, n_pools):
+    """12 of 126 rows above the threshold have a chance of 3 %: too little for one class of two, not for one of ten."""
+    labels = np.r_[np.repeat(np.arange(n_classes - 1), 144), np.full(126, n_classes - 1)]
+    scores = np.r_[np.zeros(len(labels) - 12), np.arange(1.0, 13.0)]
+    assert len(form_pools(scores, labels, n_classes, 95).calibration_scores) == n_pools
+
+
 def test_the_promise_holds_for_each_class():
     """On average over many calibrations: with one threshold the rare class would have 55 % of false alarms."""
     alarms = []
