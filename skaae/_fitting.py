@@ -17,7 +17,7 @@ from skaae._scoring.pools import SharedThreshold
 from skaae._scoring.scorer import check_finite, make_scorer
 from skaae._scoring.split import split_by_class, split_rows
 from skaae._training.defense import Defense, train_defense
-from skaae._training.loop import TrainingOptions
+from skaae._training.options import TrainingOptions
 from skaae._training.surrogate import share_of_equal_labels
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from skaae._data.features import check_features
 from skaae._frozen_keras_model import FrozenKerasModel
 from skaae._keras.models import check_keras_version
-from skaae._training.loop import OPTIMIZER_TYPES, make_optimizer
+from skaae._training.optimizers import OPTIMIZER_TYPES, make_optimizer
 
 PERCENTILE = Interval(Real, 0, 100, closed="right")
 # The range of float32, in which Keras computes: larger numbers are infinite, smaller ones are 0.
@@ -43,12 +43,12 @@ PARAMETER_CONSTRAINTS: dict[str, Any] = {
     "noise": [WEIGHT],
     "virtual_adversarial": [WEIGHT, None],
     "virtual_adversarial_shares": [tuple, list, None],
-    "virtual_adversarial_steps": [Interval(Integral, 1, None, closed="left")],
+    "virtual_adversarial_steps": [Interval(Integral, 1, None, closed="left"), None],
     "label_change_first": ["boolean"],
     "optimizer": list(OPTIMIZER_TYPES),
     "learning_rate": [Interval(Real, 0, LARGEST, closed="right"), callable],
     "epochs": [Interval(Integral, 0, None, closed="left"), None],
-    "batch_size": [Interval(Integral, 1, MOST_ROWS, closed="both")],
+    "batch_size": [Interval(Integral, 1, MOST_ROWS, closed="both"), None],
     "callbacks": [list, tuple, None],
     "metrics": [list, tuple, None],
     "preprocess": [callable, None],

@@ -16,8 +16,10 @@ from sklearn.ensemble import IsolationForest
 from benchmarks.common.data import Split
 from benchmarks.common.peers import Peer
 from skaae import AdversarialAEDetector, FrozenKerasModel
-from skaae._training.loop import TrainingOptions
+from skaae._training.options import TrainingOptions
 
+# Rows of a step of the published method, of alibi-detect and of the mean squared error.
+PLAIN_BATCH_SIZE = 128
 PUBLISHED = {"noise": 0.0, "virtual_adversarial": 0.0, "label_change_first": False, "reconstruction_weight": 0.0}
 PERCENTILE = 95
 # On images the methods beside skaae train for fewer steps: alibi-detect takes a minute for 500 of them.
@@ -45,15 +47,19 @@ def skaae(model: keras.Model, split: Split, seed: int, **parameters) -> Fitted:
 
 def published(model: keras.Model, split: Split, seed: int, **parameters) -> Fitted:
     """The method of the paper: without perturbations nothing but a narrow code keeps AE from copying."""
-    shape = {"autoencoder": narrow if not split.is_image else None, "epochs": plain_epochs(split)}
+    shape = {
+        "autoencoder": narrow if not split.is_image else None,
+        "epochs": plain_epochs(split),
+        "batch_size": PLAIN_BATCH_SIZE,
+    }
     return skaae(model, split, seed, **{**shape, **PUBLISHED, **parameters})
 
 
 def plain_epochs(split: Split) -> int:
     """Epochs of the published method, of alibi-detect and of the mean squared error."""
     if not split.is_image:
-        return TrainingOptions().count_epochs(split.X_train)
-    return math.ceil(STEPS_ON_IMAGES / math.ceil(len(split.X_train) / TrainingOptions().batch_size))
+        return TrainingOptions(batch_size=PLAIN_BATCH_SIZE).resolved(split.X_train).epochs
+    return math.ceil(STEPS_ON_IMAGES / math.ceil(len(split.X_train) / PLAIN_BATCH_SIZE))
 
 
 def alibi_detect(model: keras.Model, split: Split, seed: int) -> Fitted:

@@ -27,7 +27,8 @@ from skaae._persistence import PersistenceMixin
 from skaae._training.autoencoders import SMALLEST_SPREAD, SampleShape, build_autoencoder
 from skaae._training.cache import cache_key_of, cached_training
 from skaae._training.domain import Domain, find_domain, tensor_into_domain
-from skaae._training.loop import Objective, TrainingOptions, check_preprocess, train
+from skaae._training.loop import Objective, check_preprocess, train
+from skaae._training.options import ResolvedOptions, TrainingOptions
 from skaae._training.perturbations import Perturbation, unit_of_perturbation
 from skaae._training.surrogate import Surrogate, build_surrogate, distill
 from skaae._utils.warnings import warn
@@ -114,7 +115,7 @@ def train_defense(
     noise: float = 0.1,
     virtual_adversarial: float | None = None,
     virtual_adversarial_shares: tuple[float, float] | None = None,
-    virtual_adversarial_steps: int = 5,
+    virtual_adversarial_steps: int | None = None,
     options: TrainingOptions,
     memory: Any = None,
     seed: int,
@@ -177,7 +178,7 @@ def train_defense(
             distilled=None if isinstance(surrogate, FrozenKerasModel) else stand_in,
             objective=Objective(score, divergence_weight, weight, loss),
             perturbation=perturbation,
-            options=options,
+            options=options.resolved(X, images),
             seed=seed,
         )
         return replace(defense, history=training.run(X, memory))
@@ -224,7 +225,7 @@ class Training:
         The surrogate, if `run` has to train it too.
     objective : Objective
     perturbation : Perturbation
-    options : TrainingOptions
+    options : ResolvedOptions
     seed : int
     """
 
@@ -232,7 +233,7 @@ class Training:
     distilled: FrozenKerasModel | None
     objective: Objective
     perturbation: Perturbation
-    options: TrainingOptions
+    options: ResolvedOptions
     seed: int
 
     def run(self, X: RowSubset, memory: Any = None) -> History:
@@ -286,7 +287,7 @@ class Training:
     def _compiled(self, X: RowSubset) -> bool:
         """Whether XLA compiles the training step: on a GPU, if enough steps follow to make up for the wait."""
         options, heads = self.options, self.defense.heads
-        n_steps = options.count_steps(X)
+        n_steps = options.count_steps(len(X))
         own_metrics = any(not isinstance(metric, str) for metric in options.metrics or ())
         own_code = self.objective.loss is not None or own_metrics
         if own_code or n_steps < LEAST_STEPS_TO_COMPILE or not has_gpu() or tf.distribute.has_strategy():

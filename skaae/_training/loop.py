@@ -19,17 +19,13 @@ from skaae._keras.devices import memory_errors
 from skaae._keras.models import only_tensor
 from skaae._training.batches import can_be_resident, checked_batch, preprocessed, shuffled_batches, shuffled_orders
 from skaae._training.callbacks import ProgressLine, sets_learning_rate, verbosity
+from skaae._training.optimizers import can_fuse, fuse_update, make_optimizer, skip_all_reduce
+from skaae._training.options import ResolvedOptions
 from skaae._training.perturbations import Perturbation
 from skaae._training.whole_epochs import whole_epochs
 
 Heads = Callable[[tf.Tensor], list[tf.Tensor]]
-# With epochs=None: beyond about so many steps the defense hardly improves.
-DEFAULT_STEPS = 7000
-LEAST_EPOCHS = 5
-# Of rows, and of sequences and images, each of which takes longer.
-MOST_EPOCHS, MOST_EPOCHS_OF_IMAGES = 100, 70
 NO_MEMORY = "Try a smaller batch_size or autoencoder, or train on the CPU with CUDA_VISIBLE_DEVICES=-1."
-OPTIMIZER_TYPES = (str, type, keras.optimizers.Optimizer)
 
 
 @dataclass(frozen=True)
@@ -78,32 +74,6 @@ def _mean(values: tf.Tensor, weights: tf.Tensor | None) -> tf.Tensor:
     if weights is not None:
         values *= tf.reshape(tf.cast(weights, values.dtype), [-1, *[1] * (len(values.shape) - 1)])
     return tf.reduce_mean(values)
-
-
-@dataclass(frozen=True)
-class TrainingOptions:
-    """Options of the training loop: the parameters of the detector of the same names."""
-
-    optimizer: str | type | keras.optimizers.Optimizer = "adam"
-    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 1e-3
-    epochs: int | None = None
-    batch_size: int = 128
-    callbacks: Sequence[keras.callbacks.Callback] | None = None
-    metrics: Sequence[Any] | None = None
-    preprocess: Callable[[np.ndarray], np.ndarray] | None = None
-    verbose: int = 0
-
-    def count_epochs(self, X: Rows) -> int:
-        """The given number of epochs, or 5 to 100 (70 for images) that make about 7000 steps with these rows."""
-        if self.epochs is not None:
-            return self.epochs
-        most = MOST_EPOCHS if len(X.shape) == 2 else MOST_EPOCHS_OF_IMAGES
-        n_steps = math.ceil(len(X) / self.batch_size)
-        return int(np.clip(math.ceil(DEFAULT_STEPS / n_steps), LEAST_EPOCHS, most))
-
-    def count_steps(self, X: Rows) -> int:
-        """Number of training steps with these rows."""
-        return self.count_epochs(X) * math.ceil(len(X) / self.batch_size)
 
 
 class TrainingModel(keras.Model):
@@ -207,7 +177,7 @@ def train(
     X: Rows,
     logits: Sequence[np.ndarray],
     objective: Objective,
-    options: TrainingOptions,
+    options: ResolvedOptions,
     seed: int,
     perturbation: Perturbation | None = None,
     compiled: bool = False,
@@ -225,7 +195,7 @@ def train(
     logits : sequence of ndarray of shape (n_samples, n_classes)
         Results of `heads` for all rows of X.
     objective : Objective
-    options : TrainingOptions
+    options : ResolvedOptions
     seed : int
         Seeds the order of the rows and the perturbations.
     perturbation : Perturbation or None, default=None
@@ -247,14 +217,14 @@ def train(
     MemoryError
         If the device has no memory left.
     """
-    epochs = options.count_epochs(X)
+    epochs, batch_size = options.epochs, options.batch_size
     if epochs == 0:
         return {}
     weights = X.weights if isinstance(X, RowSubset) else None
     arrays: list[Rows] = [X] if options.preprocess else [X, *logits]
     arrays += [] if weights is None else [weights]
-    full_only = compiled and len(X) >= options.batch_size
-    n_steps = len(X) // options.batch_size if full_only else math.ceil(len(X) / options.batch_size)
+    full_only = compiled and len(X) >= batch_size
+    n_steps = len(X) // batch_size if full_only else math.ceil(len(X) / batch_size)
     steps_at_once = _steps_per_execution(options, n_steps)
     resident = full_only and steps_at_once == n_steps and not options.preprocess and can_be_resident(arrays)
     verbose = verbosity(int(options.verbose))
@@ -269,6 +239,8 @@ def train(
     # If the optimizer has its variables already, TensorFlow traces the training step once instead of twice.
     model.optimizer.build(autoencoder.trainable_variables)
     skip_all_reduce(model.optimizer)
+    if not compiled and can_fuse(model.optimizer, n_steps * epochs):
+        fuse_update(model.optimizer, autoencoder.trainable_variables)
     with memory_errors(NO_MEMORY), whole_epochs(model, arrays) if resident else nullcontext():
         history = model.fit(
             _batches(arrays, options, epochs, seed, full_only, resident),
@@ -282,61 +254,14 @@ def train(
     return {name: [float(value) for value in values] for name, values in history.items()}
 
 
-def check_preprocess(options: TrainingOptions, X: Rows) -> None:
+def check_preprocess(options: ResolvedOptions, X: Rows) -> None:
     """Raise a ValueError unless `preprocess` returns a batch of the shape of the first rows."""
     if options.preprocess:
         batch = X[: options.batch_size].astype(np.float32)
         checked_batch(options.preprocess(batch.copy()), batch)
 
 
-def make_optimizer(
-    optimizer: str | type | keras.optimizers.Optimizer,
-    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
-    decay_steps: int | None = None,
-) -> keras.optimizers.Optimizer:
-    """Create a new optimizer from a name, a class or an instance, so that fits share no state.
-
-    Parameters
-    ----------
-    optimizer : str, class or keras.optimizers.Optimizer
-        An instance has its own learning rate.
-    learning_rate : float or LearningRateSchedule
-        Used with a name or a class.
-    decay_steps : int or None, default=None
-        Number of steps in which a float learning rate decreases to 0 along half a cosine. None: it is constant.
-
-    Returns
-    -------
-    optimizer : keras.optimizers.Optimizer
-
-    Raises
-    ------
-    ValueError
-        If Keras has no optimizer of that name.
-    TypeError
-        If the class is not an optimizer.
-
-    Examples
-    --------
-    >>> from skaae._training.loop import make_optimizer
-    >>> type(make_optimizer("sgd", 0.1)).__name__
-    'SGD'
-    """
-    if isinstance(optimizer, keras.optimizers.Optimizer):
-        return type(optimizer).from_config(optimizer.get_config())
-    if isinstance(optimizer, str):
-        try:
-            optimizer = type(keras.optimizers.get(optimizer))
-        except ValueError as error:
-            raise ValueError(f"optimizer={optimizer!r} is not the name of a Keras optimizer such as 'adam'.") from error
-    if not issubclass(optimizer, keras.optimizers.Optimizer):
-        raise TypeError(f"optimizer must be a keras.optimizers.Optimizer, got the class {optimizer.__name__}.")
-    if decay_steps and not callable(learning_rate):
-        learning_rate = keras.optimizers.schedules.CosineDecay(learning_rate, decay_steps)
-    return optimizer(learning_rate=learning_rate)
-
-
-def _steps_per_execution(options: TrainingOptions, n_steps: int) -> int:
+def _steps_per_execution(options: ResolvedOptions, n_steps: int) -> int:
     """All steps of an epoch, or 1 where callbacks need each batch.
 
     It is 1 with several devices too, where the loop of TensorFlow fails.
@@ -349,18 +274,9 @@ def _over_several_workers() -> bool:
     return isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy)
 
 
-def skip_all_reduce(optimizer: keras.optimizers.Optimizer) -> None:
-    """Do not sum gradients over devices if there is only one.
-
-    TensorFlow registers a gradient for that sum by name, and so keeps the graph of every training: megabytes per fit.
-    """
-    if tf.distribute.get_strategy().num_replicas_in_sync == 1:
-        optimizer._all_reduce_sum_gradients = list
-
-
 def _batches(
     arrays: Sequence[Rows],
-    options: TrainingOptions,
+    options: ResolvedOptions,
     epochs: int,
     seed: int,
     full_only: bool,

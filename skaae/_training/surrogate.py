@@ -23,7 +23,7 @@ from skaae._keras.logits import class_logits, count_classes
 from skaae._keras.models import check_input_shape, check_keras_version, check_one_input_one_output, copy_model
 from skaae._training.batches import shuffled_batches
 from skaae._training.domain import Domain, into_domain
-from skaae._training.loop import skip_all_reduce
+from skaae._training.optimizers import skip_all_reduce
 from skaae._utils.warnings import warn
 
 SampleShape = tuple[int, ...]

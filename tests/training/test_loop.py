@@ -16,7 +16,6 @@ from sklearn.frozen import FrozenEstimator
 from tensorflow.python.framework.func_graph import FuncGraph
 
 from skaae import AdversarialAEDetector
-from skaae._training.loop import make_optimizer
 from tests.support.models import PUBLISHED, QUICK
 
 STANDING_STILL = {**QUICK, **PUBLISHED, "optimizer": keras.optimizers.SGD(1e-30), "threshold": 1.0}
@@ -119,40 +118,6 @@ def test_verbose_shows_the_progress(iris, iris_model, verbose, capsys):
     shown = capsys.readouterr().out
     assert ("Epoch 2/2" in shown) == (verbose > 0)
     assert "━" not in shown  # which only a terminal gets: see TestProgress
-
-
-class TestOptimizer:
-    def test_name_and_class_get_the_learning_rate(self):
-        for optimizer in ("rmsprop", keras.optimizers.RMSprop):
-            made = make_optimizer(optimizer, 0.25)
-            assert type(made) is keras.optimizers.RMSprop
-            assert float(made.learning_rate) == 0.25
-
-    def test_instance_gives_its_configuration_and_is_never_used(self, iris, iris_model):
-        given = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.1, 100), beta_1=0.8)
-        detector = AdversarialAEDetector(iris_model, **{**QUICK, "optimizer": given, "epochs": 2})
-        first = detector.fit(iris[0]).score_samples(iris[0])
-        assert int(given.iterations.numpy()) == 0
-        assert not given.built
-        np.testing.assert_array_equal(detector.fit(iris[0]).score_samples(iris[0]), first)
-        assert make_optimizer(given, 1.0).get_config() == given.get_config()
-
-    @pytest.mark.slow
-    def test_learning_rate_schedule(self, iris, iris_model):
-        def moved(rate):
-            schedule = keras.optimizers.schedules.ExponentialDecay(rate, 10, 0.9)
-            detector = AdversarialAEDetector(iris_model, **adam, learning_rate=schedule).fit(iris[0])
-            return np.abs(detector.autoencoder_.get_weights()[0] - start).max()
-
-        start = AdversarialAEDetector(iris_model, **{**QUICK, "epochs": 0}).fit(iris[0]).autoencoder_.get_weights()[0]
-        adam = {**QUICK, "optimizer": "adam"}
-        assert moved(1e-30) == 0
-        assert moved(0.01) > 0.001
-
-    def test_what_is_no_optimizer(self, iris, iris_model):
-        for optimizer, error in (("adamm", ValueError), (keras.layers.Dense, TypeError)):
-            with pytest.raises(error, match="optimizer"):
-                AdversarialAEDetector(iris_model, optimizer=optimizer).fit(iris[0])
 
 
 def test_divergence_of_the_training_is_an_error(iris, iris_model):

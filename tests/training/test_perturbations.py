@@ -123,6 +123,16 @@ class TestPerturbation:
         assert perturb(ROWS[:1], virtual_adversarial=0.3, noise=0.1).shape == (1, 6)
 
 
+@pytest.mark.parametrize(
+    ("shape", "size", "shares", "steps"),
+    [((5,), 0.3, (0.4, 0.3), 5), ((9, 5), 0.3, (0.4, 0.3), 5), ((4, 4, 1), 0.2, (0.7, 0.2), 3)],
+)
+def test_defaults_for_the_kind_of_samples(shape, size, shares, steps):
+    found = Perturbation.of_rows(np.ones((2, *shape)), 0.1, None, None, None)
+    assert (found.virtual_adversarial, found.shares, found.steps) == (size, shares, steps)
+    assert Perturbation.of_rows(np.ones((2, *shape)), 0.1, 0.5, [0, 1], 7).steps == 7
+
+
 class TestUnit:
     def test_rows(self):
         X = np.array([[0.0, 1.0, 7.0], [4.0, 3.0, 7.0]])
