@@ -119,9 +119,9 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, ExplanationMixin,
         Keras is among the `callbacks`; for a callback of your own that sets the learning rate, pass an
         optimizer instance.
     epochs : int or None, default=None
-        Passes over the training rows. None: 5 to 100, for about 7000 training steps in total; at most
-        70 for sequences and images, and at most three for every four images of a batch. 0: AE is not
-        trained.
+        Passes over the training rows. None: 5 to 100, for about 7000 training steps in total, and 14000
+        of images; at most 70 for sequences and images, and at most three for every four images of a
+        batch. 0: AE is not trained.
     batch_size : int or None, default=None
         Rows of a training step. None: 128, and 32 for images, which improve AE nearly as much a step.
     callbacks : list of keras.callbacks.Callback or None, default=None
