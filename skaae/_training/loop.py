@@ -239,7 +239,7 @@ def train(
     # If the optimizer has its variables already, TensorFlow traces the training step once instead of twice.
     model.optimizer.build(autoencoder.trainable_variables)
     skip_all_reduce(model.optimizer)
-    if not compiled and can_fuse(model.optimizer, n_steps * epochs):
+    if not compiled and can_fuse(model.optimizer, autoencoder.trainable_variables, n_steps * epochs):
         fuse_update(model.optimizer, autoencoder.trainable_variables)
     with memory_errors(NO_MEMORY), whole_epochs(model, arrays) if resident else nullcontext():
         history = model.fit(

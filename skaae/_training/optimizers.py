@@ -68,13 +68,14 @@ def skip_all_reduce(optimizer: keras.optimizers.Optimizer) -> None:
         optimizer._all_reduce_sum_gradients = list
 
 
-def can_fuse(optimizer: keras.optimizers.Optimizer, n_steps: int) -> bool:
-    """Whether `fuse_update` works for the optimizer and saves more time in so many steps than XLA takes to compile.
+def can_fuse(optimizer: keras.optimizers.Optimizer, variables: list[keras.Variable], n_steps: int) -> bool:
+    """Whether `fuse_update` works and saves more time in so many steps than XLA takes to compile.
 
-    With a GPU, XLA compiles the whole step. A loss scale, as of "mixed_float16", decides in each step whether to
-    update, which XLA would compile twice.
+    With a GPU, XLA compiles the whole step. Code of users may contain what XLA does not know. A loss scale, as of
+    "mixed_float16", decides in each step whether to update.
     """
-    of_keras = type(optimizer).__module__.startswith("keras.")
+    parts = [optimizer, optimizer._learning_rate, *(variable.constraint for variable in variables)]
+    of_keras = all(part is None or type(part).__module__.startswith("keras.") for part in parts)
     scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
     elsewhere = has_gpu() or tf.distribute.has_strategy()
     return n_steps >= LEAST_STEPS_TO_FUSE and of_keras and not scaled and not elsewhere and has_compiler()

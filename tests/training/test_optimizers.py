@@ -97,15 +97,30 @@ class TestFusedUpdate:
         class Own(keras.optimizers.SGD):
             pass
 
+        class Falling(keras.optimizers.schedules.LearningRateSchedule):
+            def __call__(self, step):
+                return tf.py_function(lambda n: 1 / (1 + n), [step], tf.float32)
+
+        def fuses(optimizer, constraint=None, n_steps=1000):
+            return can_fuse(optimizer, [keras.Variable([1.0]), constrained(constraint)], n_steps)
+
+        def constrained(constraint):
+            variable = keras.Variable([1.0])
+            variable.constraint = constraint
+            return variable
+
         adam = keras.optimizers.Adam()
         monkeypatch.setattr(optimizers, "has_gpu", lambda: False)
-        assert can_fuse(adam, 1000)
-        assert not can_fuse(adam, 999)
-        assert not can_fuse(Own(), 1000)
-        assert not can_fuse(keras.optimizers.LossScaleOptimizer(adam), 1000)
+        assert fuses(adam)
+        assert fuses(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.1, 9)), keras.constraints.NonNeg())
+        assert not fuses(adam, n_steps=999)
+        assert not fuses(adam, constraint=tf.abs)
+        assert not fuses(Own())
+        assert not fuses(keras.optimizers.SGD(Falling()))
+        assert not fuses(keras.optimizers.LossScaleOptimizer(adam))
         with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
-            assert not can_fuse(adam, 1000)
+            assert not fuses(adam)
         monkeypatch.setattr(optimizers, "has_compiler", lambda: False)
-        assert not can_fuse(adam, 1000)
+        assert not fuses(adam)
         monkeypatch.setattr(optimizers, "has_gpu", lambda: True)
-        assert not can_fuse(adam, 1000)
+        assert not fuses(adam)
