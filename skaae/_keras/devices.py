@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import TypeVar
 
 import keras
@@ -48,23 +47,6 @@ def has_gpu() -> bool:
     True
     """
     return bool(tf.config.list_logical_devices("GPU"))
-
-
-@cache
-def has_compiler() -> bool:
-    """Whether this TensorFlow has XLA, which not every build has.
-
-    Examples
-    --------
-    >>> from skaae._keras.devices import has_compiler
-    >>> isinstance(has_compiler(), bool)
-    True
-    """
-    try:
-        tf.function(tf.identity, jit_compile=True)(tf.constant(0.0))
-    except tf.errors.OpError:
-        return False
-    return True
 
 
 def can_compile(models: Iterable[keras.Model]) -> bool:

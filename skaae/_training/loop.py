@@ -19,7 +19,7 @@ from skaae._keras.devices import memory_errors
 from skaae._keras.models import only_tensor
 from skaae._training.batches import can_be_resident, checked_batch, preprocessed, shuffled_batches, shuffled_orders
 from skaae._training.callbacks import ProgressLine, sets_learning_rate, verbosity
-from skaae._training.optimizers import can_fuse, fuse_update, make_optimizer, skip_all_reduce
+from skaae._training.optimizers import fuse_adam, make_optimizer, skip_all_reduce
 from skaae._training.options import ResolvedOptions
 from skaae._training.perturbations import Perturbation
 from skaae._training.whole_epochs import whole_epochs
@@ -239,8 +239,8 @@ def train(
     # If the optimizer has its variables already, TensorFlow traces the training step once instead of twice.
     model.optimizer.build(autoencoder.trainable_variables)
     skip_all_reduce(model.optimizer)
-    if not compiled and can_fuse(model.optimizer, autoencoder.trainable_variables, n_steps * epochs):
-        fuse_update(model.optimizer, autoencoder.trainable_variables)
+    if not compiled and not tf.distribute.has_strategy():
+        fuse_adam(model.optimizer)
     with memory_errors(NO_MEMORY), whole_epochs(model, arrays) if resident else nullcontext():
         history = model.fit(
             _batches(arrays, options, epochs, seed, full_only, resident),
