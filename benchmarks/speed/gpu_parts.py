@@ -137,7 +137,7 @@ def train_table() -> Figures:
 def train_images() -> Figures:
     yield from against_bare_loop(images()[:192] if SMALL else images(), image_networks, 64, (75, 275))
     model = FrozenKerasModel(image_networks()[0])
-    yield "default fit, seconds", seconds(lambda: detector_of(model, batch_size=64).fit(images()))
+    yield "default fit, seconds", seconds(lambda: detector_of(model).fit(images()))
 
 
 def detector_of(model: Any, **parameters: Any) -> AdversarialAEDetector:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -13,7 +13,7 @@ import numpy as np
 from skaae._data.rows import Rows
 
 # With epochs=None: beyond about so many steps the defense hardly improves.
-DEFAULT_STEPS = {"row": 7000, "sequence": 7000, "image": 14_000}
+TRAINING_STEPS = {"row": 7000, "sequence": 7000, "image": 14_000}
 LEAST_EPOCHS = 5
 # Sequences and images take longer than rows.
 MOST_EPOCHS = {"row": 100, "sequence": 70, "image": 70}
@@ -52,8 +52,8 @@ class TrainingOptions:
         Returns
         -------
         options : ResolvedOptions
-            Batches of 128 rows (32 images), and 5 to 100 epochs that make about 7000 steps (14,000 of images): at
-            most 70 for sequences and images, and three for every four images of a batch.
+            Batches of 128 rows, and 5 to 100 epochs (sequences: 70) that make about 7000 steps. Batches of 32 images,
+            and 5 to 70 epochs that make about 14,000 steps, but no more than three quarters of the batch size.
 
         Examples
         --------
@@ -75,8 +75,8 @@ class TrainingOptions:
 class ResolvedOptions(TrainingOptions):
     """Options with numbers for `epochs` and `batch_size`."""
 
-    epochs: int = LEAST_EPOCHS
-    batch_size: int = DEFAULT_BATCH_SIZE["row"]
+    epochs: int = field(kw_only=True)
+    batch_size: int = field(kw_only=True)
 
     def count_steps(self, n_rows: int) -> int:
         """Number of training steps with so many rows."""
@@ -87,4 +87,4 @@ def _default_epochs(n_rows: int, batch_size: int, kind: str) -> int:
     most = MOST_EPOCHS[kind]
     if kind == "image":
         most = min(most, max(LEAST_EPOCHS, round(STEPS_PER_IMAGE * batch_size)))
-    return int(np.clip(math.ceil(DEFAULT_STEPS[kind] / math.ceil(n_rows / batch_size)), LEAST_EPOCHS, most))
+    return int(np.clip(math.ceil(TRAINING_STEPS[kind] / math.ceil(n_rows / batch_size)), LEAST_EPOCHS, most))

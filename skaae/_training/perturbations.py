@@ -29,7 +29,7 @@ DEFAULT_SIZE = {"row": 0.3, "image": 0.2}
 # Shares of the rows. Against M(AE(x)) with a larger one, images lose more to attackers who do not know AE.
 DEFAULT_SHARES = {"row": (0.4, 0.3), "image": (0.7, 0.2)}
 # Against M(AE(x)).
-DEFAULT_STEPS = {"row": 5, "image": 3}
+DEFAULT_ASCENT_STEPS = {"row": 5, "image": 3}
 # A fixed network needs few. That of images costs as much as AE.
 MOST_STEPS_AGAINST_M = {"row": 2, "image": 1}
 # Against M and against M(AE(x)).
@@ -61,7 +61,7 @@ class Perturbation:
     noise: float = 0.0
     virtual_adversarial: float = 0.0
     shares: tuple[float, float] = DEFAULT_SHARES["row"]
-    steps: int = DEFAULT_STEPS["row"]
+    steps: int = DEFAULT_ASCENT_STEPS["row"]
 
     @classmethod
     def of_rows(
@@ -76,7 +76,8 @@ class Perturbation:
     ) -> Perturbation:
         """Perturbation with the scale and the bounds of the training rows X, but for the columns that are kept.
 
-        With None, `virtual_adversarial` is `DEFAULT_SIZE`, `shares` are `DEFAULT_SHARES`, and `steps` `DEFAULT_STEPS`.
+        With None, `virtual_adversarial` is `DEFAULT_SIZE`, `shares` are `DEFAULT_SHARES`, and `steps` are
+        `DEFAULT_ASCENT_STEPS`.
         """
         kind = "image" if (len(X.shape) > 3 if images is None else images) else "row"
         first, second = map(float, DEFAULT_SHARES[kind] if shares is None else shares)
@@ -89,7 +90,7 @@ class Perturbation:
             noise=float(noise),
             virtual_adversarial=float(DEFAULT_SIZE[kind] if virtual_adversarial is None else virtual_adversarial),
             shares=(first, second),
-            steps=DEFAULT_STEPS[kind] if steps is None else steps,
+            steps=DEFAULT_ASCENT_STEPS[kind] if steps is None else steps,
         )
 
     def __bool__(self) -> bool:

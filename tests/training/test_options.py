@@ -18,6 +18,7 @@ ROW, SEQUENCE, IMAGE = (30,), (50, 3), (28, 28, 1)
         (100, SEQUENCE, {}, 128, 70),
         (2400, IMAGE, {}, 32, 24),
         (33_600, IMAGE, {}, 32, 14),
+        (10**6, IMAGE, {}, 32, 5),
         (2400, IMAGE, {"batch_size": 64}, 64, 48),
         (2400, IMAGE, {"batch_size": 1}, 1, 5),
         (2400, IMAGE, {"batch_size": 500}, 500, 70),
