@@ -148,8 +148,13 @@ class Perturbation:
             if share > 0:
                 gradient = partial(_gradient, divergence, logits, self.scale)
                 ascent = Ascent(gradient, self.scale, self.virtual_adversarial, n_steps, self.bounds)
-                parts[place] = ascend(ascent, parts[place], seed)
+                parts[place] = _unless_empty(partial(ascend, ascent, seed=seed), parts[place])
         return tf.concat(parts, axis=0)
+
+
+def _unless_empty(ascend: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor) -> tf.Tensor:
+    """Leave out the ascent of no rows, as in a last batch of two: the convolutions of a CPU fail there."""
+    return tf.cond(tf.shape(x)[0] > 0, lambda: ascend(x), lambda: x)
 
 
 def _gradient(divergence: Divergence, targets: Sequence[tf.Tensor], scale: np.ndarray, x: tf.Tensor) -> tf.Tensor:
@@ -157,7 +162,13 @@ def _gradient(divergence: Divergence, targets: Sequence[tf.Tensor], scale: np.nd
     with tf.GradientTape() as tape:
         tape.watch(x)
         value = tf.reduce_sum(divergence(x, targets))
-    return tape.gradient(value, x) * scale
+    gradient = tape.gradient(value, x)
+    if gradient is None:
+        raise ValueError(
+            "M or the autoencoder has no gradient with respect to its input, for example because it rounds or looks up "
+            "values. Perturbed training needs one: pass virtual_adversarial=0, or another model."
+        )
+    return gradient * scale
 
 
 def unit_of_perturbation(X: Rows, images: bool | None = None) -> np.ndarray:

@@ -1,8 +1,9 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from skaae import AdversarialAEDetector
+from skaae import AdversarialAEDetector, FrozenKerasModel
 from skaae._divergence import AdversarialScore
 from skaae._training.perturbations import (
     LEAST_NOISE,
@@ -131,6 +132,24 @@ def test_defaults_for_the_kind_of_samples(shape, size, shares, steps):
     found = Perturbation.of_rows(np.ones((2, *shape)), 0.1, None, None, None)
     assert (found.virtual_adversarial, found.shares, found.steps) == (size, shares, steps)
     assert Perturbation.of_rows(np.ones((2, *shape)), 0.1, 0.5, [0, 1], 7).steps == 7
+
+
+@pytest.mark.parametrize("n_rows", [2, 33, 34])
+def test_a_last_batch_without_a_share_of_images(n_rows):
+    """A convolution of a CPU fails on no images."""
+    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(32, 3), keras.layers.Flatten()])
+    model.add(keras.layers.Dense(3, activation="softmax"))
+    X = GENERATOR.random((n_rows, 8, 8, 1), dtype=np.float32)
+    detector = AdversarialAEDetector(FrozenKerasModel(model), epochs=1, threshold=1.0, random_state=0).fit(X)
+    assert np.isfinite(detector.history_["loss"]).all()
+
+
+def test_an_autoencoder_without_a_gradient(iris, iris_model):
+    inputs = keras.Input((4,))
+    whole = keras.ops.cast(keras.ops.cast(inputs, "int32"), "float32")
+    rounding = keras.Model(inputs, keras.layers.Dense(4)(whole))
+    with pytest.raises(ValueError, match=r"no gradient with respect to its input.*virtual_adversarial=0"):
+        AdversarialAEDetector(iris_model, autoencoder=rounding, epochs=1).fit(iris[0])
 
 
 class TestUnit:
