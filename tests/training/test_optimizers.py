@@ -1,3 +1,5 @@
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
@@ -68,9 +70,9 @@ class Freezing(keras.callbacks.Callback):
 
 class TestFusedAdam:
     @staticmethod
-    def trained(make, fused, X, *layers, callbacks=()):
-        keras.utils.set_random_seed(0)
-        model = keras.Sequential([keras.Input(X.shape[1:]), *layers])
+    def trained(make, fused, X, layers, callbacks=()):
+        keras.utils.set_random_seed(0)  # before a layer draws the seed of its weights
+        model = keras.Sequential([keras.Input(X.shape[1:]), *layers()])
         model.compile(make(), "mse")
         model.optimizer.build(model.trainable_variables)
         if fused:
@@ -80,10 +82,9 @@ class TestFusedAdam:
 
     def check(self, make, *callbacks, dtype="float32"):
         X = np.random.default_rng(0).normal(size=(64, 3)).astype("float32")
-        dense = keras.layers.Dense
+        dense = partial(keras.layers.Dense, dtype=dtype)
         its, ours = (
-            self.trained(make, fused, X, dense(4, "relu", dtype=dtype), dense(1, dtype=dtype), callbacks=callbacks)
-            for fused in (False, True)
+            self.trained(make, fused, X, lambda: [dense(4, "relu"), dense(1)], callbacks) for fused in (False, True)
         )
         assert int(ours.optimizer.iterations) == int(its.optimizer.iterations) > 0
         for fused, plain in zip(ours.get_weights(), its.get_weights(), strict=True):
@@ -112,7 +113,9 @@ class TestFusedAdam:
         """Those of an embedding, which Keras updates as a whole."""
         X = np.array([[3.0], [1.0]])
         its, ours = (
-            self.trained(ADAM[0], fused, X, keras.layers.Embedding(5, 1), keras.layers.Flatten()).get_weights()[0]
+            self.trained(
+                ADAM[0], fused, X, lambda: [keras.layers.Embedding(5, 1), keras.layers.Flatten()]
+            ).get_weights()[0]
             for fused in (False, True)
         )
         np.testing.assert_allclose(ours, its, rtol=1e-5)
