@@ -119,12 +119,12 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, ExplanationMixin,
         Keras is among the `callbacks`; for a callback of your own that sets the learning rate, pass an
         optimizer instance.
     epochs : int or None, default=None
-        Passes over the training rows. None: 5 to 100 (sequences: 70), for about 7000 training steps in
-        total. Images: 5 to 70, for about 14000 steps, but no more than three quarters of `batch_size`,
-        which are 24 by default. 0: AE is not trained.
+        Passes over the training rows. None: 2 to 100 (sequences and images: 70), for about 6000 training
+        steps in total (sequences: 7000, images: 14000). Images take no more than three quarters of
+        `batch_size`, which are 24 by default. 0: AE is not trained.
     batch_size : int or None, default=None
-        Rows of a training step. None: 128, and 32 for images, because a step of 32 images costs less and
-        improves AE nearly as much.
+        Rows of a training step. None: 64 rows, 32 images or 128 sequences; a larger step costs more and
+        hardly improves AE more.
     callbacks : list of keras.callbacks.Callback or None, default=None
         Deep-copied for each fit. The model that they see is the autoencoder in training: a file of
         ``ModelCheckpoint`` is the autoencoder, and ``BackupAndRestore`` resumes an interrupted fit.

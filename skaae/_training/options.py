@@ -13,12 +13,12 @@ import numpy as np
 from skaae._data.rows import Rows
 
 # With epochs=None: beyond about so many steps the defense hardly improves.
-TRAINING_STEPS = {"row": 7000, "sequence": 7000, "image": 14_000}
-LEAST_EPOCHS = 5
+TRAINING_STEPS = {"row": 6000, "sequence": 7000, "image": 14_000}
+LEAST_EPOCHS = 2
 # Sequences and images take longer than rows.
 MOST_EPOCHS = {"row": 100, "sequence": 70, "image": 70}
-# A step of few images is cheaper and improves AE nearly as much.
-DEFAULT_BATCH_SIZE = {"row": 128, "sequence": 128, "image": 32}
+# A step of few samples is cheaper and improves AE nearly as much.
+DEFAULT_BATCH_SIZE = {"row": 64, "sequence": 128, "image": 32}
 # Steps for each image in all epochs together: more hardly improve AE.
 STEPS_PER_IMAGE = 0.75
 
@@ -52,15 +52,16 @@ class TrainingOptions:
         Returns
         -------
         options : ResolvedOptions
-            Batches of 128 rows, and 5 to 100 epochs (sequences: 70) that make about 7000 steps. Batches of 32 images,
-            and 5 to 70 epochs that make about 14,000 steps, but no more than three quarters of the batch size.
+            Batches of 64 rows, 128 sequences or 32 images, and 2 to 100 epochs (sequences and images: 70) that make
+            about 6000 steps (sequences: 7000, images: 14,000). Images take no more epochs than three quarters of the
+            batch size.
 
         Examples
         --------
         >>> import numpy as np
         >>> from skaae._training.options import TrainingOptions
         >>> TrainingOptions().resolved(np.zeros((20_000, 30))).epochs
-        45
+        20
         >>> options = TrainingOptions().resolved(np.zeros((2400, 28, 28, 1)), images=True)
         >>> options.batch_size, options.epochs
         (32, 24)
@@ -83,8 +84,8 @@ class ResolvedOptions(TrainingOptions):
         return self.epochs * math.ceil(n_rows / self.batch_size)
 
 
-def _default_epochs(n_rows: int, batch_size: int, kind: str) -> int:
+def _default_epochs(n_samples: int, batch_size: int, kind: str) -> int:
     most = MOST_EPOCHS[kind]
     if kind == "image":
         most = min(most, max(LEAST_EPOCHS, round(STEPS_PER_IMAGE * batch_size)))
-    return int(np.clip(math.ceil(TRAINING_STEPS[kind] / math.ceil(n_rows / batch_size)), LEAST_EPOCHS, most))
+    return int(np.clip(math.ceil(TRAINING_STEPS[kind] / math.ceil(n_samples / batch_size)), LEAST_EPOCHS, most))

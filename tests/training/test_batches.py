@@ -28,7 +28,7 @@ class TestPreprocess:
 
     def test_a_wrong_shape_is_found_before_training(self, iris, iris_model):
         detector = AdversarialAEDetector(iris_model, preprocess=lambda batch: batch[:, :2])
-        with pytest.raises(ValueError, match=r"preprocess must return .* \(120, 4\), got \(120, 2\)"):
+        with pytest.raises(ValueError, match=r"preprocess must return .* \(64, 4\), got \(64, 2\)"):
             detector.fit(iris[0])
 
 
