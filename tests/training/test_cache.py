@@ -152,7 +152,7 @@ def trained_once(iris, flowers, tmp_path_factory):
     "change",
     [
         {"random_state": 1},
-        {"batch_size": 64},
+        {"batch_size": 32},
         {"optimizer": keras.optimizers.Adam(0.1)},
         {"divergence_weight": 2.0},
         {"hidden_layers": {0: 3}},
