@@ -121,10 +121,10 @@ class AdversarialAEDetector(DocumentedMixin, PersistenceMixin, ExplanationMixin,
     epochs : int or None, default=None
         Passes over the training rows. None: 2 to 100 (sequences and images: 70), for about 6000 training
         steps in total (sequences: 7000, images: 14000). Images take no more than three quarters of
-        `batch_size`, which are 24 by default. 0: AE is not trained.
+        `batch_size`, 24 by default, but at least 2. 0: AE is not trained.
     batch_size : int or None, default=None
-        Rows of a training step. None: 64 rows, 32 images or 128 sequences; a larger step costs more and
-        hardly improves AE more.
+        Rows of a training step. None: 64, images 32, sequences 128. A larger step of rows or images costs
+        more and hardly improves AE.
     callbacks : list of keras.callbacks.Callback or None, default=None
         Deep-copied for each fit. The model that they see is the autoencoder in training: a file of
         ``ModelCheckpoint`` is the autoencoder, and ``BackupAndRestore`` resumes an interrupted fit.

@@ -17,7 +17,7 @@ TRAINING_STEPS = {"row": 6000, "sequence": 7000, "image": 14_000}
 LEAST_EPOCHS = 2
 # Sequences and images take longer than rows.
 MOST_EPOCHS = {"row": 100, "sequence": 70, "image": 70}
-# A step of few samples is cheaper and improves AE nearly as much.
+# A step of few rows or images is cheaper and improves AE nearly as much.
 DEFAULT_BATCH_SIZE = {"row": 64, "sequence": 128, "image": 32}
 # Steps for each image in all epochs together: more hardly improve AE.
 STEPS_PER_IMAGE = 0.75
@@ -54,7 +54,7 @@ class TrainingOptions:
         options : ResolvedOptions
             Batches of 64 rows, 128 sequences or 32 images, and 2 to 100 epochs (sequences and images: 70) that make
             about 6000 steps (sequences: 7000, images: 14,000). Images take no more epochs than three quarters of the
-            batch size.
+            batch size, but at least 2.
 
         Examples
         --------
