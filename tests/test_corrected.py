@@ -155,7 +155,7 @@ class TestInScikitLearn:
 
     @pytest.mark.slow
     def test_cross_val_score(self, cancer):
-        assert cross_val_score(corrected(LogisticRegression(), optimizer="adam"), *cancer, cv=3).min() > 0.9
+        assert cross_val_score(corrected(LogisticRegression(), optimizer="adam", epochs=10), *cancer, cv=3).min() > 0.9
 
     def test_voting(self, cancer):
         members = [("corrected", corrected(LogisticRegression())), ("forest", RandomForestClassifier(10))]
