@@ -17,13 +17,12 @@ from benchmarks.common.data import Split
 from benchmarks.common.peers import Peer
 from skaae import AdversarialAEDetector, FrozenKerasModel
 
-# Rows of a step of the published method, of alibi-detect and of the mean squared error.
-PLAIN_BATCH_SIZE = 128
+# The training of the published method, of alibi-detect and of the mean squared error.
+PLAIN_BATCH_SIZE, PLAIN_STEPS, MOST_PLAIN_EPOCHS = 128, 7000, 100
+# On images they train for fewer steps: alibi-detect takes a minute for 500 of them.
+PLAIN_STEPS_ON_IMAGES = 1200
 PUBLISHED = {"noise": 0.0, "virtual_adversarial": 0.0, "label_change_first": False, "reconstruction_weight": 0.0}
 PERCENTILE = 95
-PLAIN_STEPS, MOST_PLAIN_EPOCHS = 7000, 100
-# On images the methods beside skaae train for fewer steps: alibi-detect takes a minute for 500 of them.
-PLAIN_STEPS_ON_IMAGES = 1200
 
 
 @dataclass

@@ -85,7 +85,6 @@ class ResolvedOptions(TrainingOptions):
 
 
 def _default_epochs(n_samples: int, batch_size: int, kind: str) -> int:
-    most = MOST_EPOCHS[kind]
-    if kind == "image":
-        most = min(most, max(LEAST_EPOCHS, round(STEPS_PER_IMAGE * batch_size)))
-    return int(np.clip(math.ceil(TRAINING_STEPS[kind] / math.ceil(n_samples / batch_size)), LEAST_EPOCHS, most))
+    enough = math.ceil(TRAINING_STEPS[kind] / math.ceil(n_samples / batch_size))
+    most = round(STEPS_PER_IMAGE * batch_size) if kind == "image" else enough
+    return max(LEAST_EPOCHS, min(enough, most, MOST_EPOCHS[kind]))
